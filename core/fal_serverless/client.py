@@ -1,0 +1,394 @@
+"""The way to a backend: one async client over its control API and its endpoints.
+
+The only importer of httpx. Every error is one of `errors`: what the backend answered becomes the
+class it was raised as, what httpx raised becomes Unreachable or BadAnswer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from fal_serverless import errors
+from fal_serverless.endpoint import path_url
+from fal_serverless.models import (
+    Alias,
+    Answer,
+    AuthMode,
+    Change,
+    Function,
+    Key,
+    LogEntry,
+    LogQuery,
+    Move,
+    MoveReason,
+    NewKey,
+    Revision,
+    Scope,
+    ServeEvent,
+    Status,
+    User,
+    Worker,
+    from_json,
+    to_json,
+)
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to open a connection."""
+ANSWER_TIMEOUT = 60.0
+"""Seconds for an answer of the control API that is not a stream."""
+SILENCE = 45.0
+"""Seconds without a byte after which a stream counts as lost; the backend writes every 15."""
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Client:
+    """One backend, as one user.
+
+    `url` is its base URL, `key` is `id:secret`. With `readonly` every change is refused here
+    (ReadOnly), before anything is sent. Use as `async with Client(...) as client`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        *,
+        readonly: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.readonly = readonly
+        self._user: User | None = None
+        with _translated(self.url):
+            self._http = httpx.AsyncClient(
+                base_url=self.url,
+                headers={"Authorization": f"Key {key}"} if key else {},
+                timeout=httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
+                transport=transport,
+                trust_env=not _is_loopback(self.url),
+            )
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    # The backend itself
+
+    async def status(self) -> Status:
+        return from_json(Status, await self._call("GET", "/v1/status"))
+
+    async def user(self) -> User:
+        """Who the key belongs to; asked once."""
+        if self._user is None:
+            self._user = from_json(User, await self._call("GET", "/v1/user"))
+        return self._user
+
+    async def users(self) -> list[User]:
+        return from_json(list[User], await self._call("GET", "/v1/users"))
+
+    async def add_user(self, nickname: str) -> tuple[User, NewKey]:
+        """A new user, and a first ADMIN key of theirs. Raises Conflict for a taken nickname."""
+        body = await self._call("POST", "/v1/users", {"nickname": nickname})
+        return from_json(User, body["user"]), from_json(NewKey, body["key"])
+
+    # Functions and revisions
+
+    async def functions(self) -> list[Function]:
+        """Newest serve first."""
+        return from_json(list[Function], await self._call("GET", "/v1/functions"))
+
+    async def function(self, name: str) -> Function:
+        return from_json(Function, await self._call("GET", f"/v1/functions/{_part(name)}"))
+
+    async def delete_function(self, name: str) -> None:
+        """With all its revisions and aliases. Raises NotFound, Conflict while it is in use."""
+        await self._call("DELETE", f"/v1/functions/{_part(name)}")
+
+    async def revisions(self, name: str) -> list[Revision]:
+        """Newest first, without source text."""
+        body = await self._call("GET", f"/v1/functions/{_part(name)}/revisions")
+        return from_json(list[Revision], body)
+
+    async def revision(self, revision_id: str) -> Revision:
+        """With its source text. A unique beginning of the id is enough."""
+        return from_json(Revision, await self._call("GET", f"/v1/revisions/{_part(revision_id)}"))
+
+    async def delete_revision(self, revision_id: str) -> None:
+        """Raises Conflict while an alias points at it."""
+        await self._call("DELETE", f"/v1/revisions/{_part(revision_id)}")
+
+    async def serve(
+        self,
+        bundle: bytes,
+        *,
+        alias: str | None = None,
+        auth: AuthMode | None = None,
+        message: str = "",
+    ) -> AsyncIterator[ServeEvent]:
+        """Register a bundle; yields phases and log lines, then one event of kind `done`.
+
+        A failed serve raises what went wrong; the alias then stands where it stood. Closing the
+        iterator cancels the serve.
+        """
+        self._refuse_when_readonly("serve a function")
+        params = {"alias": alias, "auth": auth, "message": message or None}
+        request = {
+            "params": {k: v for k, v in params.items() if v is not None},
+            "content": bundle,
+            "headers": {"Content-Type": "application/zip"},
+        }
+        async with self._stream("POST", "/v1/revisions", **request) as lines:
+            async for event, data in lines:
+                if event == "error":
+                    raise errors.from_json(data)
+                yield from_json(ServeEvent, data)
+                if data.get("kind") == "done":
+                    return
+        raise errors.Unreachable("the backend closed the connection before the serve was done")
+
+    # Aliases and auth
+
+    async def aliases(self) -> list[Alias]:
+        return from_json(list[Alias], await self._call("GET", "/v1/aliases"))
+
+    async def alias(self, name: str) -> Alias:
+        return from_json(Alias, await self._call("GET", f"/v1/aliases/{_part(name)}"))
+
+    async def moves(self, alias: str) -> list[Move]:
+        """The alias's history, newest first."""
+        return from_json(list[Move], await self._call("GET", f"/v1/aliases/{_part(alias)}/moves"))
+
+    async def set_alias(
+        self,
+        name: str,
+        revision_id: str,
+        *,
+        auth: AuthMode | None = None,
+        reason: MoveReason = "set",
+        message: str = "",
+    ) -> Alias:
+        """Make the alias, or move it, once the revision is warm."""
+        body = {"revision": revision_id, "auth": auth, "reason": reason, "message": message}
+        return from_json(
+            Alias, await self._call("PUT", f"/v1/aliases/{_part(name)}", body, slow=True)
+        )
+
+    async def rollback(
+        self, alias: str, revision_id: str | None = None, *, message: str = ""
+    ) -> Move:
+        """Point the alias at a revision; without one, where it stood before its last move."""
+        body = {"revision": revision_id, "message": message}
+        path = f"/v1/aliases/{_part(alias)}/rollback"
+        return from_json(Move, await self._call("POST", path, body, slow=True))
+
+    async def delete_alias(self, name: str) -> None:
+        await self._call("DELETE", f"/v1/aliases/{_part(name)}")
+
+    async def set_auth(self, label: str, auth: AuthMode) -> None:
+        """Of an alias or a revision's own endpoint; in force from the next request on."""
+        await self._call("PATCH", f"/v1/endpoints/{_part(label)}", {"auth": auth})
+
+    # Keys and workers
+
+    async def keys(self) -> list[Key]:
+        return from_json(list[Key], await self._call("GET", "/v1/keys"))
+
+    async def generate_key(self, scope: Scope, alias: str = "") -> NewKey:
+        body = await self._call("POST", "/v1/keys", {"scope": scope, "alias": alias})
+        return from_json(NewKey, body)
+
+    async def revoke_key(self, key_id: str) -> None:
+        await self._call("DELETE", f"/v1/keys/{_part(key_id)}")
+
+    async def workers(self) -> list[Worker]:
+        return from_json(list[Worker], await self._call("GET", "/v1/workers"))
+
+    async def stop_worker(self, worker_id: str) -> None:
+        """After what it runs is finished, or the drain time is over."""
+        await self._call("DELETE", f"/v1/workers/{_part(worker_id)}", slow=True)
+
+    # Logs and changes
+
+    async def logs(self, query: LogQuery) -> list[LogEntry]:
+        """The newest `query.lines` entries that match, oldest first."""
+        body = await self._call("GET", "/v1/logs", params=_log_params(query))
+        return from_json(list[LogEntry], body)
+
+    async def tail(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+        """The newest `query.lines` entries (all after `query.after` when given), then each new one.
+
+        Raises Unreachable when the connection is lost; go on with `after` = the last id seen.
+        """
+        async with self._stream("GET", "/v1/logs/tail", params=_log_params(query)) as lines:
+            async for _, data in lines:
+                yield from_json(LogEntry, data)
+        raise errors.Unreachable("the backend closed the log stream")
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """What changes in the backend, as it happens; the first is always a `resync`."""
+        async with self._stream("GET", "/v1/events") as lines:
+            async for _, data in lines:
+                yield from_json(Change, data)
+        raise errors.Unreachable("the backend closed the event stream")
+
+    # Calls
+
+    async def invoke(
+        self,
+        label: str,
+        body: bytes = b"",
+        *,
+        method: str = "POST",
+        path: str = "/",
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """Call an endpoint with our key. Any status is an Answer; only the way there can raise."""
+        target = path_url(self.url, (await self.user()).id, label) + path
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        started = time.perf_counter()
+        with _translated(self.url):
+            answer = await self._http.request(
+                method, target, content=body, headers=sent, timeout=timeout
+            )
+        return Answer(
+            status=answer.status_code,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=answer.content,
+            seconds=time.perf_counter() - started,
+            request_id=answer.headers.get("x-fal-request-id", ""),
+        )
+
+    # The wire
+
+    async def _call(
+        self,
+        method: Method,
+        path: str,
+        body: Any = None,
+        *,
+        params: dict[str, Any] | None = None,
+        slow: bool = False,
+    ) -> Any:
+        if method != "GET":
+            self._refuse_when_readonly(f"send {method} {path}")
+        options: dict[str, Any] = {"params": params}
+        if body is not None:
+            options["json"] = body
+        if slow:
+            options["timeout"] = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
+        with _translated(self.url):
+            answer = await self._http.request(method, path, **options)
+        if answer.is_success:
+            return _json(answer.content)
+        raise _error_of(answer.status_code, answer.content)
+
+    @asynccontextmanager
+    async def _stream(
+        self, method: Method, path: str, **options: Any
+    ) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+        timeout = httpx.Timeout(SILENCE, connect=CONNECT_TIMEOUT)
+        with _translated(self.url):
+            async with self._http.stream(method, path, timeout=timeout, **options) as answer:
+                if not answer.is_success:
+                    raise _error_of(answer.status_code, await answer.aread())
+                yield _events(answer.aiter_lines())
+
+    def _refuse_when_readonly(self, what: str) -> None:
+        if self.readonly:
+            raise errors.ReadOnly(f"this context is read-only; refused to {what}")
+
+
+async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
+    """Server-sent events as (event name, JSON data); comments are keep-alives."""
+    event, data = "", ""
+    async for line in lines:
+        if line.startswith("data:"):
+            data += line[5:].strip()
+        elif line.startswith("event:"):
+            event = line[6:].strip()
+        elif not line and data:
+            yield event, _json(data)
+            event, data = "", ""
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """httpx's and the event loop's errors as ours; the one border."""
+    try:
+        yield
+    except httpx.InvalidURL as exc:
+        raise errors.InvalidSetting(f"{url!r} is not a URL: {exc}") from exc
+    except (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.TooManyRedirects) as exc:
+        raise errors.BadAnswer(f"cannot talk to {url}: {exc}") from exc
+    except httpx.ConnectError as exc:
+        raise errors.Unreachable(f"no backend answers at {url}", url=url) from exc
+    except httpx.TimeoutException as exc:
+        raise errors.Unreachable(f"the backend at {url} did not answer in time", url=url) from exc
+    except httpx.TransportError as exc:
+        why = str(exc) or type(exc).__name__
+        raise errors.Unreachable(f"lost the connection to {url}: {why}", url=url) from exc
+    except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict) as exc:
+        raise errors.BadAnswer(f"cannot read the answer of {url}: {exc}") from exc
+
+
+def _error_of(status: int, content: bytes) -> errors.FalError:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return errors.BadAnswer(f"the backend answered with status {status} and no JSON")
+    return errors.from_json(body, status)
+
+
+def _json(content: bytes | str) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except ValueError as exc:
+        raise errors.BadAnswer("the backend's answer is not JSON") from exc
+
+
+def _log_params(query: LogQuery) -> dict[str, Any]:
+    values = to_json(query)
+    return {name: value for name, value in values.items() if value not in (None, "", [])}
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _is_loopback(url: str) -> bool:
+    """Proxies from the environment must not take what is meant for this machine."""
+    return httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
+
+
+async def wait_until_answers(url: str, seconds: float) -> bool:
+    """Whether a backend answers `/healthz` at `url` within so many seconds."""
+    deadline = time.monotonic() + seconds
+    async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+        while True:
+            try:
+                if (await http.get(f"{url}/healthz")).status_code == 200:
+                    return True
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.02)

@@ -1,0 +1,335 @@
+"""Settings, contexts, credentials and paths: the one door for environment variables and files.
+
+Everything is under platformdirs' folders for `fal-serverless`, or below `FAL_SERVERLESS_HOME`:
+`config.toml` (written with its comments kept), `credentials.toml` (0600), `state/`, `cache/`.
+A setting is looked up as `FAL_SERVERLESS_<NAME>`, then in `config.toml`, then in `Settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from fal_serverless.errors import InvalidSetting, NotFound
+
+APP = "fal-serverless"
+PREFIX = "FAL_SERVERLESS_"
+LOCAL = "local"
+"""The context of the embedded backend."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with its default. Sizes in bytes, times in seconds."""
+
+    context: str = LOCAL
+    """Context in use when none is named."""
+    host: str = "127.0.0.1"
+    """Address the backend listens on."""
+    port: int = 3250
+    """Port of gateway and control API."""
+    domain: str = "localhost"
+    """Endpoints are <user>-<label>.gateway.<domain>."""
+    database_url: str = ""
+    """SQLAlchemy URL of the registry; empty: SQLite in the state folder."""
+    max_served_body: int = 100 * 1024**2
+    """Largest request body of a served function; 413 above."""
+    max_exposed_body: int = 1024**3
+    """Largest request body of an exposed port; 413 above."""
+    max_header_size: int = 64 * 1024
+    """Largest request head; 431 above."""
+    queue_size: int = 1000
+    """Calls that may wait per endpoint; 503 above."""
+    request_timeout: float = 3600
+    """Longest request; 504 above."""
+    startup_timeout: float = 600
+    """Longest start of a worker; 504 above."""
+    drain_timeout: float = 30
+    """How long running calls may finish when a worker or the backend stops."""
+    log_max_bytes: int = 1024**3
+    """Size of the log store; the oldest lines go first."""
+    log_max_days: int = 30
+    """Age of the oldest log line."""
+    log_lines: int = 100_000
+    """Lines that a log pane of fal-tui keeps."""
+    metrics_public: bool = False
+    """Answer /metrics without a key, on loopback."""
+    python_downloads: str = "never"
+    """UV_PYTHON_DOWNLOADS for environments: never, manual, automatic."""
+    theme: str = "textual-dark"
+    """Theme of fal-tui."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things are. Nothing is made by asking."""
+
+    config: Path
+    credentials: Path
+    state: Path
+    cache: Path
+
+    @property
+    def backend(self) -> Path:
+        """What the running embedded backend says of itself (JSON)."""
+        return self.state / "backend.json"
+
+    @property
+    def backend_log(self) -> Path:
+        return self.state / "backend.log"
+
+
+@dataclass(frozen=True)
+class Context:
+    """A backend to talk to, and as whom."""
+
+    name: str
+    url: str
+    """Base URL; '' for the embedded backend, whose port is known when it runs."""
+    user_id: str = ""
+    key: str = field(default="", repr=False)
+    """`id:secret`."""
+    protected: bool = False
+    """fal-tui asks for the name to be typed before it changes anything."""
+    readonly: bool = False
+    """The client refuses every change."""
+
+    @property
+    def embedded(self) -> bool:
+        return self.name == LOCAL
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that was read, handed inward."""
+
+    settings: Settings
+    paths: Paths
+    contexts: dict[str, Context]
+    environ: Mapping[str, str] = field(repr=False)
+    """The environment it was read from; for building a child's environment on purpose."""
+
+    def context(self, name: str | None = None, key: str | None = None) -> Context:
+        """The context called `name` (None: the one in use), with the key that wins there.
+
+        Order: for `local` its own credentials; elsewhere `key`, then FAL_KEY, then
+        FAL_KEY_ID with FAL_KEY_SECRET, then the context's own. Raises NotFound.
+        """
+        wanted = name or self.settings.context
+        found = self.contexts.get(wanted)
+        if found is None:
+            have = ", ".join(sorted(self.contexts))
+            raise NotFound(f"no context '{wanted}'; there are: {have}", context=wanted)
+        if found.embedded:
+            return found
+        chosen = key or _key_of(self.environ) or found.key
+        return replace(found, key=chosen)
+
+
+def load(environ: Mapping[str, str] | None = None) -> Config:
+    """Read everything. Raises InvalidSetting with the name and place of what does not fit."""
+    env = os.environ if environ is None else environ
+    paths = find_paths(env)
+    data = _read_toml(paths.config)
+    secrets = _read_toml(paths.credentials)
+    return Config(_settings(data, env), paths, _contexts(data, secrets), dict(env))
+
+
+def find_paths(environ: Mapping[str, str]) -> Paths:
+    home = environ.get(PREFIX + "HOME")
+    state = environ.get(PREFIX + "STATE")
+    if home:
+        root = Path(home).expanduser().absolute()
+        config, data, cache = root, root / "state", root / "cache"
+    else:
+        from platformdirs import PlatformDirs
+
+        dirs = PlatformDirs(APP, appauthor=False)
+        config, data, cache = Path(dirs.user_config_dir), dirs.user_state_path, dirs.user_cache_path
+    if state:
+        data = Path(state).expanduser().absolute()
+    return Paths(config / "config.toml", config / "credentials.toml", data, cache)
+
+
+def make_private(folder: Path) -> Path:
+    """The folder, made when missing, readable by its owner only."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def save_context(paths: Paths, context: Context) -> None:
+    """Write a context: its key to the credentials file, the rest to the config file."""
+    entry: dict[str, Any] = {"url": context.url}
+    if context.user_id:
+        entry["user_id"] = context.user_id
+    for flag in ("protected", "readonly"):
+        if getattr(context, flag):
+            entry[flag] = True
+    if not context.embedded:
+        _edit_toml(paths.config, ("contexts", context.name), entry)
+    if context.key:
+        secret = {"key": context.key, "user_id": context.user_id}
+        _edit_toml(paths.credentials, ("contexts", context.name), secret, mode=0o600)
+
+
+def save_setting(paths: Paths, name: str, value: Any) -> None:
+    """Write one setting to the config file; comments and order stay."""
+    _edit_toml(paths.config, (), {name: value})
+
+
+def _settings(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
+    found: dict[str, Any] = {}
+    for item in fields(Settings):
+        if item.name in data:
+            found[item.name] = _typed(item.name, data[item.name], item.type, "config.toml")
+        text = environ.get(PREFIX + item.name.upper())
+        if text is not None:
+            where = PREFIX + item.name.upper()
+            found[item.name] = _typed(item.name, text, item.type, where)
+    return Settings(**found)
+
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
+    try:
+        if kind == "bool":
+            return _flag(value)
+        if kind == "int":
+            return int(value)
+        if kind == "float":
+            return float(value)
+        return str(value)
+    except ValueError as exc:
+        raise InvalidSetting(f"{name} must be a {kind}, not {value!r} (in {where})") from exc
+
+
+def _flag(value: Any) -> bool:
+    text = str(value).lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return text in _TRUE
+
+
+def _contexts(data: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Context]:
+    contexts = {LOCAL: Context(LOCAL, "")}
+    entries = {**data.get("contexts", {})}
+    for name, entry in entries.items():
+        if name != LOCAL:
+            contexts[name] = _context(name, entry)
+    for name, secret in secrets.get("contexts", {}).items():
+        if name in contexts:
+            known = contexts[name]
+            user = known.user_id or str(secret.get("user_id", ""))
+            contexts[name] = replace(known, key=str(secret.get("key", "")), user_id=user)
+    return contexts
+
+
+def _context(name: str, entry: Any) -> Context:
+    if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+        raise InvalidSetting(f"context '{name}' needs a url (in config.toml)")
+    url = entry["url"].rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise InvalidSetting(f"context '{name}': url must start with http:// or https://")
+    return Context(
+        name,
+        url,
+        user_id=str(entry.get("user_id", "")),
+        protected=bool(entry.get("protected", False)),
+        readonly=bool(entry.get("readonly", False)),
+    )
+
+
+def _key_of(environ: Mapping[str, str]) -> str:
+    if environ.get("FAL_KEY"):
+        return environ["FAL_KEY"]
+    key_id, secret = environ.get("FAL_KEY_ID"), environ.get("FAL_KEY_SECRET")
+    return f"{key_id}:{secret}" if key_id and secret else ""
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise InvalidSetting(f"{path} is not valid TOML: {exc}") from exc
+    except OSError as exc:
+        raise InvalidSetting(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _edit_toml(
+    path: Path, table: tuple[str, ...], values: dict[str, Any], mode: int = 0o644
+) -> None:
+    import tomlkit
+
+    text = path.read_text() if path.exists() else ""
+    document = tomlkit.parse(text)
+    place: Any = document
+    for name in table:
+        if name not in place:
+            place[name] = tomlkit.table(is_super_table=name == "contexts" and len(table) > 1)
+        place = place[name]
+    for name, value in values.items():
+        place[name] = value
+    write_whole(path, tomlkit.dumps(document), mode)
+
+
+def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file aside and rename it: a reader sees the old text or the new one, never half."""
+    make_private(path.parent)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        os.fchmod(handle, mode)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(aside).replace(path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+CHILD_NAMES = (
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "HF_HOME", "XDG_CACHE_HOME",
+)  # fmt: skip
+"""What a user's function may see of the backend's environment; `LC_*` too."""
+
+BUILD_PREFIXES = ("UV_", "PIP_", "SSL_", "LC_", "PYENV_")
+
+
+def function_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment a worker starts from: allow-listed, so no key or secret of ours is in it."""
+    return {k: v for k, v in environ.items() if k in CHILD_NAMES or k.startswith("LC_")}
+
+
+def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment uv runs in: a worker's, and the settings of uv, pip and pyenv."""
+    extra = {k: v for k, v in environ.items() if k.startswith(BUILD_PREFIXES)}
+    return {**function_environ(environ), **extra}
+
+
+def this_python() -> Path:
+    """The interpreter we run in."""
+    return Path(sys.executable)
+
+
+def git_command() -> str | None:
+    """Path of git, or None."""
+    return shutil.which("git")

@@ -1,0 +1,353 @@
+"""What things are. Frozen, typed, and the same on both sides of the wire.
+
+`to_json` and `from_json` are the only way in and out: times are RFC 3339 in UTC, tuples are lists,
+unknown fields of a newer backend are ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from fal_serverless.errors import BadAnswer
+
+T = TypeVar("T")
+
+AuthMode = Literal["private", "shared", "public"]
+"""Who may call an endpoint: keys of its owner, any valid key, anybody."""
+AUTH_MODES: tuple[AuthMode, ...] = ("private", "shared", "public")
+
+Scope = Literal["ADMIN", "API"]
+"""What a key opens: control API and endpoints, or endpoints only."""
+SCOPES: tuple[Scope, ...] = ("ADMIN", "API")
+
+Level = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR"]
+LEVELS: tuple[Level, ...] = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
+LEVEL_RANK: dict[str, int] = {
+    "TRACE": 0,
+    "DEBUG": 1,
+    "INFO": 2,
+    "STDOUT": 2,
+    "STDERR": 2,
+    "WARNING": 3,
+    "ERROR": 4,
+}
+"""Order for `--level`; a function's plain output counts as INFO."""
+
+Source = Literal["builder", "system", "request", "user"]
+"""Who wrote a log line: uv, the backend, the gateway's line per request, the function."""
+SOURCES: tuple[Source, ...] = ("builder", "system", "request", "user")
+
+WorkerState = Literal["starting", "ready", "busy", "draining", "stopped", "failed"]
+
+MoveReason = Literal["serve", "rollback", "set", "undo"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a function, as written."""
+
+    name: str
+    kind: Literal["positional", "positional_or_keyword", "var_positional", "keyword", "var_keyword"]
+    required: bool
+    annotation: str | None = None
+    """As in the source; None when there is none."""
+    default: str | None = None
+    """`repr` of the default; None when there is none."""
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """What is said about a bundle beside its bytes. Part of the bundle (`bundle.json`)."""
+
+    entrypoint: str
+    """Name of the function in its file."""
+    file_name: str
+    """Name of the file without folders."""
+    source: str
+    """Text of the file."""
+    options: dict[str, Any]
+    """`Options.to_json()`."""
+    parameters: tuple[Parameter, ...]
+    doc: str
+    """The function's docstring, or ''."""
+    python_version: str
+    """`major.minor` that loaded and pickled it, and that runs it."""
+    from_source: bool = False
+    """The worker imports the file instead of unpickling the function."""
+    is_async: bool = False
+    git_sha: str | None = None
+    git_dirty: bool = False
+    """Uncommitted changes to tracked files when it was served."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One serve of one function, immutable."""
+
+    id: str
+    """UUID4."""
+    function: str
+    """Name of the function it belongs to; its own id when anonymous."""
+    anonymous: bool
+    user: str
+    created_at: datetime
+    created_by: str
+    """Nickname."""
+    auth: AuthMode
+    """Mode of its own endpoint, not of the aliases on it."""
+    url: str
+    path_url: str
+    bundle: BundleInfo
+    """`source` is '' in lists."""
+    environment: str
+    """Key of its environment."""
+    message: str = ""
+    aliases: tuple[str, ...] = ()
+    """Aliases that point at it now."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    name: str
+    function: str
+    revision: str
+    user: str
+    auth: AuthMode
+    url: str
+    path_url: str
+    created_at: datetime
+    since: datetime
+    """When it was pointed at its revision."""
+    moves: int
+    max_concurrency: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """One entry in an alias's history; only ever appended."""
+
+    id: int
+    alias: str
+    from_revision: str | None
+    """None: the alias was made."""
+    to_revision: str
+    at: datetime
+    by: str
+    """Nickname."""
+    reason: MoveReason
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Calls over the last minute."""
+
+    requests: int = 0
+    per_second: float = 0.0
+    errors: int = 0
+    """Answers with status 500 and up."""
+    error_percent: float = 0.0
+    p50_ms: float | None = None
+    """None: no calls."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """The revisions registered under one name."""
+
+    name: str
+    anonymous: bool
+    entrypoint: str
+    user: str
+    revisions: int
+    latest: str
+    """Its newest revision."""
+    live: str | None
+    """The revision its first alias points at; its only one when anonymous."""
+    aliases: tuple[str, ...]
+    auth: AuthMode
+    """Mode of the endpoint people call: the first alias, else the revision."""
+    url: str
+    path_url: str
+    served_at: datetime
+    workers: dict[str, int] = field(default_factory=dict)
+    """Worker state -> how many."""
+    traffic: Traffic = Traffic()
+
+
+@dataclass(frozen=True)
+class Key:
+    id: str
+    scope: Scope
+    user: str
+    created_at: datetime
+    alias: str = ""
+    """A name for people; '' when none was given."""
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key just made: the only time its secret is seen."""
+
+    key: Key
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class User:
+    id: str
+    """Digits."""
+    nickname: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """What the first call of a worker waited for, in seconds."""
+
+    queue: float = 0.0
+    environment: float = 0.0
+    load: float = 0.0
+    """Interpreter start and import of the function."""
+    setup: float = 0.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    id: str
+    function: str
+    revision: str
+    state: WorkerState
+    pid: int | None
+    address: str
+    """`unix` for a served function, else host:port."""
+    started_at: datetime
+    requests: int = 0
+    running: int = 0
+    memory_bytes: int | None = None
+    """None: this system does not tell."""
+    cold_start: ColdStart = ColdStart()
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    id: int
+    """Grows by time of arrival; 0 before it is stored."""
+    time: datetime
+    level: Level
+    source: Source
+    message: str
+    user: str
+    function: str = ""
+    alias: str = ""
+    """The alias it was called under; '' for the revision's own endpoint or no call."""
+    revision: str = ""
+    worker: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The backend itself."""
+
+    version: str
+    pid: int
+    url: str
+    domain: str
+    started_at: datetime
+    state_dir: str
+    user: User
+    functions: int
+    revisions: int
+    aliases: int
+    workers: int
+    traffic: Traffic
+    python_version: str
+    isolation: str
+    """How functions that want the same port are kept apart, and why."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What came of a serve."""
+
+    revision: Revision
+    alias: Alias | None
+    url: str
+    path_url: str
+    seconds: float
+
+
+Phase = Literal["bundle", "upload", "environment", "worker", "publish"]
+PHASES: tuple[Phase, ...] = ("bundle", "upload", "environment", "worker", "publish")
+
+
+@dataclass(frozen=True)
+class ServeEvent:
+    """One step on the way of a serve: a phase begins, a line is logged, or it is done."""
+
+    kind: Literal["phase", "log", "done"]
+    phase: Phase | None = None
+    message: str = ""
+    entry: LogEntry | None = None
+    served: Served | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something in the backend is not as it was; readers fetch what they show."""
+
+    kind: Literal["function", "revision", "alias", "key", "worker", "traffic", "resync"]
+    """`resync`: changes may have been missed, fetch everything."""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a called endpoint said."""
+
+    status: int
+    headers: dict[str, str]
+    """Lower-case names."""
+    body: bytes
+    seconds: float
+    request_id: str
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON values (dict, list, str, …) of a model or of a list of models."""
+    return msgspec.to_builtins(value)
+
+
+def from_json(cls: type[T], value: Any) -> T:
+    """The model again; BadAnswer, naming the field, when it does not fit."""
+    try:
+        return msgspec.convert(value, cls, strict=False)
+    except msgspec.ValidationError as exc:
+        raise BadAnswer(f"not a {getattr(cls, '__name__', cls)}: {exc}") from exc
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """Which log entries; every given field narrows."""
+
+    label: str = ""
+    """An alias (every revision it served) or a revision's id; '' for all endpoints."""
+    lines: int = 100
+    """The newest so many; for a tail: how many of the past come first."""
+    since: datetime | None = None
+    until: datetime | None = None
+    level: Level | None = None
+    """This level and above, by LEVEL_RANK."""
+    sources: tuple[Source, ...] = ()
+    search: str = ""
+    """Regular expression, searched in the message."""
+    revision: str = ""
+    worker: str = ""
+    request_id: str = ""
+    after: int | None = None
+    """Only entries with a larger id: where a tail resumes. `lines` does not cut then."""

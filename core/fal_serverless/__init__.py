@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-# At once, not on first use: the function and its module share a name, and whoever imports the module
-# later must not put it over the function.
+# At once, not on first use: the function and its module share a name, and whoever imports the
+# module later must not put it over the function.
 from fal_serverless.isolated import IsolatedFunction, isolated
 
 if TYPE_CHECKING:

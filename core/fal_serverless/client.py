@@ -257,15 +257,17 @@ class Client:
         method: str = "POST",
         path: str = "/",
         headers: dict[str, str] | None = None,
-        timeout: float | None = None,
     ) -> Answer:
-        """Call an endpoint with our key. Any status is an Answer; only the way there can raise."""
+        """Call an endpoint with our key. Any status is an Answer; only the way there can raise.
+
+        It waits as long as the backend does; use `asyncio.timeout` for less.
+        """
         target = path_url(self.url, (await self.user()).id, label) + path
         sent = {"Content-Type": "application/json", **(headers or {})}
         started = time.perf_counter()
         with _translated(self.url):
             answer = await self._http.request(
-                method, target, content=body, headers=sent, timeout=timeout
+                method, target, content=body, headers=sent, timeout=None
             )
         return Answer(
             status=answer.status_code,

@@ -1,0 +1,187 @@
+"""The table as a reader sees it: what stands where after keys, changes and resizes."""
+
+from __future__ import annotations
+
+import time
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+
+from fal_tui.widgets.grid import Column, Grid, Order, Row
+
+COLUMNS = (
+    Column("name", "NAME", priority=9),
+    Column("auth", "AUTH", width=8, priority=5),
+    Column("calls", "CALLS", align="right", priority=1),
+)
+
+
+def row(id: str, auth: str = "private", calls: int | None = 1) -> Row:
+    return Row(id, (id, auth, str(calls)), (id, auth, calls))
+
+
+def rows(count: int) -> list[Row]:
+    return [row(f"f{number:05}", calls=number) for number in range(count)]
+
+
+class Table(App[None]):
+    def __init__(
+        self, *given: Row, empty: str = "No functions yet. Press S to serve a file"
+    ) -> None:
+        super().__init__()
+        self.given, self.empty = given, empty
+        self.seen: list[tuple[str, object]] = []
+
+    def compose(self) -> ComposeResult:
+        yield Grid(COLUMNS, self.empty)
+
+    def on_mount(self) -> None:
+        self.grid.set_rows(self.given)
+        self.grid.focus()
+
+    @property
+    def grid(self) -> Grid:
+        return self.query_one(Grid)
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        self.seen.append(("moved", event.id))
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        self.seen.append(("opened", event.id))
+
+    def on_grid_marked(self, event: Grid.Marked) -> None:
+        self.seen.append(("marked", event.ids))
+
+
+def lines(grid: Grid) -> list[str]:
+    return [grid.render_line(y).text.rstrip() for y in range(grid.size.height)]
+
+
+async def test_keys_move_the_cursor_and_say_so() -> None:
+    app = Table(*rows(100))
+    async with app.run_test(size=(60, 11)) as pilot:
+        await pilot.press("j", "j", "k", "G")
+        assert app.grid.cursor_id == "f00099"
+        await pilot.press("ctrl+u")
+        assert app.grid.cursor_id == "f00094"
+        await pilot.press("g", "pagedown", "enter")
+        assert app.seen[-1] == ("opened", "f00009")
+        assert app.seen[1:4] == [("moved", "f00001"), ("moved", "f00002"), ("moved", "f00001")]
+
+
+async def test_the_last_row_is_the_last_line_at_the_end() -> None:
+    app = Table(*rows(100))
+    async with app.run_test(size=(60, 11)) as pilot:
+        await pilot.press("G")
+        assert lines(app.grid)[0].split() == ["NAME", "AUTH", "CALLS"]
+        assert lines(app.grid)[-1].split() == ["▌", "f00099", "private", "99"]
+
+
+async def test_the_cursor_stays_on_its_item_and_on_its_line() -> None:
+    app = Table(*rows(100))
+    async with app.run_test(size=(60, 11)) as pilot:
+        app.grid.move_to("f00050")
+        await pilot.pause()
+        line = next(y for y, text in enumerate(lines(app.grid)) if "▌" in text)
+        app.grid.set_rows([row("new1"), row("new2"), *rows(100)])
+        await pilot.pause()
+        assert app.grid.cursor_id == "f00050"
+        assert "▌" in lines(app.grid)[line]
+
+
+async def test_when_the_item_goes_the_nearest_takes_the_cursor() -> None:
+    app = Table(*rows(5))
+    async with app.run_test(size=(60, 11)) as pilot:
+        app.grid.move_to("f00003")
+        app.grid.set_rows([item for item in rows(5) if item.id != "f00003"])
+        assert app.grid.cursor_id == "f00004"
+        app.grid.set_rows(rows(2))
+        assert app.grid.cursor_id == "f00001"
+        app.grid.set_rows([])
+        await pilot.pause()
+        assert app.grid.cursor_id is None
+        assert app.seen[-1] == ("moved", None)
+
+
+async def test_a_shrunk_list_leaves_no_blank_screen() -> None:
+    app = Table(*rows(1000))
+    async with app.run_test(size=(60, 11)) as pilot:
+        await pilot.press("G")
+        app.grid.set_rows(rows(3))
+        await pilot.pause()
+        assert [text.split()[-3] for text in lines(app.grid)[1:4]] == ["f00000", "f00001", "f00002"]
+
+
+async def test_marks_go_by_id() -> None:
+    app = Table(*rows(5))
+    async with app.run_test(size=(60, 11)) as pilot:
+        await pilot.press("space", "space", "k", "space")
+        assert app.grid.marked == {"f00000"}
+        app.grid.set_rows([row("new"), *rows(5)])
+        await pilot.pause()
+        assert "✓" in lines(app.grid)[2]
+        app.grid.set_rows(rows(5)[1:])
+        await pilot.pause()
+        assert app.seen[-1] == ("marked", frozenset())
+
+
+async def test_sorting_flips_and_keeps_the_cursor_on_its_item() -> None:
+    given = [row("b", calls=10), row("a", calls=9), row("c", calls=None)]
+    app = Table(*given)
+    async with app.run_test(size=(60, 11)) as pilot:
+        await pilot.press("shift+left", "O")
+        assert [item.id for item in app.grid.rows] == ["a", "b", "c"]
+        assert "CALLS ▲" in lines(app.grid)[0]
+        await pilot.press("O")
+        assert [item.id for item in app.grid.rows] == ["b", "a", "c"]
+        assert app.grid.order == Order(2, flipped=True)
+        assert app.grid.cursor_id == "b"
+        app.grid.set_rows([*given, row("d", calls=11)])
+        assert [item.id for item in app.grid.rows] == ["d", "b", "a", "c"]
+
+
+async def test_strings_are_taken_literally() -> None:
+    bad = "[/oops] \x1b[2Jx\ny"
+    app = Table(Row("1", (bad, Text("a\x1bb"), "")))
+    async with app.run_test(size=(60, 11)):
+        text = lines(app.grid)[1]
+        assert "[/oops] ␛[2Jx↵y" in text
+        assert "a␛b" in text
+
+
+async def test_a_narrow_table_drops_the_least_important_column_and_says_so() -> None:
+    app = Table(row("a-rather-long-name-of-a-function"))
+    async with app.run_test(size=(36, 11)) as pilot:
+        assert lines(app.grid)[0] == "  NAME                   AUTH     +1"
+        assert "a-rather-long-name-…" in lines(app.grid)[1]
+        await pilot.resize_terminal(80, 11)
+        await pilot.pause()
+        assert "CALLS" in lines(app.grid)[0]
+
+
+async def test_an_empty_table_says_what_to_do() -> None:
+    app = Table()
+    async with app.run_test(size=(60, 11)):
+        assert any("Press S to serve a file" in text for text in lines(app.grid))
+
+
+async def test_a_click_moves_two_open_and_the_header_sorts() -> None:
+    app = Table(*rows(5))
+    async with app.run_test(size=(60, 11)) as pilot:
+        await pilot.click(Grid, offset=(5, 3))
+        assert app.grid.cursor_id == "f00002"
+        await pilot.click(Grid, offset=(5, 3), times=2)
+        assert ("opened", "f00002") in app.seen
+        await pilot.click(Grid, offset=(3, 0))
+        assert app.grid.order == Order(0)
+
+
+async def test_ten_thousand_rows_are_set_without_a_pause() -> None:
+    app = Table()
+    many = rows(10_000)
+    async with app.run_test(size=(120, 40)):
+        app.grid.set_rows(many)
+        started = time.perf_counter()
+        app.grid.set_rows(rows(10_000))
+        spent = time.perf_counter() - started
+    assert spent < 0.5, "ten times what it takes on a quiet machine"

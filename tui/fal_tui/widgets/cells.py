@@ -1,0 +1,46 @@
+"""How does one cell of a table become segments of an exact width? Knows no table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+from fal_tui.logs.printable import printable
+from fal_tui.widgets.columns import Align
+
+Cell = Text | str
+"""Taken literally: markup in a string is text."""
+
+
+def plain(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell.plain
+
+
+def width_of(cell: Cell) -> int:
+    return cell_len(printable(plain(cell)))
+
+
+def draw(cell: Cell, width: int, align: Align, style: Style, console: Console) -> Iterable[Segment]:
+    """Exactly `width` cells of it; what is cut off is shown by an ellipsis."""
+    if isinstance(cell, str):
+        return [Segment(_sized(printable(cell), width, align), style)]
+    text = cell.copy()
+    if not text.plain.isprintable():
+        text.plain = printable(text.plain)
+    text.end = ""
+    text.truncate(width, overflow="ellipsis")
+    text.align(align, width)
+    return Segment.apply_style(text.render(console), style)
+
+
+def _sized(text: str, width: int, align: Align) -> str:
+    size = cell_len(text)
+    if size > width:
+        return set_cell_size(set_cell_size(text, max(width - 1, 0)) + "…", width)
+    left = {"left": 0, "right": width - size, "center": (width - size) // 2}[align]
+    return " " * left + text + " " * (width - size - left)

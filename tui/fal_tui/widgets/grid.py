@@ -1,0 +1,490 @@
+"""A table of thousands of rows that changes every second and stays where the reader is.
+
+Line API: only what is seen is measured and drawn. Cursor and marks go by a row's id. It knows
+rows, columns and keys; what a row stands for is the screen's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from fal_tui.widgets.cells import Cell, draw, width_of
+from fal_tui.widgets.columns import GAP, Column, Placed, fit
+from fal_tui.widgets.rows import Order, Row, merged, nearest, sorted_rows
+
+__all__ = ["Column", "Grid", "Order", "Row"]
+
+GUTTER = 2
+"""Cells left of the first column: cursor bar and mark."""
+MEASURED = 200
+"""Rows above and below the visible ones whose cells decide the width of a column."""
+STRIPS = 512
+"""Drawn rows that are kept."""
+
+
+class Grid(ScrollView, can_focus=True):
+    """`columns` and, when there is no row, the text `empty`."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "grid--header",
+        "grid--picked",
+        "grid--cursor",
+        "grid--cursor-blurred",
+        "grid--mark",
+        "grid--dim",
+        "grid--empty",
+    }
+
+    DEFAULT_CSS = """
+    Grid {
+        background: $surface;
+        color: $foreground;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        & > .grid--header { color: $text-muted; text-style: bold; background: $panel; }
+        & > .grid--picked { color: $text-accent; text-style: bold; background: $panel; }
+        & > .grid--cursor { background: $primary 45%; text-style: bold; }
+        & > .grid--cursor-blurred { background: $primary 15%; }
+        & > .grid--mark { color: $text-warning; text-style: bold; }
+        & > .grid--dim { color: $text-disabled; }
+        & > .grid--empty { color: $text-muted; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Down", show=False),
+        Binding("k,up", "move(-1)", "Up", show=False),
+        Binding("g,home", "first", "First", show=False),
+        Binding("G,end", "last", "Last", show=False),
+        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
+        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("enter", "open", "Open", show=False),
+        Binding("space", "mark", "Mark", show=False),
+        Binding("shift+left", "pick_column(-1)", "Column to sort by", show=False),
+        Binding("shift+right", "pick_column(1)", "Column to sort by", show=False),
+        Binding("O", "sort", "Sort", show=False),
+    ]
+
+    class Moved(Message):
+        """The cursor is on another item; None when there is none."""
+
+        def __init__(self, grid: Grid, id: str | None) -> None:
+            super().__init__()
+            self.grid = grid
+            self.id = id
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class Opened(Message):
+        """Enter or a double click on an item."""
+
+        def __init__(self, grid: Grid, id: str) -> None:
+            super().__init__()
+            self.grid = grid
+            self.id = id
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class Marked(Message):
+        """Other items are marked than before."""
+
+        def __init__(self, grid: Grid, ids: frozenset[str]) -> None:
+            super().__init__()
+            self.grid = grid
+            self.ids = ids
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        empty: str = "Nothing here",
+        *,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._columns = tuple(columns)
+        self._empty = empty
+        self._given: Sequence[Row] = ()
+        self._rows: list[Row] = []
+        self._index: dict[str, int] = {}
+        self._cursor = 0
+        self._marks: set[str] = set()
+        self._order: Order | None = None
+        self._picked: int | None = None
+        self._natural = [0] * len(self._columns)
+        self._measured = range(0)
+        self._placed: tuple[Placed, ...] | None = None
+        self._strips: LRUCache[tuple[str, bool, bool], tuple[Row, Strip]] = LRUCache(STRIPS)
+
+    # What it holds
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """In the order shown."""
+        return self._rows
+
+    @property
+    def cursor_id(self) -> str | None:
+        """Id of the item under the cursor; None when the table is empty."""
+        return self._rows[self._cursor].id if self._rows else None
+
+    @property
+    def marked(self) -> frozenset[str]:
+        return frozenset(self._marks)
+
+    @property
+    def order(self) -> Order | None:
+        return self._order
+
+    @property
+    def empty(self) -> str:
+        """What is shown when there is no row."""
+        return self._empty
+
+    @empty.setter
+    def empty(self, text: str) -> None:
+        self._empty = text
+        self.refresh()
+
+    def set_rows(self, rows: Sequence[Row]) -> None:
+        """Show these; cursor, marks and the cursor's place on the screen stay with their items."""
+        old, index, was = self._rows, self._cursor, self.cursor_id
+        known = {row.id: row for row in old}
+        self._given = rows
+        new = sorted_rows(merged(known, rows), self._order)
+        if len(new) == len(old) and all(a is b for a, b in zip(new, old, strict=True)):
+            return
+        self._put(new)
+        self._forget_marks()
+        above = index - round(self.scroll_y)
+        kept = was if was in self._index else nearest(old, index, self._index)
+        self._cursor = self._index.get(kept, 0) if kept is not None else 0
+        self._keep_in_place(above)
+        self._announce(was)
+
+    def set_columns(self, columns: Sequence[Column], rows: Sequence[Row] = ()) -> None:
+        """Other columns, with the rows that belong to them; an order goes with its column's key."""
+        keys = {column.key: place for place, column in enumerate(columns)}
+        order = self._order
+        if order is not None:
+            place = keys.get(self._columns[order.column].key)
+            self._order = None if place is None else Order(place, order.flipped)
+        self._columns = tuple(columns)
+        self._picked = None
+        self._forget_layout()
+        self.set_rows(rows)
+
+    def move_to(self, id: str) -> bool:
+        """Put the cursor on an item; False when it is not there."""
+        if id not in self._index:
+            return False
+        self._move_to_index(self._index[id])
+        return True
+
+    def clear_marks(self) -> None:
+        if self._marks:
+            self._marks.clear()
+            self.refresh()
+            self.post_message(self.Marked(self, self.marked))
+
+    def sort_by(self, order: Order | None) -> None:
+        """Sort, and keep the cursor on its item."""
+        was = self.cursor_id
+        above = self._cursor - round(self.scroll_y)
+        self._order = order
+        self._forget_layout()
+        known = {row.id: row for row in self._rows}
+        self._put(sorted_rows(merged(known, self._given), order))
+        self._cursor = self._index.get(was, 0) if was is not None else 0
+        self._keep_in_place(above)
+
+    # Keys
+
+    def action_move(self, steps: int) -> None:
+        self._move_to_index(self._cursor + steps)
+
+    def action_first(self) -> None:
+        self._move_to_index(0)
+
+    def action_last(self) -> None:
+        self._move_to_index(len(self._rows) - 1)
+
+    def action_half_page(self, direction: int) -> None:
+        self._move_to_index(self._cursor + direction * max(self._visible // 2, 1))
+
+    def action_page(self, direction: int) -> None:
+        self._move_to_index(self._cursor + direction * max(self._visible - 1, 1))
+
+    def action_open(self) -> None:
+        if self.cursor_id is not None:
+            self.post_message(self.Opened(self, self.cursor_id))
+
+    def action_mark(self) -> None:
+        """Mark or unmark the item, and go on to the next."""
+        if self.cursor_id is None:
+            return
+        self._marks ^= {self.cursor_id}
+        self.refresh()
+        self.post_message(self.Marked(self, self.marked))
+        self.action_move(1)
+
+    def action_pick_column(self, steps: int) -> None:
+        shown = [placed.index for placed in self._layout()]
+        if not shown:
+            return
+        start = self._picked if self._picked is not None else self._sorted_column
+        if start in shown:
+            place = (shown.index(start) + steps) % len(shown)
+        else:
+            place = 0 if steps > 0 else len(shown) - 1
+        self._picked = shown[place]
+        self._forget_layout()
+
+    def action_sort(self) -> None:
+        """By the picked column, else the first; the same column again flips."""
+        column = self._picked if self._picked is not None else self._sorted_column or 0
+        again = self._order is not None and self._order.column == column
+        flipped = again and self._order is not None and not self._order.flipped
+        self.sort_by(Order(column, flipped))
+
+    # Mouse
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y == 0:
+            self._sort_at(event.x)
+            return
+        index = self.scroll_offset.y + event.y - 1
+        if not 0 <= index < len(self._rows):
+            return
+        self._move_to_index(index)
+        if event.chain == 2:
+            self.action_open()
+
+    def _sort_at(self, x: int) -> None:
+        left = GUTTER
+        for placed in self._layout():
+            if left <= x < left + placed.width + GAP:
+                self._picked = placed.index
+                self.action_sort()
+                return
+            left += placed.width + GAP
+
+    # Places
+
+    @property
+    def _visible(self) -> int:
+        """Rows that can be seen at once."""
+        return max(self.scrollable_content_region.height - 1, 0)
+
+    @property
+    def _sorted_column(self) -> int | None:
+        return None if self._order is None else self._order.column
+
+    def _put(self, rows: list[Row]) -> None:
+        self._rows = rows
+        self._index = {row.id: index for index, row in enumerate(rows)}
+        self._measured = range(0)
+        self._placed = None
+        self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
+        self.refresh()
+
+    def _forget_marks(self) -> None:
+        gone = {id for id in self._marks if id not in self._index}
+        if gone:
+            self._marks -= gone
+            self.post_message(self.Marked(self, self.marked))
+
+    def _keep_in_place(self, above: int) -> None:
+        """Show the cursor as many rows below the top as before."""
+        if self.size.height:
+            inside = min(max(above, 0), max(self._visible - 1, 0))
+            if above == inside:
+                self.scroll_to(y=self._cursor - inside, animate=False, force=True)
+
+    def _move_to_index(self, index: int) -> None:
+        if not self._rows:
+            return
+        was = self.cursor_id
+        self._cursor = min(max(index, 0), len(self._rows) - 1)
+        self._show_cursor()
+        self._announce(was)
+
+    def _announce(self, was: str | None) -> None:
+        if self.cursor_id != was:
+            self.refresh()
+            self.post_message(self.Moved(self, self.cursor_id))
+
+    def _show_cursor(self) -> None:
+        top, visible = round(self.scroll_y), self._visible
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False, force=True)
+        elif visible and self._cursor >= top + visible:
+            self.scroll_to(y=self._cursor - visible + 1, animate=False, force=True)
+
+    def on_resize(self) -> None:
+        self._natural = [0] * len(self._columns)
+        self._forget_layout()
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
+        self._show_cursor()
+
+    # Widths
+
+    def _forget_layout(self) -> None:
+        self._measured = range(0)
+        self._placed = None
+        self._strips.clear()
+        if len(self._natural) != len(self._columns):
+            self._natural = [0] * len(self._columns)
+        self.refresh()
+
+    def _layout(self) -> tuple[Placed, ...]:
+        """The columns that are drawn; measured again only where the reader is."""
+        top = self.scroll_offset.y
+        seen = range(top, min(top + self._visible, len(self._rows)))
+        if not seen or (
+            self._measured and seen[0] in self._measured and seen[-1] in self._measured
+        ):
+            if self._placed is not None:
+                return self._placed
+        else:
+            self._measure(range(max(seen[0] - MEASURED, 0), seen[-1] + 1 + MEASURED))
+        placed = fit(self._columns, self._wanted_widths(), self._room(0))
+        if len(placed) < len(self._columns):
+            room = self._room(cell_len(self._dropped_text(placed)) + 1)
+            placed = fit(self._columns, self._wanted_widths(), room)
+        if placed != self._placed:
+            self._strips.clear()
+        self._placed = placed
+        return placed
+
+    def _room(self, reserved: int) -> int:
+        return self.scrollable_content_region.width - GUTTER - reserved
+
+    def _measure(self, span: range) -> None:
+        """Columns only grow while one scrolls, so that they do not jump."""
+        self._measured = span
+        for row in self._rows[span.start : span.stop]:
+            for place, cell in enumerate(row.cells[: len(self._natural)]):
+                self._natural[place] = max(self._natural[place], width_of(cell))
+
+    def _wanted_widths(self) -> list[int]:
+        return [max(size, self._label_width(place)) for place, size in enumerate(self._natural)]
+
+    def _label_width(self, place: int) -> int:
+        arrow = 2 if place == self._sorted_column else 0
+        return cell_len(self._columns[place].label) + arrow
+
+    # Drawing
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._strips.clear()
+
+    def render_line(self, y: int) -> Strip:
+        placed = self._layout()
+        width = self.scrollable_content_region.width
+        if y == 0:
+            return self._header(placed, width)
+        if not self._rows:
+            return self._empty_line(y - 1, width)
+        index = self.scroll_offset.y + y - 1
+        if index >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        return self._row(self._rows[index], index == self._cursor, placed, width)
+
+    def _header(self, placed: tuple[Placed, ...], width: int) -> Strip:
+        base = self.get_component_rich_style("grid--header")
+        segments = [Segment(" " * GUTTER, base)]
+        for column in placed:
+            name = "grid--picked" if column.index == self._picked else "grid--header"
+            style = self.get_component_rich_style(name)
+            segments += self._cell(self._label(column.index), column, style)
+            segments.append(Segment(" " * GAP, base))
+        dropped = self._dropped_text(placed)
+        strip = Strip(segments).adjust_cell_length(width - cell_len(dropped), base)
+        return Strip([*strip, Segment(dropped, base)])
+
+    def _label(self, index: int) -> str:
+        label = self._columns[index].label
+        if self._order is None or self._order.column != index:
+            return label
+        return f"{label} {'▼' if self._order.flipped else '▲'}"
+
+    def _dropped_text(self, placed: tuple[Placed, ...]) -> str:
+        """How many columns are not shown, for the header's right end."""
+        dropped = len(self._columns) - len(placed)
+        return f"+{dropped}" if dropped else ""
+
+    def _row(self, row: Row, at_cursor: bool, placed: tuple[Placed, ...], width: int) -> Strip:
+        lit = at_cursor and self.has_focus
+        key = (row.id, at_cursor, lit)
+        cached = self._strips.get(key)
+        marked = row.id in self._marks
+        if cached is not None and cached[0] is row and not marked:
+            return cached[1]
+        style = self._row_style(row, at_cursor)
+        segments = [*self._gutter(at_cursor, marked, style)]
+        for column in placed:
+            cell = row.cells[column.index] if column.index < len(row.cells) else ""
+            segments += self._cell(cell, column, style)
+            segments.append(Segment(" " * GAP, style))
+        strip = Strip(segments).adjust_cell_length(width, style)
+        if not marked:
+            self._strips[key] = (row, strip)
+        return strip
+
+    def _row_style(self, row: Row, at_cursor: bool) -> Style:
+        style = self.rich_style
+        if row.dim:
+            style += self.get_component_rich_style("grid--dim", partial=True)
+        if at_cursor:
+            name = "grid--cursor" if self.has_focus else "grid--cursor-blurred"
+            full = self.get_component_rich_style(name)
+            style += Style(bgcolor=full.bgcolor, bold=full.bold)
+        return style
+
+    def _gutter(self, at_cursor: bool, marked: bool, style: Style) -> tuple[Segment, ...]:
+        bar = "▌" if at_cursor and self.has_focus else " "
+        mark = self.get_component_rich_style("grid--mark", partial=True)
+        return Segment(bar, style), Segment("✓" if marked else " ", style + mark)
+
+    def _cell(self, cell: Cell, column: Placed, style: Style) -> list[Segment]:
+        align = self._columns[column.index].align
+        return list(draw(cell, column.width, align, style, self.app.console))
+
+    def _empty_line(self, y: int, width: int) -> Strip:
+        style = self.get_component_rich_style("grid--empty")
+        lines = Text(self._empty, justify="center").wrap(self.app.console, max(width - 4, 1))
+        top = max((self._visible - len(lines)) // 3, 0)
+        if not top <= y < top + len(lines):
+            return Strip.blank(width, style)
+        text = lines[y - top].plain.strip()
+        left = max((width - cell_len(text)) // 2, 0)
+        return Strip([Segment(" " * left + text, style)]).adjust_cell_length(width, style)
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return container.width

@@ -267,7 +267,7 @@ class Client:
         started = time.perf_counter()
         with _translated(self.url):
             answer = await self._http.request(
-                method, target, content=body, headers=sent, timeout=None
+                method, target, content=body, headers=sent, timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT)
             )
         return Answer(
             status=answer.status_code,

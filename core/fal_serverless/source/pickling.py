@@ -1,0 +1,173 @@
+"""How does a function become bytes that hold all it needs? Part of the loader child.
+
+By value with cloudpickle, after string annotations were replaced by what they name, because a
+function that was pickled by value has lost its module's names. Loaded by path by `loader.py`;
+standard library only, Python 3.8.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+class Unpicklable(Exception):
+    """Names the function, what it uses that cannot be pickled, and where it uses it."""
+
+
+def pickle_function(
+    cloudpickle: Any,
+    name: str,
+    content: dict[str, Any],
+    modules: list[types.ModuleType],
+    is_local: Callable[[Any], bool],
+) -> bytes:
+    """The bytes of `content`, a dict of functions, with all of `modules` by value.
+
+    Raises Unpicklable.
+    """
+    resolve_annotations(modules)
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    pickler = make_pickler(cloudpickle, is_local)
+    try:
+        return dump(pickler, content)
+    except Exception as exc:
+        raise Unpicklable(explain(pickler, content, name, exc)) from exc
+
+
+def dump(pickler: Any, value: Any) -> bytes:
+    out = io.BytesIO()
+    pickler(out).dump(value)
+    return out.getvalue()
+
+
+def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
+    """cloudpickle, and functions under `functools.lru_cache`, which it knows only by name."""
+
+    def cached(func: Any, maxsize: int | None, typed: bool) -> Any:
+        return functools.lru_cache(maxsize, typed)(func)
+
+    def reduce_cached(value: Any) -> Any:
+        # Python 3.8 does not tell the settings of a cache
+        settings = value.cache_parameters() if hasattr(value, "cache_parameters") else {}
+        sizes = (settings.get("maxsize", 128), settings.get("typed", False))
+        return cached, (value.__wrapped__, *sizes)
+
+    def reducer_override(self: Any, value: Any) -> Any:
+        if isinstance(value, functools._lru_cache_wrapper) and is_local(value.__wrapped__):
+            return reduce_cached(value)
+        return cloudpickle.Pickler.reducer_override(self, value)
+
+    return type("Pickler", (cloudpickle.Pickler,), {"reducer_override": reducer_override})
+
+
+# Annotations
+
+
+def resolve_annotations(modules: list[types.ModuleType]) -> None:
+    """Put the objects where `from __future__ import annotations` left strings."""
+    for module in modules:
+        for value in list(vars(module).values()):
+            plain = inspect.unwrap(value) if callable(value) else value
+            if getattr(plain, "__module__", None) != module.__name__:
+                continue
+            for owner in owners(plain):
+                resolve(owner, vars(module))
+
+
+def owners(value: Any) -> Iterator[Any]:
+    """What has annotations of its own: a function, or a class with its methods."""
+    if isinstance(value, types.FunctionType):
+        yield value
+    elif isinstance(value, type):
+        yield value
+        yield from (item for item in vars(value).values() if isinstance(item, types.FunctionType))
+
+
+def resolve(owner: Any, names: dict[str, Any]) -> None:
+    if isinstance(owner, type) and "__annotations__" not in vars(owner):
+        return  # the attribute would be a parent's
+    notes = owner.__annotations__
+    for key, note in list(notes.items()):
+        if isinstance(note, str):
+            notes[key] = evaluate(note, names)
+
+
+def evaluate(note: str, names: dict[str, Any]) -> Any:
+    """The annotation's object; the string itself when a name in it exists for checkers only."""
+    holder = types.SimpleNamespace(__annotations__={"it": note})
+    more: Any = {"include_extras": True} if "Annotated" in vars(typing) else {}
+    try:
+        return typing.get_type_hints(holder, names, **more)["it"]
+    except Exception:
+        return note
+
+
+# What is to blame
+
+
+def explain(pickler: Any, content: dict[str, Any], name: str, exc: Exception) -> str:
+    said = " ".join(str(exc).split())
+    for func in content.values():
+        for where, value in culprits(pickler, func, {id(func)}):
+            kind = type(value).__name__
+            return f"{name} cannot be sent to a worker: {where} ({kind}): {said}"
+    return f"{name} cannot be sent to a worker: {said}"
+
+
+def culprits(pickler: Any, func: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """What the function uses that cannot be pickled by itself, deepest first."""
+    for where, value in used(inspect.unwrap(func) if callable(func) else func):
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        try:
+            dump(pickler, value)
+        except Exception:
+            yield from culprits(pickler, value, seen)
+            yield where, value
+
+
+def used(func: Any) -> Iterator[tuple[str, Any]]:
+    """Globals, closure variables and defaults of a function, with words for where they are."""
+    code = getattr(func, "__code__", None)
+    if code is None:
+        return
+    file = os.path.basename(code.co_filename)
+    place = f"{func.__name__}() at {file}:{code.co_firstlineno}"
+    for name in sorted(global_names(code) & set(func.__globals__)):
+        yield f"global '{name}' used in {place}", func.__globals__[name]
+    for name, cell in zip(code.co_freevars, func.__closure__ or ()):
+        for value in contents(cell):
+            yield f"variable '{name}' around {place}", value
+    for value in func.__defaults__ or ():
+        yield f"a default of {place}", value
+
+
+def contents(cell: Any) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # still empty
+        return []
+
+
+def global_names(code: types.CodeType) -> set[str]:
+    names = set(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            names |= global_names(const)
+    return names
+
+
+def module_file(value: Any) -> str:
+    """The file of the module that a function was defined in, or ''."""
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    return getattr(module, "__file__", None) or ""

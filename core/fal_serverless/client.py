@@ -267,7 +267,11 @@ class Client:
         started = time.perf_counter()
         with _translated(self.url):
             answer = await self._http.request(
-                method, target, content=body, headers=sent, timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT)
+                method,
+                target,
+                content=body,
+                headers=sent,
+                timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
             )
         return Answer(
             status=answer.status_code,
@@ -394,3 +398,14 @@ async def wait_until_answers(url: str, seconds: float) -> bool:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.02)
+
+
+async def health(url: str, seconds: float = 2.0) -> dict[str, Any] | None:
+    """What `/healthz` says at `url`; None when no backend answers there in time."""
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=seconds) as http:
+            answer = await http.get(f"{url}/healthz")
+            said = answer.json() if answer.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
+    return said if isinstance(said, dict) else None

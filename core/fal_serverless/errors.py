@@ -6,6 +6,7 @@ FalError                      anything this project reports; the rest is a bug
 │   ├── InvalidName           an alias, label or nickname outside the rule
 │   ├── InvalidSetting        a setting or context that cannot be read
 │   ├── InvalidCall           the arguments of a served function do not fit its parameters
+│   ├── MethodNotAllowed      the address exists, and answers to other methods
 │   ├── SourceError           the user's file
 │   │   ├── FileMissing       it is not there, or not a Python file
 │   │   ├── LoadFailed        it does not parse, or raised while it was imported
@@ -88,6 +89,11 @@ class InvalidSetting(BadInput):
 class InvalidCall(BadInput):
     code = "invalid_call"
     status = 422
+
+
+class MethodNotAllowed(BadInput):
+    code = "method_not_allowed"
+    status = 405
 
 
 class SourceError(BadInput):

@@ -13,8 +13,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +75,7 @@ class LogStore:
         self._pending: list[LogEntry] = []
         self._recent: deque[LogEntry] = deque(maxlen=RECENT)
         self._followers: set[asyncio.Event] = set()
+        self._taps: dict[str, Callable[[LogEntry], None]] = {}
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._closing = False
@@ -97,7 +98,18 @@ class LogStore:
                 self._work.notify_all()
         for follower in self._followers:
             follower.set()
+        if self._taps and stored.revision in self._taps:
+            self._taps[stored.revision](stored)
         return stored
+
+    @contextmanager
+    def tap(self, revision: str, heard: Callable[[LogEntry], None]) -> Iterator[None]:
+        """Hear every line of one revision as it is appended; one listener per revision."""
+        self._taps[revision] = heard
+        try:
+            yield
+        finally:
+            del self._taps[revision]
 
     async def read(self, selection: Selection) -> list[LogEntry]:
         """The newest entries that match, oldest first; everything appended before is in it."""

@@ -472,10 +472,12 @@ class Registry:
         return NotFound(f"no {kind} '{name}'{listed}", name=name)
 
 
-def check_auth(auth: str) -> None:
-    """Raises BadInput for anything but the three modes."""
-    if auth not in AUTH_MODES:
-        raise BadInput(f"auth must be one of {', '.join(AUTH_MODES)}, not {auth!r}")
+def check_auth(auth: str) -> AuthMode:
+    """The mode itself. Raises BadInput for anything but the three."""
+    for mode in AUTH_MODES:
+        if auth == mode:
+            return mode
+    raise BadInput(f"auth must be one of {', '.join(AUTH_MODES)}, not {auth!r}")
 
 
 def _delete_endpoint(user: str, label: str) -> sa.Delete:

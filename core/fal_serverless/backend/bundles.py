@@ -1,0 +1,65 @@
+"""The bytes of revisions: bundles, each unpacked into a folder that is whole when it exists."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+from fal_serverless.config import make_private
+from fal_serverless.errors import BadAnswer, BadInput, TooLarge
+from fal_serverless.models import BundleInfo, from_json
+
+MAX_BUNDLE = 256 * 1024**2
+"""Bytes of a bundle, packed or unpacked."""
+
+PARTS = ("bundle.json", "function.pickle", "sources.zip")
+
+
+class BundleStore:
+    """One folder per revision below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = make_private(root)
+
+    def folder(self, revision_id: str) -> Path:
+        return self._root / revision_id
+
+    def unpack(self, revision_id: str, data: bytes) -> BundleInfo:
+        """Raises BadInput for what is not a bundle, TooLarge."""
+        aside = self._root / f".{revision_id}"
+        try:
+            aside.mkdir(mode=0o700)
+            info = _unpack(data, aside)
+            aside.rename(self.folder(revision_id))
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return info
+
+    def remove(self, revision_id: str) -> None:
+        shutil.rmtree(self.folder(revision_id), ignore_errors=True)
+
+    def sweep(self, known: set[str]) -> None:
+        """Drop what no revision owns: leftovers of a serve that a crash cut short."""
+        for folder in self._root.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack(data: bytes, folder: Path) -> BundleInfo:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+            if sum(entry.file_size for entry in bundle.infolist()) > MAX_BUNDLE:
+                raise TooLarge(f"a bundle may have {MAX_BUNDLE // 1024**2} MiB unpacked")
+            for name in PARTS:
+                if name in bundle.namelist():
+                    (folder / name).write_bytes(bundle.read(name))
+        info = from_json(BundleInfo, json.loads((folder / "bundle.json").read_text()))
+    except (zipfile.BadZipFile, OSError, ValueError, BadAnswer) as exc:
+        raise BadInput(f"the body is not a bundle: {exc}") from exc
+    if not info.from_source and not (folder / "function.pickle").exists():
+        raise BadInput("the bundle holds neither a pickled function nor says `from_source`")
+    return info

@@ -1,0 +1,3 @@
+@isolated(serve=True)
+def call_text(text):
+    return text

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from fal_serverless import client as client_module
+from fal_serverless import errors
+from fal_serverless.client import Client
+from fal_serverless.models import LogQuery
+
+
+def answering(handler: Callable[[httpx.Request], httpx.Response]) -> Client:
+    return Client("http://backend.test", "id:secret", transport=httpx.MockTransport(handler))
+
+
+def raising(error: Exception) -> Client:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    return answering(handler)
+
+
+def every_httpx_error() -> Iterator[type[Exception]]:
+    waiting = [httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError]
+    while waiting:
+        cls = waiting.pop()
+        yield cls
+        waiting += cls.__subclasses__()
+
+
+def make_error(cls: type[Exception]) -> Exception:
+    if issubclass(cls, httpx.HTTPStatusError):
+        request = httpx.Request("GET", "http://backend.test")
+        return cls("boom", request=request, response=httpx.Response(500))
+    try:
+        return cls("boom")
+    except TypeError:
+        return cls()
+
+
+@pytest.mark.parametrize("cls", list(every_httpx_error()), ids=lambda cls: cls.__name__)
+async def test_every_error_of_httpx_becomes_one_of_ours(cls: type[Exception]) -> None:
+    with pytest.raises(errors.FalError):
+        await raising(make_error(cls)).functions()
+
+
+@pytest.mark.parametrize("cls", list(errors.every_class()), ids=lambda cls: cls.__name__)
+async def test_every_error_of_ours_comes_back_as_itself(cls: type[errors.FalError]) -> None:
+    body = errors.to_json(cls("what happened", alias="call"))
+    backend = answering(lambda request: httpx.Response(cls.status, json=body))
+    with pytest.raises(cls) as raised:
+        await backend.functions()
+    assert type(raised.value) is cls
+    assert (raised.value.message, raised.value.data) == ("what happened", {"alias": "call"})
+
+
+async def test_an_answer_that_is_no_json_says_so() -> None:
+    with pytest.raises(errors.BadAnswer):
+        await answering(lambda request: httpx.Response(502, text="<html>")).functions()
+    with pytest.raises(errors.BadAnswer):
+        await answering(lambda request: httpx.Response(200, text="<html>")).functions()
+
+
+async def test_an_answer_of_another_shape_names_the_field() -> None:
+    backend = answering(lambda request: httpx.Response(200, json=[{"name": 3}]))
+    with pytest.raises(errors.BadAnswer, match="name"):
+        await backend.aliases()
+
+
+async def test_the_key_travels_as_authorization() -> None:
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=[])
+
+    await answering(handler).functions()
+    assert seen[0].headers["authorization"] == "Key id:secret"
+
+
+async def test_read_only_refuses_before_anything_is_sent() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("sent")
+
+    transport = httpx.MockTransport(handler)
+    client = Client("http://backend.test", "id:secret", readonly=True, transport=transport)
+    for change in (
+        client.set_auth("call", "public"),
+        client.rollback("call"),
+        client.delete_function("call"),
+        client.generate_key("API"),
+        client.stop_worker("w"),
+        anext(client.serve(b"")),
+    ):
+        with pytest.raises(errors.ReadOnly):
+            await change
+
+
+async def test_names_are_quoted_into_paths() -> None:
+    seen: list[bytes] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.raw_path)
+        return httpx.Response(204)
+
+    await answering(handler).delete_function("a/b ?")
+    assert seen == [b"/v1/functions/a%2Fb%20%3F"]
+
+
+async def test_a_log_query_sends_only_what_narrows() -> None:
+    seen: list[dict[str, str]] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(dict(request.url.params))
+        return httpx.Response(200, json=[])
+
+    await answering(handler).logs(LogQuery(label="call", lines=20))
+    assert seen == [{"label": "call", "lines": "20"}]
+
+
+async def test_a_serve_raises_the_error_its_stream_ends_with() -> None:
+    failure = json.dumps(errors.to_json(errors.BuildFailed("no version of flask==99", log=["x"])))
+    stream = (
+        'data: {"kind": "phase", "phase": "environment"}\n\n'
+        ": alive\n\n"
+        f"event: error\ndata: {failure}\n\n"
+    )
+    backend = answering(lambda request: httpx.Response(200, text=stream))
+    events = backend.serve(b"bundle", alias="call")
+    assert (await anext(events)).phase == "environment"
+    with pytest.raises(errors.BuildFailed, match="flask==99"):
+        await anext(events)
+
+
+async def test_a_serve_cut_short_is_unreachable_not_done() -> None:
+    backend = answering(lambda request: httpx.Response(200, text=": open\n\n"))
+    with pytest.raises(errors.Unreachable):
+        await anext(backend.serve(b"bundle"))
+
+
+async def test_waiting_for_a_backend_that_never_comes_ends() -> None:
+    assert not await client_module.wait_until_answers("http://127.0.0.1:9", 0.05)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -140,7 +140,7 @@ class Client:
         alias: str | None = None,
         auth: AuthMode | None = None,
         message: str = "",
-    ) -> AsyncIterator[ServeEvent]:
+    ) -> AsyncGenerator[ServeEvent, None]:
         """Register a bundle; yields phases and log lines, then one event of kind `done`.
 
         A failed serve raises what went wrong; the alias then stands where it stood. Closing the
@@ -230,7 +230,7 @@ class Client:
         body = await self._call("GET", "/v1/logs", params=_log_params(query))
         return from_json(list[LogEntry], body)
 
-    async def tail(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+    async def tail(self, query: LogQuery) -> AsyncGenerator[LogEntry, None]:
         """The newest `query.lines` entries (all after `query.after` when given), then each new one.
 
         Raises Unreachable when the connection is lost; go on with `after` = the last id seen.
@@ -240,7 +240,7 @@ class Client:
                 yield from_json(LogEntry, data)
         raise errors.Unreachable("the backend closed the log stream")
 
-    async def changes(self) -> AsyncIterator[Change]:
+    async def changes(self) -> AsyncGenerator[Change, None]:
         """What changes in the backend, as it happens; the first is always a `resync`."""
         async with self._stream("GET", "/v1/events") as lines:
             async for _, data in lines:

@@ -333,3 +333,8 @@ def this_python() -> Path:
 def git_command() -> str | None:
     """Path of git, or None."""
     return shutil.which("git")
+
+
+def inside_tmux() -> bool:
+    """Whether the terminal is one of tmux, which takes some sequences only when wrapped."""
+    return bool(os.environ.get("TMUX"))

@@ -35,7 +35,8 @@ def draw(cell: Cell, width: int, align: Align, style: Style, console: Console) -
     text.end = ""
     text.truncate(width, overflow="ellipsis")
     text.align(align, width)
-    return Segment.apply_style(text.render(console), style)
+    base = style + console.get_style(text.style, default=Style.null())
+    return Segment.apply_style(text.render(console), base)
 
 
 def _sized(text: str, width: int, align: Align) -> str:

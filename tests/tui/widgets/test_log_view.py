@@ -1,0 +1,271 @@
+"""The log as a reader sees it: what moves, what stands still, what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from textual.app import App, ComposeResult
+
+from fal_serverless.models import LogEntry
+from fal_tui.logs.buffer import Gap
+from fal_tui.logs.filters import Filter
+from fal_tui.widgets.line_panel import LinePanel
+from fal_tui.widgets.log_view import LogView
+
+
+def entry(number: int, message: str = "", **fields: Any) -> LogEntry:
+    given = {"level": "STDOUT", "source": "user", "user": "1", **fields}
+    return LogEntry(number, datetime.now(UTC), message=message or f"line {number}", **given)
+
+
+def entries(count: int, start: int = 0) -> list[LogEntry]:
+    return [entry(number) for number in range(start, start + count)]
+
+
+class Logs(App[None]):
+    def __init__(self, limit: int = 1000, folder: Path | None = None) -> None:
+        super().__init__()
+        self.limit, self.folder = limit, folder
+
+    def compose(self) -> ComposeResult:
+        yield LogView(self.limit, folder=self.folder)
+
+    def on_mount(self) -> None:
+        self.view.focus()
+
+    @property
+    def view(self) -> LogView:
+        return self.query_one(LogView)
+
+    def text(self) -> list[str]:
+        return [self.view.render_line(y).text.rstrip() for y in range(self.view.size.height)]
+
+    def messages(self) -> list[str]:
+        return [line[23:] for line in self.text()]
+
+    async def put(self, pilot: Any, items: Iterable[LogEntry | Gap]) -> None:
+        self.view.write(items)
+        await pilot.pause(0.12)
+
+
+async def test_it_follows_the_end_until_one_scrolls_up() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(50))
+        assert app.messages()[-1] == "line 49"
+        await pilot.press("ctrl+u")
+        top = app.messages()[0]
+        await app.put(pilot, entries(30, 50))
+        assert app.messages()[0] == top
+        assert (app.view.follow, app.view.new) == (False, 30)
+        await pilot.press("G")
+        await pilot.pause()
+        assert app.messages()[-1] == "line 79"
+        assert (app.view.follow, app.view.new) == (True, 0)
+
+
+async def test_the_wheel_leaves_the_end_too() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(50))
+        app.view.scroll_up(animate=False)
+        await pilot.pause()
+        assert not app.view.follow
+
+
+async def test_trimming_does_not_move_the_text_under_the_readers_eyes() -> None:
+    app = Logs(limit=100)
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(100))
+        await pilot.press("ctrl+u")
+        before = app.messages()
+        for start in (100, 110, 120, 130):
+            await app.put(pilot, entries(10, start))
+        assert app.messages() == before
+        await pilot.press("g")
+        assert app.messages()[0] == "… 40 entries dropped …"
+        assert app.messages()[1] == "line 40"
+
+
+async def test_trimming_of_wrapped_lines_does_not_move_the_text_either() -> None:
+    app = Logs(limit=100)
+    async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.press("w")
+        await app.put(pilot, [entry(n, f"{n} " + "x" * (n % 90)) for n in range(100)])
+        await pilot.press("ctrl+u")
+        before = app.messages()
+        await app.put(pilot, [entry(n, f"{n} " + "y" * 70) for n in range(100, 140)])
+        assert app.messages() == before
+
+
+async def test_filters_run_over_everything_and_say_how_much_they_hide() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(100))
+        app.view.set_filters([Filter("keep", "5$"), Filter("hide", "95")])
+        await pilot.pause()
+        assert app.messages()[8] == "line 85"
+        assert app.view.buffer.counts() == "9 of 100 shown"
+        await app.put(pilot, entries(60, 100))
+        assert app.messages()[-1] == "line 155"
+        app.view.set_filters([])
+        await pilot.pause()
+        assert app.messages()[-1] == "line 159"
+
+
+async def test_the_line_being_read_keeps_its_row_when_filters_change() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(1000))
+        app.view.go_to(500)
+        row = app.messages().index("line 500")
+        app.view.set_filters([Filter("keep", "0$")])
+        await pilot.pause()
+        assert app.messages()[row] == "line 500"
+        assert app.messages()[row + 1] == "line 510"
+
+
+async def test_search_goes_to_the_nearest_hit_above_and_n_goes_on() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(100))
+        app.view.search("line .7$")
+        await pilot.pause()
+        assert app.view.cursor == 97
+        await pilot.press("N", "N", "n")
+        assert app.view.cursor == 87
+
+
+async def test_e_finds_errors_both_ways() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        levels = {20: "ERROR", 60: "ERROR", 70: "WARNING"}
+        await app.put(pilot, [entry(n, level=levels.get(n, "INFO")) for n in range(100)])
+        await pilot.press("E")
+        assert app.view.cursor == 60
+        await pilot.press("E")
+        assert app.view.cursor == 20
+        await pilot.press("e")
+        assert app.view.cursor == 60
+        await pilot.press("W")
+        assert app.view.cursor == 70
+
+
+async def test_colours_stay_and_other_control_characters_are_shown() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, [entry(1, "\x1b[31mred\x1b[0m \x1b[2J[/oops]\x07 a\tb")])
+        strip = app.view.render_line(0)
+        assert "red ␛[2J[/oops]␇" in strip.text
+        red = next(segment for segment in strip if segment.text == "red")
+        assert red.style is not None and red.style.color is not None
+        assert red.style.color.number == 1
+
+
+async def test_a_progress_bar_shows_its_last_state() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, [entry(1, "\r 10%\r 50%\r100%\r")])
+        assert app.messages()[0] == "100%"
+
+
+async def test_wrapping_shows_the_whole_line() -> None:
+    app = Logs()
+    async with app.run_test(size=(53, 10)) as pilot:
+        await app.put(pilot, [entry(1, "x" * 70), entry(2, "one\ntwo")])
+        assert app.text()[1].endswith("one")
+        await pilot.press("w")
+        await pilot.pause()
+        rows = app.messages()
+        assert rows[:5] == ["x" * 29, "x" * 29, "x" * 12, "one", "two"]
+
+
+async def test_a_held_view_keeps_its_sideways_place() -> None:
+    app = Logs()
+    async with app.run_test(size=(60, 10)) as pilot:
+        await app.put(pilot, [entry(n, "0123456789" * 12) for n in range(30)])
+        await pilot.press("right")
+        await app.put(pilot, entries(30, 30))
+        assert app.view.scroll_offset.x == 12
+
+
+async def test_a_pause_takes_nothing_in_and_loses_nothing() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(5))
+        await pilot.press("p")
+        await app.put(pilot, entries(5, 5))
+        assert app.view.waiting == 5
+        assert app.messages()[4] == "line 4"
+        await pilot.press("p")
+        await pilot.pause(0.1)
+        assert app.messages()[9] == "line 9"
+
+
+async def test_what_is_too_much_during_a_pause_is_counted() -> None:
+    app = Logs(limit=50)
+    async with app.run_test(size=(80, 10)) as pilot:
+        await pilot.press("p")
+        await app.put(pilot, entries(80))
+        await pilot.press("p", "g")
+        await pilot.pause(0.1)
+        assert app.messages()[:2] == ["… 31 entries dropped …", "line 31"]
+
+
+async def test_bookmarks_go_round() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(100))
+        for number in (10, 40):
+            app.view.go_to(number)
+            await pilot.press("m")
+        await pilot.press("'")
+        assert app.view.cursor == 10
+        await pilot.press("'")
+        assert app.view.cursor == 40
+
+
+async def test_enter_shows_the_whole_line_and_f_only_its_request() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.put(pilot, entries(5))
+        await app.put(pilot, [entry(9, 'got {"a": [1, 2]}', request_id="r-1")])
+        await pilot.press("enter")
+        assert isinstance(app.screen, LinePanel)
+        await pilot.press("f")
+        await pilot.pause()
+        assert app.messages()[0] == 'got {"a": [1, 2]}'
+        assert app.view.chips() == ["req r-1"]
+
+
+async def test_shown_lines_are_saved_to_a_file(tmp_path: Path) -> None:
+    app = Logs(folder=tmp_path)
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(20))
+        app.view.set_filters([Filter("keep", "1[0-4]")])
+        await pilot.press("ctrl+s")
+        (saved,) = tmp_path.iterdir()
+        lines = saved.read_text().splitlines()
+        assert [line.split()[-1] for line in lines] == ["10", "11", "12", "13", "14"]
+
+
+async def test_copy_takes_the_marked_lines() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(20))
+        app.view.go_to(3)
+        await pilot.press("space", "j", "space", "c")
+        assert [line.split()[-1] for line in app.clipboard.splitlines()] == ["3", "5"]
+
+
+async def test_an_empty_log_says_so() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        assert "No lines yet" in app.text()[1]
+        await app.put(pilot, entries(3))
+        app.view.set_filters([Filter("level", "ERROR")])
+        await pilot.pause()
+        assert "None of 3 lines passes" in app.text()[1]

@@ -1,0 +1,472 @@
+"""A live log that follows its end, or stands still under the reader's eyes.
+
+Line API over a bounded buffer: only what is seen is drawn, and drawn rows are kept. Entries come
+by `write`; where they come from, and what keys do, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from re import Pattern
+from time import monotonic
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.timer import Timer
+
+from fal_tui.logs.buffer import LIMIT, Gap, Item, LogBuffer, dropped
+from fal_tui.logs.clock import Clock
+from fal_tui.logs.filters import Filter
+from fal_tui.logs.lines import height
+from fal_tui.logs.places import Places
+from fal_tui.widgets.log_drawing import LABEL_COLOURS, Look, body, prefix, prefix_width
+
+FRAME = 0.05
+"""Seconds between two repaints at least, however fast entries come."""
+STRIPS = 1024
+"""Drawn entries that are kept."""
+GUTTER = 2
+"""Cells left of the prefix: cursor bar, bookmark or mark."""
+
+_LOOKS = (
+    "time", "gap", "hit", "message", "aside",
+    "trace", "debug", "info", "warning", "error", "stdout", "stderr",
+    *(f"label-{number}" for number in range(LABEL_COLOURS)),
+)  # fmt: skip
+
+
+class LogLines(ScrollView):
+    """`limit` items are kept; `labels` says for each line whose it is."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"log--{name}" for name in _LOOKS),
+        "log--cursor",
+        "log--cursor-blurred",
+        "log--mark",
+    }
+
+    DEFAULT_CSS = """
+    LogLines {
+        background: $surface;
+        color: $foreground;
+        overflow-x: auto;
+        overflow-y: scroll;
+        scrollbar-size: 1 1;
+        & > .log--time { color: $text-muted; }
+        & > .log--gap { color: $text-warning; text-style: italic; }
+        & > .log--hit { color: $background; background: $warning; text-style: bold; }
+        & > .log--message { color: $foreground; }
+        & > .log--aside { color: $text-muted; }
+        & > .log--trace { color: $text-disabled; }
+        & > .log--debug { color: $text-muted; }
+        & > .log--info { color: $text-success; }
+        & > .log--warning { color: $text-warning; }
+        & > .log--error { color: $text-error; text-style: bold; }
+        & > .log--stdout { color: $text-primary; }
+        & > .log--stderr { color: $text-accent; }
+        & > .log--label-0 { color: $text-primary; }
+        & > .log--label-1 { color: $text-success; }
+        & > .log--label-2 { color: $text-accent; }
+        & > .log--label-3 { color: $text-secondary; }
+        & > .log--label-4 { color: $text-warning; }
+        & > .log--label-5 { color: $foreground; text-style: bold; }
+        & > .log--cursor { background: $primary 45%; }
+        & > .log--cursor-blurred { background: $primary 15%; }
+        & > .log--mark { color: $text-warning; text-style: bold; }
+    }
+    """
+
+    follow: var[bool] = var(True)
+    wrap: var[bool] = var(False)
+    clock: var[Clock] = var[Clock]("local")
+    labels: var[bool] = var(False)
+
+    class Changed(Message):
+        """Counts, follow, pause or filters are not what they were."""
+
+        def __init__(self, view: LogLines) -> None:
+            super().__init__()
+            self.view = view
+
+        @property
+        def control(self) -> LogLines:
+            return self.view
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, LogLines.Changed) and message.view is self.view
+
+    def __init__(
+        self,
+        limit: int = LIMIT,
+        *,
+        labels: bool = False,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.buffer = LogBuffer(limit)
+        self.hits: Pattern[str] | None = None
+        self.new = 0
+        """Lines that came since the reader left the end."""
+        self.paused = False
+        self.empty = "No lines yet: they appear here as they are written"
+        """Shown while there is none."""
+        self._pending: deque[Item] = deque()
+        self._overflow = 0
+        self._flushed = 0.0
+        self._timer: Timer | None = None
+        self._places = Places()
+        self.cursor: int | None = None
+        self._bookmarks: set[int] = set()
+        self._marks: set[int] = set()
+        self._strips: LRUCache[int, list[Strip]] = LRUCache(STRIPS)
+        self._look: Look | None = None
+        self._widest = 0
+        self._own_scroll = False
+        self.set_reactive(LogLines.labels, labels)
+
+    def on_mount(self) -> None:
+        self.set_interval(1, self._grow_older)
+        self._flush()
+
+    # What comes in
+
+    def write(self, items: Iterable[Item]) -> None:
+        """Add entries; they are seen at the next repaint, or when the pause is over."""
+        self._pending.extend(items)
+        while len(self._pending) >= max(self.buffer.limit, 2):
+            self._pending.popleft()
+            self._overflow += 1
+        self._flush_soon()
+
+    def clear(self) -> None:
+        """Start anew; filters, search and the way of reading stay."""
+        self._pending.clear()
+        self._overflow = self.new = 0
+        self.buffer.clear()
+        self._places = Places()
+        self.cursor = None
+        self._bookmarks.clear()
+        self._marks.clear()
+        self._strips.clear()
+        self._widest = 0
+        self.paused = False
+        self.follow = True
+        self._fit()
+        self._changed()
+
+    @property
+    def waiting(self) -> int:
+        """Entries that wait for the end of the pause."""
+        return len(self._pending) + self._overflow if self.paused else 0
+
+    def _flush_soon(self) -> None:
+        if not self.is_mounted or self._timer is not None:
+            return
+        if self.paused:
+            self._timer = self.set_timer(FRAME, self._tell_waiting)
+            return
+        wait = self._flushed + FRAME - monotonic()
+        if wait <= 0:
+            self._flush()
+        else:
+            self._timer = self.set_timer(wait, self._flush)
+
+    def _tell_waiting(self) -> None:
+        self._timer = None
+        self._changed()
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._flushed = monotonic()
+        if self.paused or not self._pending:
+            return
+        if self._overflow:
+            self._pending.appendleft(dropped(self._overflow))
+            self._overflow = 0
+        lead = self._lead
+        delta = self.buffer.extend(self._pending)
+        self._pending.clear()
+        gone = self._places.drop(delta.removed) - (self._lead - lead)
+        self._add_places(delta.added)
+        self._forget_trimmed()
+        if not self.follow:
+            self.new += delta.added
+        self._fit(gone)
+        self._changed()
+
+    def _add_places(self, count: int) -> None:
+        width = self._wrap_width
+        shown = self.buffer.shown
+        for index in range(len(shown) - count, len(shown)):
+            self._places.add(self._height(shown[index], width))
+
+    def _height(self, number: int, width: int | None) -> int:
+        item = self.buffer.item(number)
+        return 1 if isinstance(item, Gap) else height(item.message, width)
+
+    def _forget_trimmed(self) -> None:
+        first = self.buffer.trimmed
+        if first:
+            self._bookmarks = {number for number in self._bookmarks if number >= first}
+            self._marks = {number for number in self._marks if number >= first}
+            if self.cursor is not None and self.cursor < first:
+                self.cursor = None
+
+    # What is shown
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        return self.buffer.filters
+
+    def chips(self) -> list[str]:
+        """What narrows the view, as it is written in a title."""
+        search = [f"/{self.hits.pattern}"] if self.hits else []
+        return [one.chip for one in self.filters] + search
+
+    def highlight(self, hits: Pattern[str] | None) -> None:
+        """Make every hit stand out."""
+        self.hits = hits
+        self._forget_look()
+        self._changed()
+
+    def set_filters(self, filters: Sequence[Filter]) -> None:
+        """Show what passes; the line being read stays where it is, or the next one does."""
+        self._arrange(filters)
+        self._changed()
+
+    def go_to(self, number: int) -> None:
+        """Leave the end and put the cursor on a shown item."""
+        index = self.buffer.index(number)
+        if index >= len(self.buffer.shown):
+            return
+        self.follow = False
+        self.cursor = self.buffer.shown[index]
+        self._show_index(index)
+        self.refresh()
+
+    # Where things are
+
+    @property
+    def _lead(self) -> int:
+        """Rows above the first item: the line that says what was dropped."""
+        return 1 if self.buffer.trimmed else 0
+
+    @property
+    def _rows_seen(self) -> int:
+        return max(self.scrollable_content_region.height, 1)
+
+    @property
+    def _prefix(self) -> int:
+        return GUTTER + prefix_width(self.clock, self.labels)
+
+    @property
+    def _wrap_width(self) -> int | None:
+        if not self.wrap:
+            return None
+        return max(self.scrollable_content_region.width - self._prefix, 10)
+
+    def _fit(self, gone: int = 0) -> None:
+        """Make the scrolled area as large as the text, and keep the reader where he is."""
+        y = self.scroll_offset.y
+        width = 0 if self.wrap else self._prefix + self._widest
+        self.virtual_size = Size(width, self._lead + self._places.rows)
+        self._scroll(self.max_scroll_y if self.follow else y - gone)
+        self.refresh()
+
+    def _scroll(self, y: float) -> None:
+        self._own_scroll = True
+        self.scroll_to(y=y, animate=False, force=True)
+        self._own_scroll = False
+
+    def _show_index(self, index: int) -> None:
+        """Scroll as little as needed; to the upper third when it was out of sight."""
+        start = self._places.start(index) + self._lead
+        end = self._places.end(index) + self._lead
+        top, rows = self.scroll_offset.y, self._rows_seen
+        if start < top - 1 or end > top + rows + 1:
+            self._scroll(start - rows // 3)
+        elif start < top:
+            self._scroll(start)
+        elif end > top + rows:
+            self._scroll(min(end - rows, start))
+
+    def _arrange(self, filters: Sequence[Filter] | None = None) -> None:
+        """Measure all shown items anew; the one being read keeps its row."""
+        anchor, below_top = self._anchor()
+        if filters is not None:
+            self.buffer.set_filters(filters)
+        width, shown = self._wrap_width, self.buffer.shown
+        self._places = Places(self._height(number, width) for number in shown)
+        self._forget_look()
+        if not shown:
+            self.cursor = None
+            self._fit()
+            return
+        if self.cursor is not None:
+            self.cursor = shown[self._shown_index(self.cursor)]
+        start = self._places.start(self._shown_index(anchor)) + self._lead
+        self._fit(self.scroll_offset.y + below_top - start)
+
+    def _anchor(self) -> tuple[int, int]:
+        """The number of the item being read, and its distance from the top."""
+        if not len(self._places):
+            return self.buffer.trimmed, 0
+        top = self.scroll_offset.y
+        number = self.cursor
+        if number is None:
+            number = self.buffer.shown[self._index_at(top)]
+        return number, self._places.start(self.buffer.index(number)) + self._lead - top
+
+    def _shown_index(self, number: int) -> int:
+        """Of the item, or of the one nearest to it."""
+        return min(self.buffer.index(number), len(self.buffer.shown) - 1)
+
+    def _index_at(self, row: int) -> int:
+        row = min(max(row - self._lead, 0), self._places.rows - 1)
+        return self._places.at(row)[0] if row >= 0 else -1
+
+    # What changes
+
+    def watch_follow(self, follow: bool) -> None:
+        if follow:
+            self.new = 0
+            self.cursor = None
+            self._fit()
+        self._changed()
+
+    def watch_wrap(self) -> None:
+        self._arrange()
+        if self.wrap:
+            self.scroll_to(x=0, animate=False, force=True)
+        self._changed()
+
+    def watch_clock(self) -> None:
+        if self.wrap:
+            self._arrange()
+        else:
+            self._forget_look()
+            self._fit()
+
+    def watch_labels(self) -> None:
+        self.watch_clock()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value and not self._own_scroll:
+            self.follow = False
+
+    def on_resize(self) -> None:
+        if self.wrap:
+            self._arrange()
+        else:
+            self._fit()
+
+    def _changed(self) -> None:
+        if self.is_mounted:
+            self.post_message(self.Changed(self))
+
+    def _grow_older(self) -> None:
+        if self.clock == "relative":
+            self.refresh()
+
+    # Drawing
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._look = None
+        self._strips.clear()
+
+    def _forget_look(self) -> None:
+        self._look = None
+        self._strips.clear()
+        self.refresh()
+
+    def _looks(self) -> Look:
+        if self._look is None:
+            styles = {
+                name: self.get_component_rich_style(f"log--{name}", partial=name != "hit")
+                for name in _LOOKS
+            }
+            self._look = Look(styles, self.clock, self.labels, self._wrap_width, self.hits)
+        return self._look
+
+    def render_line(self, y: int) -> Strip:
+        row = self.scroll_offset.y + y - self._lead
+        width = self.scrollable_content_region.width
+        if row < 0:
+            return self._dropped_line(width)
+        if row >= self._places.rows:
+            return self._below(y, width)
+        index, part = self._places.at(row)
+        return self._row(self.buffer.shown[index], part, width)
+
+    def _below(self, y: int, width: int) -> Strip:
+        """Nothing; when there is no line at all, why."""
+        style = self.rich_style
+        if y != 1 or self._places.rows:
+            return Strip.blank(width, style)
+        style += self._looks().style("aside")
+        return Strip([Segment("  " + self._why_empty(), style)]).adjust_cell_length(width, style)
+
+    def _why_empty(self) -> str:
+        if self.buffer.total:
+            return f"None of {self.buffer.total:,} lines passes: esc takes the last filter away"
+        return self.empty
+
+    def _dropped_line(self, width: int) -> Strip:
+        text = dropped(self.buffer.missing).text
+        style = self.rich_style + self._looks().style("gap")
+        return Strip([Segment(" " * self._prefix + text, style)]).adjust_cell_length(width, style)
+
+    def _row(self, number: int, part: int, width: int) -> Strip:
+        style = self._row_style(number)
+        head = Strip([*self._gutter(number, part), *self._head(number, part)])
+        rows = self._body(number)
+        text = rows[part] if part < len(rows) else Strip.blank(0)
+        room = max(width - head.cell_length, 0)
+        x = self.scroll_offset.x
+        text = text.crop(x, x + room)
+        return Strip.join([head, text]).adjust_cell_length(width, style).apply_style(style)
+
+    def _gutter(self, number: int, part: int) -> list[Segment]:
+        bar = "▌" if number == self.cursor and self.has_focus else " "
+        sign = "◆" if number in self._bookmarks else "✓" if number in self._marks else " "
+        mark = self.get_component_rich_style("log--mark", partial=True)
+        return [Segment(bar), Segment(sign if part == 0 else " ", mark)]
+
+    def _head(self, number: int, part: int) -> list[Segment]:
+        if part:
+            return [Segment(" " * (self._prefix - GUTTER))]
+        return prefix(self.buffer.item(number), self._looks(), datetime.now(UTC))
+
+    def _body(self, number: int) -> list[Strip]:
+        rows = self._strips.get(number)
+        if rows is None:
+            rows = body(self.buffer.item(number), self._looks(), self.app.console)
+            self._strips[number] = rows
+            self._widen(max(row.cell_length for row in rows))
+        return rows
+
+    def _widen(self, cells: int) -> None:
+        """Only what was seen counts, so that no line is measured for nothing."""
+        if cells > self._widest:
+            self._widest = cells
+            if not self.wrap:
+                self.call_later(self._fit)
+
+    def _row_style(self, number: int) -> Style:
+        style = self.rich_style
+        if number == self.cursor:
+            name = "log--cursor" if self.has_focus else "log--cursor-blurred"
+            style += Style(bgcolor=self.get_component_rich_style(name).bgcolor)
+        return style

@@ -1,0 +1,256 @@
+"""The keys of a log: moving through it, searching it, taking lines out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from fal_serverless.models import LogEntry
+from fal_tui.logs.buffer import LIMIT, Gap, Item
+from fal_tui.logs.clock import following
+from fal_tui.logs.filters import Filter, replaced
+from fal_tui.logs.lines import clean
+from fal_tui.widgets.clipboard import copy
+from fal_tui.widgets.filtering import pattern
+from fal_tui.widgets.line_panel import LinePanel
+from fal_tui.widgets.log_drawing import plain
+from fal_tui.widgets.log_lines import LogLines
+
+SIDEWAYS = 12
+"""Cells that one key scrolls to the side."""
+
+
+class LogView(LogLines, can_focus=True):
+    """`folder` is where lines are saved to; None: the current one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "step(1)", "Line down", show=False),
+        Binding("k,up", "step(-1)", "Line up", show=False),
+        Binding("g,home", "first", "First line", show=False),
+        Binding("G,end", "last", "Last line, and follow", show=False),
+        Binding("ctrl+d", "scroll_part(0.5)", "Half a page down", show=False),
+        Binding("ctrl+u", "scroll_part(-0.5)", "Half a page up", show=False),
+        Binding("pagedown", "scroll_part(1)", "Page down", show=False),
+        Binding("pageup", "scroll_part(-1)", "Page up", show=False),
+        Binding("left", "sideways(-1)", "To the left", show=False),
+        Binding("right", "sideways(1)", "To the right", show=False),
+        Binding("enter", "open", "Line"),
+        Binding("s", "follow", "Follow"),
+        Binding("w", "wrap", "Wrap"),
+        Binding("t", "clock", "Time"),
+        Binding("n", "hit(1)", "Next hit", show=False),
+        Binding("N", "hit(-1)", "Previous hit", show=False),
+        Binding("e", "level('ERROR', 1)", "Next error", show=False),
+        Binding("E", "level('ERROR', -1)", "Previous error", show=False),
+        Binding("W", "level('WARNING', 1)", "Next warning", show=False),
+        Binding("m", "bookmark", "Bookmark", show=False),
+        Binding("'", "next_bookmark", "Next bookmark", show=False),
+        Binding("space", "mark", "Mark", show=False),
+        Binding("c", "copy", "Copy"),
+        Binding("ctrl+s", "save", "Save", show=False),
+        Binding("p", "pause", "Pause"),
+    ]
+
+    def __init__(
+        self,
+        limit: int = LIMIT,
+        *,
+        labels: bool = False,
+        folder: Path | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(limit, labels=labels, id=id, classes=classes)
+        self.title = "logs"
+        """What it shows, for the name of a saved file."""
+        self._folder = folder
+
+    # What is looked for
+
+    def search(self, text: str) -> None:
+        """Mark every hit and go to the nearest one above, else below; '' ends the search."""
+        self.highlight(pattern(text) if text else None)
+        if self.hits is None:
+            return
+        hit = self._is_hit
+        bottom = self._current_index()
+        found = self.buffer.find(bottom, -1, hit)
+        if found is None:
+            found = self.buffer.find(bottom + 1, 1, hit)
+        self._go_to_found(found, f"No line matches {text}")
+
+    def _is_hit(self, item: Item) -> bool:
+        if self.hits is None or isinstance(item, Gap):
+            return False
+        return self.hits.search(clean(item.message)) is not None
+
+    def _current_index(self) -> int:
+        """Where the reader is among the shown: the cursor's line, else the lowest one seen."""
+        if self.cursor is not None:
+            return min(self.buffer.index(self.cursor), len(self.buffer.shown) - 1)
+        return self._index_at(self.scroll_offset.y + self._rows_seen - 1)
+
+    def _seek(self, step: int, wanted: Callable[[Item], bool], missing: str) -> None:
+        start = self._current_index()
+        if self.cursor is not None or step > 0:
+            start += step
+        self._go_to_found(self.buffer.find(start, step, wanted), missing)
+
+    def _go_to_found(self, number: int | None, missing: str) -> None:
+        if number is None:
+            self.app.notify(missing, timeout=3, markup=False)
+        else:
+            self.go_to(number)
+
+    # Keys
+
+    def action_step(self, steps: int) -> None:
+        if not self.buffer.shown:
+            return
+        if self.cursor is None:
+            seen = self._rows_seen - 1 if steps < 0 else 0
+            row = self.scroll_offset.y + (self._rows_seen - 1 if self.follow else seen)
+            index = self._index_at(row)
+        else:
+            index = self.buffer.index(self.cursor) + steps
+        index = min(max(index, 0), len(self.buffer.shown) - 1)
+        self.go_to(self.buffer.shown[index])
+
+    def action_first(self) -> None:
+        if self.buffer.shown:
+            self.go_to(self.buffer.shown[0])
+            self._scroll(0)
+
+    def action_last(self) -> None:
+        self.follow = True
+
+    def action_scroll_part(self, pages: float) -> None:
+        rows = max(round(self._rows_seen * abs(pages)), 1)
+        self.cursor = None
+        if pages < 0:
+            self.follow = False
+        self._scroll(self.scroll_offset.y + (rows if pages > 0 else -rows))
+        self.refresh()
+
+    def action_sideways(self, steps: int) -> None:
+        self.scroll_to(x=self.scroll_x + steps * SIDEWAYS, animate=False, force=True)
+
+    def action_follow(self) -> None:
+        self.follow = not self.follow
+
+    def action_wrap(self) -> None:
+        self.wrap = not self.wrap
+
+    def action_clock(self) -> None:
+        self.clock = following(self.clock)
+
+    def action_pause(self) -> None:
+        """Take nothing more in; what comes meanwhile waits, up to the limit."""
+        self.paused = not self.paused
+        self._flush()
+        self._changed()
+
+    def action_hit(self, step: int) -> None:
+        if self.hits is None:
+            self.app.notify("Nothing is searched for: / searches", timeout=3, markup=False)
+        else:
+            self._seek(step, self._is_hit, f"No hit further {_way(step)}")
+
+    def action_level(self, level: str, step: int) -> None:
+        def wanted(item: Item) -> bool:
+            return isinstance(item, LogEntry) and item.level == level
+
+        self._seek(step, wanted, f"No {level.lower()} further {_way(step)}")
+
+    def action_bookmark(self) -> None:
+        number = self._number_in_hand()
+        if number is not None:
+            self._bookmarks ^= {number}
+            self.refresh()
+
+    def action_next_bookmark(self) -> None:
+        """The next one below; after the last comes the first."""
+        if not self._bookmarks:
+            self.app.notify("No bookmark: m sets one", timeout=3, markup=False)
+            return
+        here = self._number_in_hand()
+        below = [n for n in sorted(self._bookmarks) if here is None or n > here]
+        self.go_to((below or sorted(self._bookmarks))[0])
+
+    def action_mark(self) -> None:
+        """Mark a line for copying, and go on to the next."""
+        number = self._number_in_hand()
+        if number is not None:
+            self._marks ^= {number}
+            self.cursor = number
+            self.action_step(1)
+
+    def action_open(self) -> None:
+        number = self._number_in_hand()
+        item = self.buffer.item(number) if number is not None else None
+        if isinstance(item, LogEntry):
+            self.app.push_screen(LinePanel(item), self._only_request)
+
+    def _only_request(self, request_id: str | None) -> None:
+        if request_id:
+            self.set_filters(replaced(self.filters, Filter("request", request_id)))
+
+    def action_copy(self) -> None:
+        """The marked lines, else the line under the cursor, else what is on the screen."""
+        numbers = sorted(self._marks) or self._seen_numbers()
+        if not self._marks and self.cursor is not None:
+            numbers = [self.cursor]
+        if numbers:
+            self.app.notify(copy(self.app, self._text(numbers)), timeout=3, markup=False)
+
+    def action_save(self) -> None:
+        """Every shown line, filters applied, to a new file."""
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        path = (self._folder or Path.cwd()) / f"{_file_name(self.title)}-{stamp}.log"
+        try:
+            path.write_text(self._text(self.buffer.shown) + "\n")
+        except OSError as exc:
+            said = f"Cannot write {path}: {exc.strerror}"
+            self.app.notify(said, severity="error", markup=False)
+            return
+        self.app.notify(f"Saved {len(self.buffer.shown):,} lines to {path}", markup=False)
+
+    def _number_in_hand(self) -> int | None:
+        """The line under the cursor; at the end, the last one."""
+        if self.cursor is not None:
+            return self.cursor
+        return self.buffer.shown[self._current_index()] if self.buffer.shown else None
+
+    def _seen_numbers(self) -> list[int]:
+        top = self.scroll_offset.y
+        if not self.buffer.shown:
+            return []
+        first, last = self._index_at(top), self._index_at(top + self._rows_seen - 1)
+        return list(self.buffer.shown[first : last + 1])
+
+    def _text(self, numbers: Iterable[int]) -> str:
+        return "\n".join(plain(self.buffer.item(number)) for number in numbers)
+
+    # Mouse
+
+    def on_click(self, event: events.Click) -> None:
+        row = self.scroll_offset.y + event.y - self._lead
+        if not 0 <= row < self._places.rows:
+            return
+        self.go_to(self.buffer.shown[self._places.at(row)[0]])
+        if event.chain == 2:
+            self.action_open()
+
+
+def _way(step: int) -> str:
+    return "down" if step > 0 else "up"
+
+
+def _file_name(title: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in title)
+    return kept.strip("-.")[:60] or "logs"

@@ -257,12 +257,14 @@ class Client:
         method: str = "POST",
         path: str = "/",
         headers: dict[str, str] | None = None,
+        user: str = "",
     ) -> Answer:
         """Call an endpoint with our key. Any status is an Answer; only the way there can raise.
 
-        It waits as long as the backend does; use `asyncio.timeout` for less.
+        `user` is the id of the endpoint's owner, '' for ourselves. It waits as long as the backend
+        does; use `asyncio.timeout` for less.
         """
-        target = path_url(self.url, (await self.user()).id, label) + path
+        target = path_url(self.url, user or (await self.user()).id, label) + path
         sent = {"Content-Type": "application/json", **(headers or {})}
         started = time.perf_counter()
         with _translated(self.url):

@@ -183,6 +183,12 @@ def save_setting(paths: Paths, name: str, value: Any) -> None:
     _edit_toml(paths.config, (), {name: value})
 
 
+def chosen_context(paths: Paths) -> str | None:
+    """The context that the config file names; None when it names none."""
+    name = _read_toml(paths.config).get("context")
+    return name if isinstance(name, str) else None
+
+
 def _settings(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
     found: dict[str, Any] = {}
     for item in fields(Settings):

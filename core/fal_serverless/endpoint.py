@@ -8,7 +8,7 @@ revision's id; user ids are digits only, so the first `-` splits a host unambigu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from fal_serverless.errors import InvalidName
@@ -102,16 +102,27 @@ def parse_label(value: str) -> str:
 
     Raises InvalidName for anything that cannot name an endpoint.
     """
+    return parse_target(value).label
+
+
+def parse_target(value: str) -> Target:
+    """Who and what a person typed: a URL, `user/label/path` or `label/path`, queries included.
+
+    `user` is '' when it was not said. Raises InvalidName for anything that names no endpoint.
+    """
     text = value.strip()
     split = urlsplit(text if "//" in text else f"//{text}")
-    for target in (_any_host(split.netloc), parse_path(split.path)):
+    query = f"?{split.query}" if split.query else ""
+    by_host = _any_host(split.netloc)
+    if by_host is not None:
+        return replace(by_host, path=(split.path or "/") + query)
+    for path in (split.path, "/" + text.partition("?")[0].strip("/")):
+        target = parse_path(path)
         if target is not None:
-            return target.label
-    relative = parse_path("/" + text.strip("/"))
-    if relative is not None:
-        return relative.label
-    if _ALIAS.fullmatch(text):
-        return text
+            return replace(target, path=target.path + query)
+    label, _, rest = text.partition("?")[0].partition("/")
+    if _ALIAS.fullmatch(label):
+        return Target("", label, f"/{rest}{query}")
     raise InvalidName(
         f"{value!r} names no endpoint; give a label like 'call' "
         "or a URL like http://1-call.gateway.localhost:3250"

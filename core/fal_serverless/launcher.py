@@ -117,17 +117,20 @@ async def stop(config: Config, timeout: float | None = None) -> bool:  # noqa: A
 
 
 async def connect(
-    config: Config, context_name: str | None = None, key: str | None = None
+    config: Config, context_name: str | None = None, key: str | None = None, *, start: bool = True
 ) -> tuple[Context, Client]:
-    """The context and a client for it; the embedded backend is started when it does not run.
+    """The context and a client for it.
 
-    Raises NotFound for an unknown context. Other backends are not asked anything here.
+    The embedded backend is started when it does not run; with `start=False` that is Unreachable.
+    Other backends are not asked anything here. Raises NotFound for an unknown context.
     """
     from fal_serverless.client import Client
 
     context = config.context(context_name, key)
     if context.embedded:
-        info = await ensure(config)
+        info = await (ensure(config) if start else running(config))
+        if info is None:
+            raise Unreachable("the embedded backend does not run")
         # the backend makes the first user and key when it starts for the first time
         fresh = configuration.load(config.environ).context(context.name)
         context = replace(fresh, url=info.url)

@@ -1,0 +1,140 @@
+"""`backend`: the program that serves, in the foreground or in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fal_serverless import config as configuration
+from fal_serverless.cli import output
+from fal_serverless.cli.session import Session, as_json, pass_session, run
+from fal_serverless.config import LOCAL, PREFIX, Config
+from fal_serverless.errors import Unreachable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a backend is to run; None: as configured."""
+
+    host: str | None = None
+    port: int | None = None
+    domain: str | None = None
+    state: Path | None = None
+
+    def applied(self, config: Config) -> Config:
+        """The configuration again, with these over it."""
+        given = {"HOST": self.host, "PORT": self.port, "DOMAIN": self.domain, "STATE": self.state}
+        extra = {PREFIX + name: str(value) for name, value in given.items() if value is not None}
+        return configuration.load({**config.environ, **extra})
+
+
+def where(command: F) -> F:
+    """The options that say where a backend runs."""
+    options = (
+        click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
+        click.option("--port", type=click.IntRange(1, 65535), help="Port.  [default: 3250]"),
+        click.option("--domain", help="Endpoints are under gateway.DOMAIN.  [default: localhost]"),
+        click.option(
+            "--state",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder for all it keeps.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def backend() -> None:
+    """The embedded backend."""
+
+
+@backend.command("run")
+@where
+@pass_session
+def run_here(session: Session, /, **place: Any) -> None:
+    """Run the backend in the foreground until it is interrupted."""
+    from fal_serverless.backend import server
+
+    server.run(Place(**place).applied(session.config), any_port=False)
+
+
+@backend.command("start")
+@where
+@pass_session
+def start(session: Session, /, **place: Any) -> None:
+    """Start the backend in the background; returns when it answers."""
+    from fal_serverless import launcher
+
+    config = Place(**place).applied(session.config)
+    before = run(launcher.running(config))
+    info = before or run(launcher.ensure(config))
+    if not before and info.port != config.settings.port:
+        output.say(f"Port {config.settings.port} is taken; using {info.port}.")
+    _use_local(config)
+    verb = "runs already" if before else "started"
+    output.data(f"Backend {verb} at {info.url} (process {info.pid}).")
+
+
+def _use_local(config: Config) -> None:
+    if configuration.chosen_context(config.paths) is None:
+        configuration.save_setting(config.paths, "context", LOCAL)
+
+
+@backend.command("stop")
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), hidden=True)
+@pass_session
+def stop(session: Session, state: Path | None) -> None:
+    """Stop the backend once running calls have finished."""
+    from fal_serverless import launcher
+
+    config = Place(state=state).applied(session.config)
+    if run(launcher.stop(config)):
+        output.data("Backend stopped.")
+    else:
+        output.data("No backend runs.")
+
+
+@backend.command("status")
+@as_json
+@pass_session
+def status(session: Session, as_json: bool) -> None:
+    """Say what the backend of the context is doing; an embedded one is not started for it."""
+    from fal_serverless import launcher
+
+    context = session.config.context(session.context, session.key)
+    if context.embedded and run(launcher.running(session.config)) is None:
+        raise Unreachable(
+            "the embedded backend does not run; start it: fal-serverless backend start"
+        )
+    found = session.ask(lambda client: client.status())
+    if as_json:
+        output.values(found)
+        return
+    traffic = found.traffic
+    output.pairs(
+        (
+            ("Backend", f"{found.url} (process {found.pid}, version {found.version})"),
+            ("Domain", f"gateway.{found.domain}"),
+            ("Started", found.started_at),
+            ("State", found.state_dir),
+            ("User", f"{found.user.nickname} ({found.user.id})"),
+            ("Functions", found.functions),
+            ("Revisions", found.revisions),
+            ("Aliases", found.aliases),
+            ("Workers", found.workers),
+            (
+                "Traffic",
+                f"{traffic.per_second:.1f} requests/s, {traffic.error_percent:.1f} % errors",
+            ),
+            ("Python", found.python_version),
+            ("Isolation", found.isolation),
+        )
+    )

@@ -1,0 +1,76 @@
+"""`function invoke`: one call of an endpoint, its answer as it came."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fal_serverless.cli import output
+from fal_serverless.cli.session import Session, pass_session
+from fal_serverless.endpoint import Target, parse_target
+from fal_serverless.errors import EXIT_ERROR, EXIT_NOT_ALLOWED, EXIT_NOT_FOUND
+
+if TYPE_CHECKING:
+    from fal_serverless.client import Client
+    from fal_serverless.models import Answer
+
+_EXIT = {401: EXIT_NOT_ALLOWED, 403: EXIT_NOT_ALLOWED, 404: EXIT_NOT_FOUND}
+
+
+@click.command("invoke")
+@click.argument("target", metavar="URL|LABEL")
+@click.option("--data", "-d", default="", help="Body: JSON, @FILE, or - for stdin.")
+@click.option("--method", "-X", default="POST", show_default=True)
+@click.option("--header", "-H", "headers", multiple=True, metavar="NAME: VALUE")
+@click.pass_context
+@pass_session
+def invoke(
+    session: Session,
+    ctx: click.Context,
+    target: str,
+    data: str,
+    method: str,
+    headers: tuple[str, ...],
+) -> None:
+    """Call an endpoint with your key.
+
+    The body of the answer goes to stdout as it is. The endpoint is a label like `call`, or a URL with the path to call.
+    """
+    place = parse_target(target)
+    body, sent = body_of(data), dict(_header(line) for line in headers)
+    verb = method.upper()
+    answer = session.ask(lambda client: _call(client, place, verb, body, sent))
+    output.raw(answer.body)
+    if answer.status >= 400:
+        output.error(f"{verb} {target} answered {answer.status}")
+        ctx.exit(_EXIT.get(answer.status, EXIT_ERROR))
+
+
+async def _call(
+    client: Client, place: Target, method: str, body: bytes, headers: dict[str, str]
+) -> Answer:
+    return await client.invoke(
+        place.label, body, method=method, path=place.path, headers=headers, user=place.user
+    )
+
+
+def body_of(text: str) -> bytes:
+    """What `-d` says, as curl has it. A missing file is a usage error."""
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if not text.startswith("@"):
+        return text.encode()
+    try:
+        return Path(text[1:]).read_bytes()
+    except OSError as exc:
+        raise click.BadParameter(f"{text[1:]}: {exc.strerror}", param_hint="--data") from exc
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        raise click.BadParameter(f"{line!r} is not 'Name: value'", param_hint="--header")
+    return name.strip(), value.strip()

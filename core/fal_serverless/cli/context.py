@@ -1,0 +1,100 @@
+"""`context`: the backends this machine knows, and the one in use."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from fal_serverless.cli import output
+from fal_serverless.cli.session import Session, as_json, pass_session
+from fal_serverless.config import LOCAL, PREFIX, Context, save_context, save_setting
+from fal_serverless.errors import InvalidSetting
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@click.group()
+def context() -> None:
+    """Backends to talk to."""
+
+
+@context.command("add")
+@click.argument("name")
+@click.argument("url")
+@click.option("--key", default="", metavar="ID:SECRET", help="Kept in the credentials file.")
+@click.option("--user-id", default="", help="The user the key belongs to.")
+@click.option("--protected", is_flag=True, help="fal-tui asks for the name before a change.")
+@click.option("--readonly", is_flag=True, help="Refuse every change.")
+@pass_session
+def add(
+    session: Session,
+    name: str,
+    url: str,
+    key: str,
+    user_id: str,
+    protected: bool,
+    readonly: bool,
+) -> None:
+    """Remember a backend under NAME, or change what is remembered."""
+    _check(name, url, key)
+    made = Context(name, url.rstrip("/"), user_id, key, protected, readonly)
+    save_context(session.config.paths, made)
+    output.data(f"Added context '{name}' ({made.url}).")
+
+
+def _check(name: str, url: str, key: str) -> None:
+    if name == LOCAL:
+        raise InvalidSetting(f"'{LOCAL}' is the embedded backend; choose another name")
+    if not _NAME.fullmatch(name):
+        raise InvalidSetting(f"context name {name!r} must be letters, digits, '-' and '_'")
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", url):
+        raise InvalidSetting(f"url {url!r} must look like http://host:3250")
+    if key and not re.fullmatch(r"[^:\s]+:\S+", key):
+        raise InvalidSetting("a key looks like id:secret")
+
+
+@context.command("use")
+@click.argument("name")
+@pass_session
+def use(session: Session, name: str) -> None:
+    """Make NAME the context of commands that name none."""
+    chosen = session.config.context(name)
+    save_setting(session.config.paths, "context", chosen.name)
+    output.data(f"Using context '{chosen.name}'.")
+    by_environment = session.config.environ.get(PREFIX + "CONTEXT")
+    if by_environment and by_environment != chosen.name:
+        output.say(f"Note: {PREFIX}CONTEXT={by_environment} is set, and wins over it.")
+
+
+@context.command("list")
+@as_json
+@pass_session
+def list_contexts(session: Session, as_json: bool) -> None:
+    """List the contexts; the one in use is marked."""
+    config = session.config
+    used = session.context or config.settings.context
+    shown = [_row(item, item.name == used) for item in config.contexts.values()]
+    if as_json:
+        output.values(shown)
+        return
+    headings = ("", "Context", "URL", "User", "Key", "Protected", "Readonly")
+    rows = [
+        ("*" if r["used"] else "", r["name"], r["url"] or "(embedded)", r["user_id"], r["key_id"],
+         r["protected"], r["readonly"])
+        for r in shown
+    ]  # fmt: skip
+    output.table(headings, rows)
+
+
+def _row(context: Context, used: bool) -> dict[str, str | bool]:
+    """What may be shown: the id of the key, never its secret."""
+    return {
+        "name": context.name,
+        "url": context.url,
+        "user_id": context.user_id,
+        "key_id": context.key.partition(":")[0],
+        "protected": context.protected,
+        "readonly": context.readonly,
+        "used": used,
+    }

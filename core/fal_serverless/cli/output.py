@@ -1,0 +1,142 @@
+"""The one writer of stdout and stderr: data here, talk there.
+
+Data is never wrapped, coloured or cut, whether it is read by a person or a pipe.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+GAP = "  "
+SHORT = 8
+"""Characters of a revision's id in running text; lists show all."""
+
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def data(text: str) -> None:
+    """A line of what was asked for, to stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def raw(content: bytes) -> None:
+    """Bytes as they are; a terminal gets a final newline."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    if content and sys.stdout.isatty() and not content.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def values(value: Any) -> None:
+    """Models as JSON, indented."""
+    data(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+
+
+def value_line(value: Any) -> None:
+    """A model as JSON on one line."""
+    data(json.dumps(_plain(value), ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    from fal_serverless.models import to_json
+
+    return to_json(value)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Aligned columns under headings, each line whole."""
+    data(render_table(headings, rows))
+
+
+def render_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [list(headings), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(headings))]
+    return "\n".join(_row(line, widths) for line in lines)
+
+
+def pairs(items: Iterable[tuple[str, object]]) -> None:
+    """`Name:  value` lines with the values in one column; empty values are left out."""
+    shown = [(f"{name}:", _cell(value)) for name, value in items if value not in (None, "", ())]
+    widest = max((width(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        data(_pad(name, widest) + GAP + value)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return local_time(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(str(item) for item in value)
+    return printable(str(value)).replace("\n", " ")
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (_pad(cell, size) for cell, size in zip(cells, widths, strict=True))
+    return GAP.join(padded).rstrip()
+
+
+def _pad(text: str, size: int) -> str:
+    return text + " " * (size - width(text))
+
+
+def width(text: str) -> int:
+    """Columns it takes in a terminal."""
+    return sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def printable(text: str) -> str:
+    """Colours are kept; control characters that could do more to a terminal are spelled out."""
+
+    def spell(match: re.Match[str]) -> str:
+        found = match[0]
+        return found if len(found) > 1 else found.encode("unicode_escape").decode()
+
+    return _CONTROL.sub(spell, text)
+
+
+def local_time(moment: datetime, *, milliseconds: bool = False) -> str:
+    """`YYYY-MM-DD HH:MM:SS[.mmm]` in this machine's time zone."""
+    here = moment.astimezone()
+    text = here.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{here.microsecond // 1000:03d}" if milliseconds else text
+
+
+def short(revision: str | None) -> str:
+    """The beginning of a revision's id."""
+    return revision[:SHORT] if revision else "nothing"
+
+
+def say(text: str) -> None:
+    """Talk, to stderr."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def error(text: str) -> None:
+    """`Error: ` and the text, in one line."""
+    say("Error: " + " ".join(text.split()))
+
+
+def prepare() -> None:
+    """A terminal that lacks a character must not end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

@@ -1,0 +1,123 @@
+"""`function serve`: a file and a name become a revision that answers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fal_serverless.cli import output
+from fal_serverless.cli.session import Session, as_json, pass_session, run
+from fal_serverless.errors import BadAnswer
+from fal_serverless.models import AUTH_MODES, AuthMode
+
+if TYPE_CHECKING:
+    from fal_serverless.models import Served, ServeEvent
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be served, and how."""
+
+    path: Path
+    name: str
+    alias: str | None
+    auth: AuthMode | None
+    message: str
+    from_source: bool
+    python: Path | None
+    as_json: bool
+
+
+@click.command("serve")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("name", metavar="NAME")
+@click.option("--alias", help="Label to make, or to move to the new revision.")
+@click.option("--auth", type=click.Choice(AUTH_MODES), help="Who may call it; private if new.")
+@click.option("--message", "-m", default="", help="Kept with the revision.")
+@click.option(
+    "--from-source", is_flag=True, help="Let the worker import the file; run nothing here."
+)
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    help="Interpreter that loads the file: a path, a virtual environment, or a version.",
+)
+@click.option("--watch", is_flag=True, help="Serve again whenever the file changes.")
+@as_json
+@pass_session
+def serve(
+    session: Session,
+    path: Path,
+    name: str,
+    alias: str | None,
+    auth: AuthMode | None,
+    message: str,
+    from_source: bool,
+    python: Path | None,
+    watch: bool,
+    as_json: bool,
+) -> None:
+    """Register a function as a new revision.
+
+    NAME is a function in FILE. With --alias its URL names the alias, which moves once the revision is ready. Without, the
+    function is anonymous and reached by the revision's id.
+    """
+    order = Order(path, name, alias, auth, message, from_source, python, as_json)
+    if watch:
+        from fal_serverless.cli.watching import watch as watching
+
+        run(watching(session, order))
+    else:
+        run(serve_once(session, order))
+
+
+async def serve_once(session: Session, order: Order) -> Served:
+    """Bundle, send, and print the two lines (or JSON) of what was registered."""
+    from fal_serverless import launcher, source
+
+    started = time.perf_counter()
+    bundle = await source.bundle(
+        order.path,
+        order.name,
+        python=order.python,
+        from_source=order.from_source,
+        config=session.config,
+        log=output.say,
+    )
+    seconds = time.perf_counter() - started
+    output.say(f"Loaded {order.name} from {order.path} in {seconds:.2f} s")
+    _, client = await launcher.connect(session.config, session.context, session.key)
+    async with client:
+        events = client.serve(bundle, alias=order.alias, auth=order.auth, message=order.message)
+        async for event in events:
+            _tell(event)
+            if event.served is not None:
+                _print(event.served, order)
+                return event.served
+    raise BadAnswer("the backend ended the serve without a result")
+
+
+def _tell(event: ServeEvent) -> None:
+    if event.kind == "phase":
+        output.say(event.message or f"{event.phase}")
+    elif event.kind == "log":
+        output.say("  " + (event.entry.message if event.entry else event.message))
+
+
+def _print(served: Served, order: Order) -> None:
+    if order.as_json:
+        output.values(served)
+        return
+    revision = served.revision
+    if revision.anonymous:
+        output.data(f"Registered anonymous function '{revision.id}'.")
+    else:
+        output.data(
+            f"Registered a new revision for function '{revision.function}' "
+            f"(revision='{revision.id}')."
+        )
+    output.data(f"URL: {served.url}")

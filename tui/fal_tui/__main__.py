@@ -1,0 +1,106 @@
+"""The program `fal-tui`: reads its arguments, refuses where there is no terminal, runs the app.
+
+Textual is imported only when the application really runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fal_serverless.errors import EXIT_INTERRUPTED, EXIT_USAGE, FalError
+
+if TYPE_CHECKING:
+    from fal_serverless.config import Config
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="fal-tui",
+        description="Functions, revisions, aliases and logs in a terminal. "
+        "Starts the embedded backend when it does not run.",
+        epilog="Press ? inside for all keys.",
+    )
+    made.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a Python file to serve")
+    made.add_argument("--context", metavar="NAME", help="backend to use; default: the one in use")
+    made.add_argument("--readonly", action="store_true", help="refuse every change")
+    made.add_argument(
+        "--demo", action="store_true", help="try it: a throw-away backend with sample functions"
+    )
+    made.add_argument(
+        "--screenshot", type=Path, metavar="PATH", help="draw the first screen to .svg or .png"
+    )
+    made.add_argument(
+        "--size", type=size, default=(120, 36), metavar="WxH", help="of the screenshot: 160x45"
+    )
+    made.add_argument("--version", action="store_true", help="print the version")
+    return made
+
+
+def size(text: str) -> tuple[int, int]:
+    """`160x45` as (columns, rows)."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not like 160x45")
+    found = int(width), int(height)
+    if not (20 <= found[0] <= 500 and 5 <= found[1] <= 300):
+        raise argparse.ArgumentTypeError(f"'{text}' is not between 20x5 and 500x300")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Console script. Exit codes: 0, 1 error, 2 usage or no terminal, 5 unknown context, 130."""
+    given = parser().parse_args(arguments)
+    if given.version:
+        from fal_serverless import __version__
+
+        print(f"fal-tui {__version__}")
+        return
+    try:
+        sys.exit(run(given))
+    except FalError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def run(given: argparse.Namespace) -> int:
+    if given.screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print(
+            "Error: fal-tui needs a terminal; in scripts use fal-serverless, "
+            "or --screenshot PATH for a picture",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    if given.file is not None and not given.file.is_file():
+        print(f"Error: no file {given.file}", file=sys.stderr)
+        return EXIT_USAGE
+    if given.demo:
+        from fal_tui.demo import run_demo
+
+        return run_demo(given.screenshot, given.size)
+    return run_app(given)
+
+
+def run_app(given: argparse.Namespace) -> int:
+    from fal_serverless.config import load
+    from fal_tui.app import FalTui, Start
+
+    config: Config = load()
+    context = config.context(given.context)
+    app = FalTui(config, context, start=Start(given.file, given.readonly))
+    if given.screenshot is not None:
+        from fal_tui.screenshot import take
+
+        take(app, given.screenshot, given.size)
+        return 0
+    app.run()
+    return app.return_code or 0
+
+
+if __name__ == "__main__":
+    main()

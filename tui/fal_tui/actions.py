@@ -1,0 +1,298 @@
+"""Everything one can do by a key, in one registry.
+
+Bindings, footer, help, palette and the README's table are made from it. An action says when it can
+be done and, where it cannot, why not; doing it is the matter of screens. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from fal_serverless.models import Alias, Function, Key, Revision, Worker
+from fal_tui.places import Kind, Place
+from fal_tui.store import Deed, Item
+
+Group = Literal["Go", "Look", "Change", "Logs", "Application"]
+Pane = Literal["list", "detail", "logs"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What decides whether an action makes sense now."""
+
+    place: Place
+    item: Item | None = None
+    """Under the cursor."""
+    aliases: tuple[Alias, ...] = ()
+    """Of the item's function."""
+    pane: Pane = "list"
+    """The focused one."""
+    live: bool = False
+    """The backend answers."""
+    embedded: bool = True
+    """It is the one we can start."""
+    readonly: bool = False
+    undo: str = ""
+    """What would be undone, in words; '' for nothing."""
+    logs_open: bool = False
+    marked: int = 0
+
+
+Reason = Callable[[Situation], str]
+"""Why it cannot be done now; '' when it can."""
+
+
+def _always(_: Situation) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Action:
+    id: str
+    """Also the name of the method that does it: `do_<id>`."""
+    keys: str
+    """Textual's names, comma separated; the first one is shown."""
+    label: str
+    """One or two words, for the footer."""
+    help: str
+    """One line, for help and README."""
+    group: Group
+    rank: int = 0
+    """Footers show the highest ranks first; 0: not in the footer."""
+    panes: tuple[Pane, ...] = ("list", "detail", "logs")
+    """Where the footer offers it."""
+    changes: bool = False
+    """It changes the backend: refused in read-only contexts."""
+    reason: Reason = _always
+    leads: Kind | None = None
+    """The screen to go to, for actions that only do that."""
+
+    @property
+    def key(self) -> str:
+        """As people write it."""
+        return shown_key(self.keys.split(",")[0])
+
+
+_SHOWN = {
+    "question_mark": "?",
+    "slash": "/",
+    "colon": ":",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "comma": ",",
+    "full_stop": ".",
+    "minus": "-",
+    "plus": "+",
+    "equals_sign": "=",
+    "escape": "esc",
+    "ampersand": "&",
+    "exclamation_mark": "!",
+    "apostrophe": "'",
+    "vertical_line": "|",
+    "down": "↓",
+    "up": "↑",
+    "left": "←",
+    "right": "→",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+}
+
+
+def shown_key(key: str) -> str:
+    """`?` for `question_mark`, `shift+←` for `shift+left`."""
+    head, plus, tail = key.rpartition("+")
+    return f"{head}{plus}{_SHOWN.get(tail, tail)}"
+
+
+# When it makes no sense
+
+
+def _refused(situation: Situation) -> str:
+    return "this context is read-only" if situation.readonly else ""
+
+
+def _needs_item(*kinds: type) -> Reason:
+    def reason(situation: Situation) -> str:
+        return "" if isinstance(situation.item, kinds) else f"put the cursor on {_names(kinds)}"
+
+    return reason
+
+
+_ARTICLES = {
+    Function: "a function",
+    Revision: "a revision",
+    Alias: "an alias",
+    Key: "a key",
+    Worker: "a worker",
+    Deed: "an entry",
+}
+
+
+def _names(kinds: tuple[type, ...]) -> str:
+    *head, last = [_ARTICLES.get(kind, "an entry of the history") for kind in kinds]
+    return f"{', '.join(head)} or {last}" if head else last
+
+
+_callable = _needs_item(Function, Revision, Alias)
+
+
+def _rollback(situation: Situation) -> str:
+    item = situation.item
+    if not isinstance(item, Function | Revision | Alias):
+        return _callable(situation)
+    if not situation.aliases:
+        return "no alias points at this function, so there is nothing to roll back"
+    if isinstance(item, Function) and item.revisions < 2:
+        return "there is only one revision"
+    if isinstance(item, Revision) and all(item.id == each.revision for each in situation.aliases):
+        return "it is the live one already"
+    return ""
+
+
+def _delete(situation: Situation) -> str:
+    item = situation.item
+    if isinstance(item, Revision) and item.aliases:
+        return f"alias {', '.join(item.aliases)} points at it; move the alias first"
+    return _needs_item(Function, Revision, Alias, Key)(situation)
+
+
+def _logs(situation: Situation) -> str:
+    return _needs_item(Function, Revision, Alias, Worker)(situation)
+
+
+def _undo(situation: Situation) -> str:
+    return "" if situation.undo else "nothing was moved or opened in this session"
+
+
+def _new(situation: Situation) -> str:
+    if situation.place.kind == "keys":
+        return ""
+    if situation.place.kind in ("revisions", "aliases") and situation.item is not None:
+        return ""
+    return "new keys are made on Keys (5), new aliases on a revision or alias"
+
+
+def _has_item(situation: Situation) -> str:
+    return "" if situation.item is not None else "there is nothing under the cursor"
+
+
+def _filter(situation: Situation) -> str:
+    return "use / inside the log pane" if situation.place.kind == "logs" else ""
+
+
+def _back(situation: Situation) -> str:
+    return ""
+
+
+def _go(key: str, kind: Kind, help: str) -> Action:
+    return Action(f"go_{kind}", key, kind.capitalize(), help, "Go", leads=kind)
+
+
+ACTIONS: tuple[Action, ...] = (
+    _go("1", "functions", "Functions: what is served"),
+    _go("2", "aliases", "Aliases: the names people call"),
+    _go("3", "workers", "Workers: the processes that run functions"),
+    _go("4", "logs", "Logs of all endpoints"),
+    _go("5", "keys", "Keys: who may call"),
+    _go("7", "activity", "Activity: what this session did, as command lines"),
+    Action("back", "escape", "Back", "Clear the filter, else go back", "Go", 5),
+    Action("previous", "minus", "Previous", "The screen before this one", "Go"),
+    Action("swap", "tab", "Pane", "Next pane", "Go", 20, ("list", "detail", "logs")),
+    Action("swap_back", "shift+tab", "Pane back", "Previous pane", "Go"),
+    Action("next_tab", "right_square_bracket,full_stop", "Next tab", "Next detail tab", "Go", 30,
+           ("detail",)),
+    Action("previous_tab", "left_square_bracket,comma", "Previous tab", "Previous detail tab", "Go",
+           29, ("detail",)),
+    Action("filter", "slash", "Filter", "Filter the list: regex, !inverse, -f fuzzy", "Look", 70,
+           ("list",), reason=_filter),
+    Action("describe", "d", "Describe", "All there is to say about it", "Look", 10,
+           ("list", "detail"), reason=_has_item),
+    Action("json", "y", "JSON", "The item as JSON", "Look", 8, ("list", "detail"),
+           reason=_has_item),
+    Action("copy", "c", "Copy", "Copy its name, URL, curl line, id or row", "Look", 40,
+           ("list", "detail"), reason=_has_item),
+    Action("serve", "S", "Serve", "Serve a function of a file", "Change", 95, ("list",), True),
+    Action("rollback", "R", "Roll back", "Point an alias at another revision", "Change", 92,
+           ("list", "detail"), True, _rollback),
+    Action("auth", "A", "Auth", "Who may call it: private, shared, public", "Change", 90,
+           ("list", "detail"), True, _callable),
+    Action("invoke", "i", "Invoke", "Call it with a JSON body", "Change", 88, ("list", "detail"),
+           reason=_callable),
+    Action("new", "n", "New", "A new key, or an alias on this revision", "Change", 60, ("list",),
+           True, _new),
+    Action("delete", "D", "Delete", "Delete it, or revoke the key", "Change", 35,
+           ("list",), True, _delete),
+    Action("stop", "X", "Stop", "Stop a worker after what it runs", "Change", 86, ("list",), True,
+           _needs_item(Worker)),
+    Action("undo", "z", "Undo", "Undo the last pointer or auth change", "Change", 50,
+           ("list", "detail"), True, _undo),
+    Action("logs", "l", "Logs", "Logs of it, in the pane below; again closes", "Logs", 85,
+           ("list", "detail"), reason=_logs),
+    Action("all_logs", "L", "All logs", "Logs of all endpoints; again closes", "Logs", 25,
+           ("list", "detail")),
+    Action("full", "f", "Full screen", "The log pane on the whole screen, and back", "Logs", 34,
+           ("logs",)),
+    Action("grow", "plus,equals_sign", "Higher", "A higher log pane", "Logs"),
+    Action("shrink", "underscore", "Lower", "A lower log pane", "Logs"),
+    Action("command", "colon", "Command", "A command line: :fn :rev NAME :logs NAME :q",
+           "Application", 15),
+    Action("palette", "ctrl+p", "Palette", "Everything, found by its name", "Application"),
+    Action("help", "question_mark", "Help", "All keys, searchable; enter runs one", "Application",
+           99),
+    Action("theme", "ctrl+t", "Theme", "Another theme", "Application"),
+    Action("refresh", "ctrl+r", "Refresh",
+           "Fetch everything again; brings a stopped local backend back", "Application", 7),
+    Action("quit", "ctrl+q", "Quit", "Leave; the backend goes on serving", "Application", 12),
+)  # fmt: skip
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+
+
+def why_not(action: Action, situation: Situation) -> str:
+    """Why it cannot be done now; '' when it can."""
+    if action.changes and situation.readonly:
+        return _refused(situation)
+    return action.reason(situation)
+
+
+def footer(situation: Situation, width: int) -> tuple[Action, ...]:
+    """What the footer shows: the highest ranks that fit into `width` cells, in rank order."""
+    offered = [
+        a for a in ACTIONS if a.rank and situation.pane in a.panes and _offered(a, situation)
+    ]
+    offered.sort(key=lambda action: -action.rank)
+    shown: list[Action] = []
+    left = width - 1
+    for action in offered:
+        needed = len(action.key) + len(action.label) + 3
+        if needed > left:
+            break
+        shown.append(action)
+        left -= needed
+    return tuple(shown)
+
+
+def _offered(action: Action, situation: Situation) -> bool:
+    """Greyed where the context forbids it, left out where it never makes sense here."""
+    if action.changes and situation.readonly:
+        return not action.reason(situation)
+    if action.id in ("serve", "filter") and situation.place.kind in ("logs", "activity"):
+        return False
+    if action.id == "rollback" and isinstance(situation.item, Function | Revision | Alias):
+        return bool(situation.aliases)
+    return not action.reason(situation)
+
+
+def markdown_table() -> str:
+    """The keys, for the README."""
+    lines = ["| Key | What it does |", "|---|---|"]
+    for action in ACTIONS:
+        keys = " ".join(f"`{_cell(shown_key(key))}`" for key in action.keys.split(","))
+        lines.append(f"| {keys} | {_cell(action.help)} |")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,200 @@
+"""Wires the application: configuration, store, link, the main screen and what keys do.
+
+First paint: header, the last list from the cache, footer. All the rest is imported, mounted and
+connected afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from fal_serverless.config import Config, Context
+from fal_serverless.models import Function, Traffic
+from fal_tui import cache, palette
+from fal_tui.chrome.header import Heading
+from fal_tui.link import Connect, Link, LinkState
+from fal_tui.messages import LinkChanged, StoreChanged
+from fal_tui.screens.main import MainScreen
+from fal_tui.store import FUNCTIONS, Store, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.worker import Worker
+
+    from fal_tui.dispatch import Dispatch
+    from fal_tui.flows.host import Host
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the application was asked to begin."""
+
+    path: Path | None = None
+    """A file to serve at once."""
+    readonly: bool = False
+    demo: bool = False
+    """The backend is thrown away at the end."""
+
+
+class FalTui(App[None]):
+    """`connect` opens the way to the backend; None: through the launcher."""
+
+    TITLE = "fal-tui"
+    ENABLE_COMMAND_PALETTE = True
+    NOTIFICATION_TIMEOUT = 6
+
+    DEFAULT_CSS = """
+    Toast { max-width: 60; width: auto; min-width: 24; }
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        context: Context,
+        *,
+        start: Start = Start(),
+        connect: Connect | None = None,
+        background: Callable[[FalTui], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.context = replace(context, readonly=context.readonly or start.readonly)
+        self.start = start
+        self.store = Store()
+        self.host: Host | None = None
+        self.dispatch: Dispatch | None = None
+        self.loaded = False
+        """Whether the backend was reached and the first lists are there."""
+        self._connect = connect
+        self._background = background
+        self._cache = cache.place(config.paths.cache, context.name)
+        self._cached: tuple[Function, ...] = ()
+        self._main: MainScreen | None = None
+
+    # First paint
+
+    def get_default_screen(self) -> Screen[Any]:
+        self._read_cache()
+        context = self.context
+        heading = Heading(
+            "demo" if self.start.demo else context.name,
+            readonly=context.readonly,
+            protected=context.protected,
+            demo=False,
+        )
+        self._main = MainScreen(self.store, heading)
+        return self._main
+
+    def _read_cache(self) -> None:
+        if not self.start.demo:
+            self._cached = cache.read(self._cache)
+        if self._cached:
+            self.store.put(FUNCTIONS, self._cached)
+
+    def on_mount(self) -> None:
+        wanted = self.config.settings.theme
+        if wanted in self.available_themes:
+            self.theme = wanted
+        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+        self._recolour()
+        self.call_after_refresh(self._begin)
+
+    def _recolour(self) -> None:
+        if self._main is None:
+            return
+        found = palette.from_theme(self.theme_variables, self.current_theme.dark)
+        self._main.recolour(found)
+        if self.host is not None:
+            self.host.palette = found
+
+    # After it
+
+    async def _begin(self) -> None:
+        from fal_tui.dispatch import Dispatch
+        from fal_tui.flows.host import Host
+
+        assert self._main is not None
+        link = Link(
+            self._connect or self._connect_by_launcher,
+            self.store,
+            self._main.wanted,
+            self._on_link,
+            self._on_change,
+        )
+        self.host = Host(self, self.store, link, self.config, self.context)
+        self.host.palette = self._main.palette
+        self.host.throw_away = self.start.demo
+        await self._main.complete(self.host)
+        self.dispatch = Dispatch(self, self._main, self.host)
+        self._main.run_action_id = self.dispatch.run
+        self._keep_linked()
+        if self._background is not None:
+            self.run_worker(self._background(self), group="background", exit_on_error=False)
+        if self.start.path is not None:
+            self.run_worker(
+                self.dispatch.do_serve(self.start.path), group="flow", exit_on_error=False
+            )
+
+    def _keep_linked(self) -> None:
+        assert self.host is not None
+        self.run_worker(
+            self.host.link.run(), name="link", group="link", exclusive=True, exit_on_error=False
+        )
+
+    async def _connect_by_launcher(self, start: bool) -> tuple[Context, Any]:
+        from fal_tui.connecting import connect
+
+        return await connect(self.config, self.context, start=start)
+
+    def _on_link(self, state: LinkState) -> None:
+        assert self._main is not None
+        if state.live:
+            self.loaded = True
+        self._main.post_message(LinkChanged(state))
+
+    def _on_change(self, topics: frozenset[Topic]) -> None:
+        assert self._main is not None
+        self._main.post_message(StoreChanged(topics))
+        if FUNCTIONS in topics:
+            self._keep_list()
+
+    def _keep_list(self) -> None:
+        """Write the list for the next start, without what will not be true then."""
+        now = tuple(replace(f, workers={}, traffic=Traffic()) for f in self.store.functions)
+        if now != self._cached and not self.start.demo:
+            self._cached = now
+            cache.write(self._cache, now)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A bug in a worker is said, and does not end the application."""
+        from textual.worker import WorkerState
+
+        if event.state is not WorkerState.ERROR:
+            return
+        self.log.error(event.worker.error)
+        text = f"{event.worker.name or event.worker.group}: {event.worker.error!r}"
+        self.notify(text, title="Unexpected error", severity="error", markup=False)
+        if event.worker.group == "link":
+            self.set_timer(1.0, self._keep_linked)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: the registry of actions, as far as they can be done now."""
+        from fal_tui.actions import ACTIONS, why_not
+
+        if self._main is None or self.dispatch is None:
+            return
+        run = self.dispatch.run
+        for action in ACTIONS:
+            if not why_not(action, self._main.situation) and action.id != "palette":
+                yield SystemCommand(
+                    f"{action.label}  {action.key}",
+                    action.help,
+                    lambda action_id=action.id: run(action_id),
+                )

@@ -1,0 +1,1 @@
+"""What frames every screen: header, footer, tabs and the detail pane."""

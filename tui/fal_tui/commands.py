@@ -1,0 +1,129 @@
+"""The command line after `:`. Text becomes a command or says what is wrong; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verb = Literal[
+    "fn", "alias", "worker", "logs", "key", "activity", "rev", "history", "theme", "help", "q"
+]
+
+NAMES: dict[str, Verb] = {
+    "fn": "fn",
+    "functions": "fn",
+    "alias": "alias",
+    "aliases": "alias",
+    "worker": "worker",
+    "workers": "worker",
+    "logs": "logs",
+    "key": "key",
+    "keys": "key",
+    "activity": "activity",
+    "rev": "rev",
+    "revisions": "rev",
+    "history": "history",
+    "theme": "theme",
+    "help": "help",
+    "q": "q",
+    "quit": "q",
+}
+
+MEANING: dict[Verb, str] = {
+    "fn": "functions; with a name, that one",
+    "alias": "aliases; with a name, that one",
+    "rev": "revisions of a function",
+    "history": "moves of an alias",
+    "logs": "logs of everything, or of NAME",
+    "worker": "workers",
+    "key": "keys",
+    "activity": "what this session did",
+    "theme": "another theme",
+    "help": "all keys",
+    "q": "quit",
+}
+
+TAKES: dict[Verb, Literal["function", "alias", "label", "theme"]] = {
+    "fn": "function",
+    "rev": "function",
+    "alias": "alias",
+    "history": "alias",
+    "logs": "label",
+    "theme": "theme",
+}
+NEEDS: tuple[Verb, ...] = ("rev", "history", "theme")
+"""Verbs that mean nothing without an argument."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What exists, to be suggested."""
+
+    functions: Sequence[str] = ()
+    aliases: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    themes: Sequence[str] = ()
+
+    def of(self, verb: Verb) -> Sequence[str]:
+        kinds = {
+            "function": self.functions,
+            "alias": self.aliases,
+            "label": self.labels,
+            "theme": self.themes,
+        }
+        return kinds[TAKES[verb]] if verb in TAKES else ()
+
+
+@dataclass(frozen=True)
+class Command:
+    verb: Verb
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    text: str
+    """The whole line."""
+    meaning: str
+
+
+def parse(text: str, words: Words) -> Command | str:
+    """The command, or what is wrong with it in one line."""
+    name, _, argument = text.strip().removeprefix(":").strip().partition(" ")
+    verb = NAMES.get(name)
+    if verb is None:
+        return f"no command '{name}'; there are: {', '.join(MEANING)}" if name else ""
+    argument = argument.strip()
+    if not argument:
+        return f":{name} needs a name" if verb in NEEDS else Command(verb)
+    known = words.of(verb)
+    if argument in known:
+        return Command(verb, argument)
+    near = [each for each in known if each.startswith(argument)]
+    if len(near) == 1:
+        return Command(verb, near[0])
+    return f":{name}: no '{argument}'; there are: {', '.join(known) or 'none'}"
+
+
+def suggest(text: str, words: Words, limit: int = 8) -> list[Suggestion]:
+    """How the line could go on; those that begin with what was typed come first."""
+    line = text.lstrip().removeprefix(":")
+    name, space, argument = line.partition(" ")
+    if not space:
+        meanings = {str(verb): meaning for verb, meaning in MEANING.items()}
+        return [
+            Suggestion(verb + (" " if verb in NEEDS else ""), meanings[verb])
+            for verb in _ordered(name, list(meanings))[:limit]
+        ]
+    verb = NAMES.get(name)
+    if verb is None:
+        return []
+    return [Suggestion(f"{name} {each}", "") for each in _ordered(argument, words.of(verb))][:limit]
+
+
+def _ordered(typed: str, known: Sequence[str]) -> list[str]:
+    typed = typed.casefold().strip()
+    begins = [each for each in known if each.casefold().startswith(typed)]
+    holds = [each for each in known if typed in each.casefold() and each not in begins]
+    return begins + holds

@@ -1,0 +1,26 @@
+"""The way to the backend through the launcher, which starts the embedded one only when asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fal_serverless import launcher
+from fal_serverless.config import Config, Context
+from fal_serverless.errors import Unreachable
+
+if TYPE_CHECKING:
+    from fal_serverless.client import Client
+
+
+async def connect(config: Config, context: Context, *, start: bool) -> tuple[Context, Client]:
+    """The context with its address, and a client. Raises Unreachable and what `launcher` raises.
+
+    Without `start` an embedded backend that does not run stays as it is: somebody stopped it.
+    """
+    if context.embedded and not start and await launcher.running(config) is None:
+        raise Unreachable("the backend does not run; ctrl+r starts it")
+    key = None if context.embedded else context.key or None
+    found, client = await launcher.connect(config, context.name, key)
+    client.readonly = client.readonly or context.readonly
+    return replace(found, readonly=context.readonly), client

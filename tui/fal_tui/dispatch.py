@@ -1,0 +1,260 @@
+"""From an action's id to what is done. One method per action: `do_<id>`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from fal_serverless.config import save_setting
+from fal_serverless.models import LogQuery, Revision, Worker
+from fal_tui import commands, detail
+from fal_tui.actions import BY_ID, Action, why_not
+from fal_tui.flows import access, calls, leave, pointer, remove
+from fal_tui.flows.host import Host
+from fal_tui.places import Kind, Place
+from fal_tui.render import Look
+from fal_tui.screens.command import CommandScreen
+from fal_tui.screens.help import HelpScreen, entries
+from fal_tui.screens.lists import WIDGETS
+from fal_tui.screens.main import LOG_STEP, MainScreen
+from fal_tui.screens.page import PageScreen
+from fal_tui.screens.pick import Choice, PickScreen
+from fal_tui.store import Item, Store
+from fal_tui.widgets.clipboard import copy
+
+if TYPE_CHECKING:
+    from fal_tui.app import FalTui
+
+LOG_LINES = 1000
+"""Lines of the past that a log pane begins with."""
+
+
+def log_query(item: Item | None, store: Store) -> LogQuery | None:
+    """Which lines are an item's logs."""
+    if isinstance(item, Worker):
+        return LogQuery(worker=item.id, lines=LOG_LINES)
+    if isinstance(item, Revision):
+        return LogQuery(revision=item.id, lines=LOG_LINES)
+    label = detail.label_of(item, store)
+    return LogQuery(label=label, lines=LOG_LINES) if label else None
+
+
+class Dispatch:
+    """Runs actions on one screen; what takes time or asks runs as a worker."""
+
+    def __init__(self, app: FalTui, screen: MainScreen, host: Host) -> None:
+        self.app = app
+        self.screen = screen
+        self.host = host
+
+    def run(self, action_id: str) -> None:
+        action = BY_ID[action_id]
+        reason = why_not(action, self.screen.situation)
+        if reason:
+            self.host.warn(f"{action.label}: {reason}.")
+            return
+        self._start(self._do(action), action_id)
+
+    def _do(self, action: Action) -> Awaitable[Any] | None:
+        if action.leads is not None:
+            return self._go(action)
+        done: Awaitable[Any] | None = getattr(self, f"do_{action.id}")()
+        return done
+
+    def _start(self, work: Awaitable[Any] | None, name: str) -> None:
+        if work is not None:
+            self.app.run_worker(work, name=name, group="flow", exit_on_error=False)
+
+    async def _go(self, action: Action) -> None:
+        if action.leads is not None:
+            await self.screen.go(Place(action.leads))
+
+    # Go
+
+    async def do_back(self) -> None:
+        await self.screen.back()
+
+    async def do_previous(self) -> None:
+        if self.screen.pane == "logs":
+            self.do_shrink()
+        else:
+            await self.screen.previous()
+
+    def do_swap(self) -> None:
+        self.screen.swap(1)
+
+    def do_swap_back(self) -> None:
+        self.screen.swap(-1)
+
+    def do_next_tab(self) -> None:
+        self.screen.step_tab(1)
+
+    def do_previous_tab(self) -> None:
+        self.screen.step_tab(-1)
+
+    # Look
+
+    def do_filter(self) -> None:
+        self.screen.start_filter()
+
+    async def do_describe(self) -> None:
+        item, store = self.screen.item, self.host.store
+        look = Look.at_once(self.host.palette)
+        pages = [detail.page(item, tab, store, look) for tab in (detail.OVERVIEW, detail.OPTIONS)]
+        kept = pages[:1] if detail.tabs_of(item) == (detail.OVERVIEW,) else pages
+        text = Text("\n\n").join(each for each in kept if isinstance(each, Text))
+        await self.host.ask(PageScreen(self._name(), text))
+
+    async def do_json(self) -> None:
+        item = self.screen.item
+        if item is not None:
+            code = detail.Code(detail.as_json(item, self.host.store), "json")
+            await self.host.ask(PageScreen(self._name(), code))
+
+    def _name(self) -> str:
+        return calls.name_of(self.screen.item, self.host) or "Describe"
+
+    async def do_copy(self) -> None:
+        item = self.screen.item
+        if item is None:
+            return
+        found = detail.copies(item, self.host.store, self.screen.cells())
+        choices = [
+            Choice(str(place), each.label, each.value.replace("\t", "  ")[:90], str(place + 1))
+            for place, each in enumerate(found)
+        ]
+        chosen = await self.host.ask(PickScreen("Copy", choices))
+        if chosen is not None:
+            self.host.say(copy(self.host.app, found[int(chosen)].value))
+
+    # Change
+
+    async def do_serve(self, path: Path | None = None) -> None:
+        served = await calls.serve(self.host, path)
+        if served is not None:
+            await self.screen.reveal(served.revision.function)
+
+    async def do_rollback(self) -> None:
+        await pointer.rollback(self.host, self.screen.item)
+
+    async def do_auth(self) -> None:
+        await access.change_auth(self.host, self.screen.item)
+
+    async def do_invoke(self) -> None:
+        request = await calls.invoke(self.host, self.screen.item)
+        if request:
+            self.screen.show_logs(LogQuery(request_id=request), f"request {request}")
+
+    async def do_new(self) -> None:
+        if self.screen.place.kind == "keys":
+            await access.new_key(self.host)
+        else:
+            await pointer.new_alias(self.host, self.screen.item)
+
+    async def do_delete(self) -> None:
+        await remove.delete(self.host, self.screen.marked)
+
+    async def do_stop(self) -> None:
+        await remove.stop(self.host, self.screen.marked)
+
+    async def do_undo(self) -> None:
+        await pointer.undo(self.host)
+
+    # Logs
+
+    def do_logs(self) -> None:
+        query = log_query(self.screen.item, self.host.store)
+        if query is not None:
+            self.screen.show_logs(query, calls.name_of(self.screen.item, self.host))
+
+    def do_all_logs(self) -> None:
+        self.screen.show_logs(LogQuery(lines=LOG_LINES), "all endpoints")
+
+    def do_full(self) -> None:
+        self.screen.full_logs()
+
+    def do_grow(self) -> None:
+        self.screen.resize_logs(LOG_STEP)
+
+    def do_shrink(self) -> None:
+        self.screen.resize_logs(-LOG_STEP)
+
+    # Application
+
+    async def do_command(self, text: str = "") -> None:
+        command = await self.host.ask(CommandScreen(self._words(), text))
+        if command is not None:
+            await self._obey(command)
+
+    def _words(self) -> commands.Words:
+        store = self.host.store
+        names = [each.name for each in store.functions]
+        aliases = [each.name for each in store.aliases]
+        labels = list(dict.fromkeys([*aliases, *(n for n in names if store.function(n))]))
+        return commands.Words(names, aliases, labels, sorted(self.app.available_themes))
+
+    async def _obey(self, command: commands.Command) -> None:
+        name = command.argument
+        if command.verb == "theme":
+            self.use_theme(name)
+        elif command.verb in ("help", "q"):
+            self.run("help" if command.verb == "help" else "quit")
+        elif command.verb == "logs" and name:
+            self._logs_of(name)
+        elif command.verb == "rev":
+            await self.screen.go(Place("revisions", name))
+        elif command.verb == "history":
+            await self.screen.go(Place("moves", name))
+        else:
+            await self.screen.go(Place(_KINDS[command.verb]))
+            self.screen.select(name)
+
+    def _logs_of(self, name: str) -> None:
+        store = self.host.store
+        item = store.alias(name) or store.function(name)
+        query = log_query(item, store) or LogQuery(label=name, lines=LOG_LINES)
+        self.screen.show_logs(query, name)
+
+    def do_palette(self) -> None:
+        self.app.action_command_palette()
+
+    async def do_help(self) -> None:
+        found = entries(self.screen.situation, WIDGETS)
+        chosen = await self.host.ask(HelpScreen(found, self.host.palette))
+        if chosen is not None:
+            self.run(chosen)
+
+    async def do_theme(self) -> None:
+        choices = [Choice(name, name) for name in sorted(self.app.available_themes)]
+        before = self.app.theme
+        chosen = await self.host.ask(PickScreen("Theme", choices, chosen=before))
+        if chosen:
+            self.use_theme(chosen)
+
+    def use_theme(self, name: str) -> None:
+        self.app.theme = name
+        try:
+            save_setting(self.host.config.paths, "theme", name)
+        except OSError as error:
+            self.host.warn(f"The theme could not be saved: {error.strerror}")
+
+    def do_refresh(self) -> None:
+        self.host.link.wake(start=True)
+        if self.host.link.state.live:
+            self.host.say("Fetching everything again")
+
+    async def do_quit(self) -> None:
+        await leave.leave(self.host)
+
+
+_KINDS: dict[str, Kind] = {
+    "fn": "functions",
+    "alias": "aliases",
+    "worker": "workers",
+    "logs": "logs",
+    "key": "keys",
+    "activity": "activity",
+}

@@ -1,0 +1,41 @@
+"""What the command line would be for what was just done: it teaches, and can be pasted. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+from fal_serverless.config import LOCAL
+from fal_serverless.models import AuthMode
+
+
+def command(context: str, *words: str) -> str:
+    """`fal-serverless …`, quoted for a shell; the embedded backend needs no `--context`."""
+    where = () if context == LOCAL else ("--context", context)
+    return shlex.join(("fal-serverless", *where, *words))
+
+
+def rollback(context: str, alias: str, revision: str) -> str:
+    return command(context, "function", "rollback", alias, revision)
+
+
+def set_alias(context: str, alias: str, revision: str) -> str:
+    return command(context, "alias", "set", alias, revision)
+
+
+def set_auth(context: str, label: str, mode: AuthMode) -> str:
+    return command(context, "function", "auth", label, mode)
+
+
+def serve(context: str, file: str, name: str, alias: str | None) -> str:
+    words = ("function", "serve", file, name)
+    return command(context, *words, *(("--alias", alias) if alias else ()))
+
+
+def curl(url: str, public: bool, data: str | None = None) -> str:
+    """A call that works where `*.localhost` resolves; the key comes from the shell's variables."""
+    parts = ["curl"]
+    if not public:
+        parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+    if data is not None:
+        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(data)}"]
+    return " ".join([*parts, shlex.quote(f"{url}/")])

@@ -1,0 +1,114 @@
+"""Serving a file and calling a function: the screens of it, and what is kept afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fal_serverless.config import write_whole
+from fal_serverless.errors import FalError
+from fal_serverless.models import Function, Revision, Served
+from fal_tui import detail, equivalents, render
+from fal_tui.flows.host import Host
+from fal_tui.flows.pointer import came_from
+from fal_tui.store import Item, Topic
+from fal_tui.undo import PointerMoved
+
+RECENTS = 10
+"""Files that are remembered."""
+
+
+async def serve(host: Host, path: Path | None = None) -> Served | None:
+    """The serve screen; what it did goes into Activity and can be undone."""
+    from fal_tui.screens.serve import ServeScreen
+
+    try:
+        client = await host.link.ready()
+    except FalError as error:
+        host.complain(str(error), title="Cannot serve")
+        return None
+    screen = ServeScreen(client, host.config, path, recents(host))
+    served = await host.ask(screen)
+    if served is None:
+        return None
+    file = getattr(screen, "path", None) or path
+    if isinstance(file, Path):
+        remember(host, file)
+    await _record(host, served, file)
+    return served
+
+
+async def _record(host: Host, served: Served, file: Path | None) -> None:
+    revision, alias = served.revision, served.alias
+    name = alias.name if alias else None
+    shown = str(file) if file else revision.bundle.file_name
+    command = equivalents.serve(host.context.name, shown, revision.bundle.entrypoint, name)
+    where = f" on {name}" if name else ""
+    host.done(f"Served {render.short(revision.id)}{where}", command, served.seconds)
+    host.link.wake()
+    if alias is None:
+        return
+    try:
+        before = came_from(
+            await host.fetch(Topic("moves", alias.name), lambda c: c.moves(alias.name))
+        )
+    except FalError:
+        return
+    if before:
+        host.undo.push(PointerMoved(alias.name, before, revision.id))
+
+
+async def invoke(host: Host, item: Item | None) -> str | None:
+    """The invoke screen; the id of a request whose logs are wanted, or None."""
+    from fal_tui.screens.invoke import InvokeScreen
+
+    label = detail.label_of(item, host.store)
+    about = detail.subject(item, host.store)
+    if label is None or about is None:
+        return None
+    try:
+        client = await host.link.ready()
+        revision = await _revision(host, about)
+    except FalError as error:
+        host.complain(str(error), title="Cannot invoke")
+        return None
+    return await host.ask(InvokeScreen(client, label, revision))
+
+
+async def _revision(host: Host, revision: str) -> Revision:
+    known = host.store.revision(revision)
+    if known is not None:
+        return known
+    return await host.fetch(Topic("revision", revision), lambda c: c.revision(revision))
+
+
+def _place(host: Host) -> Path:
+    return host.config.paths.cache / "recent-files.json"
+
+
+def recents(host: Host) -> list[Path]:
+    """Files served before that are still there, the last one first."""
+    try:
+        names = json.loads(_place(host).read_bytes())
+    except (OSError, ValueError):
+        return []
+    paths = [Path(name) for name in names if isinstance(name, str)]
+    return [path for path in paths if path.is_file()]
+
+
+def remember(host: Host, path: Path) -> None:
+    known = [each for each in recents(host) if each != path.absolute()]
+    names = [str(each) for each in (path.absolute(), *known)][:RECENTS]
+    try:
+        write_whole(_place(host), json.dumps(names), 0o600)
+    except OSError as error:
+        host.warn(f"Could not remember the file: {error.strerror}")
+
+
+def name_of(item: Item | None, host: Host) -> str:
+    """How an item is called in the title of its logs."""
+    if isinstance(item, Function):
+        return render.title_of(item.name, (item,))
+    if isinstance(item, Revision):
+        return f"{render.title_of(item.function)} {render.short(item.id)}"
+    return render.title_of(detail.label_of(item, host.store) or "")

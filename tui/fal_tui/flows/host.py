@@ -1,0 +1,113 @@
+"""The ground that all flows stand on: asking, changing, reporting.
+
+A change is timed, written into Activity with its command line, and answered by a toast; an error
+becomes a toast too and goes no further.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rich.text import Text
+
+from fal_serverless.config import Config, Context
+from fal_serverless.errors import FalError
+from fal_tui import render
+from fal_tui.link import Link
+from fal_tui.messages import StoreChanged
+from fal_tui.palette import Palette
+from fal_tui.screens.confirm import ConfirmScreen
+from fal_tui.store import Deed, Store, Topic
+from fal_tui.undo import Undo
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.screen import Screen
+
+    from fal_serverless.client import Client
+
+T = TypeVar("T")
+
+
+class Host:
+    """One application, its store and its way to the backend."""
+
+    def __init__(
+        self, app: App[Any], store: Store, link: Link, config: Config, context: Context
+    ) -> None:
+        self.app = app
+        self.store = store
+        self.link = link
+        self.config = config
+        self.context = context
+        self.undo = Undo()
+        self.palette = Palette()
+        self.throw_away = False
+        """The backend ends with the application anyway."""
+
+    async def ask(self, screen: Screen[T]) -> T | None:
+        """Show a question and wait; only from within a worker."""
+        return await self.app.push_screen_wait(screen)
+
+    async def confirm(self, heading: str, body: Text, *, verb: str, command: str = "") -> bool:
+        typed = self.context.name if self.context.protected else ""
+        screen = ConfirmScreen(heading, body, verb=verb, command=command, typed=typed)
+        answer: bool | None = await self.ask(screen)
+        return bool(answer)
+
+    async def allowed(self, heading: str, what: str, command: str) -> bool:
+        """For changes that need no question of their own: asks in a protected context only."""
+        if not self.context.protected:
+            return True
+        return await self.confirm(heading, Text(what), verb="Apply", command=command)
+
+    async def change(
+        self,
+        what: str,
+        command: str,
+        act: Callable[[Client], Awaitable[T]],
+        *,
+        undoes: bool = False,
+    ) -> tuple[T] | None:
+        """Do it, say so; the answer in a tuple, or None when it failed."""
+        started = time.perf_counter()
+        try:
+            answer = await act(await self.link.ready())
+        except FalError as error:
+            self.done(what, command, time.perf_counter() - started, str(error))
+            self.complain(str(error), title=f"Failed: {what}")
+            return None
+        seconds = time.perf_counter() - started
+        self.done(what, command, seconds)
+        self.say(f"{what} in {render.took(seconds)}{' · z undoes' if undoes else ''}")
+        self.link.wake()
+        return (answer,)
+
+    def done(self, what: str, command: str, seconds: float, error: str = "") -> None:
+        """Write it into Activity."""
+        name = f"deed-{len(self.store.deeds) + 1}"
+        self.store.add(Deed(name, datetime.now(UTC), what, command, seconds, error))
+        self.redraw()
+
+    def redraw(self, *topics: Topic) -> None:
+        """The store was changed from here."""
+        self.app.screen_stack[0].post_message(StoreChanged(frozenset(topics)))
+
+    def say(self, text: str) -> None:
+        self.app.notify(text, markup=False)
+
+    def complain(self, text: str, *, title: str = "") -> None:
+        self.app.notify(text, title=title, severity="error", timeout=10, markup=False)
+
+    def warn(self, text: str) -> None:
+        self.app.notify(text, severity="warning", markup=False)
+
+    async def fetch(self, topic: Topic, ask: Callable[[Client], Awaitable[T]]) -> T:
+        """Ask now and keep the answer. Raises FalError."""
+        answer = await ask(await self.link.ready())
+        if self.store.put(topic, answer):
+            self.redraw(topic)
+        return answer

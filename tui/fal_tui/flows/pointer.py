@@ -1,0 +1,178 @@
+"""Moving aliases: roll back, point a new alias, undo."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from fal_serverless.endpoint import check_alias
+from fal_serverless.errors import FalError
+from fal_serverless.models import Alias, Function, Move, Revision
+from fal_tui import detail, difference, equivalents, render
+from fal_tui.flows.host import Host
+from fal_tui.screens.ask import AskScreen
+from fal_tui.screens.pick import Choice, PickScreen
+from fal_tui.screens.rollback import RollbackScreen, preselected
+from fal_tui.store import Item, Topic
+from fal_tui.undo import AuthChanged, PointerMoved
+
+
+async def rollback(host: Host, item: Item | None) -> None:
+    """On a revision to that one; on a function or alias to one that is picked."""
+    try:
+        alias = await _alias(host, item)
+        if alias is None:
+            return
+        target = item.id if isinstance(item, Revision) else await _picked(host, alias)
+        if target is None:
+            return
+        body = await _question(host, alias, target)
+    except FalError as error:
+        host.complain(str(error), title="Cannot roll back")
+        return
+    command = equivalents.rollback(host.context.name, alias.name, target)
+    heading = f"Roll back {alias.name}"
+    if await host.confirm(heading, body, verb="Roll back", command=command):
+        await _roll(host, alias, target, command)
+
+
+async def _roll(host: Host, alias: Alias, target: str, command: str) -> None:
+    step = PointerMoved(alias.name, alias.revision, target)
+    words = f"Rolled back {alias.name}: {render.short(alias.revision)} → {render.short(target)}"
+    if await host.change(words, command, lambda c: c.rollback(alias.name, target), undoes=True):
+        host.undo.push(step)
+
+
+async def _alias(host: Host, item: Item | None) -> Alias | None:
+    """The alias that is meant; asks when there are several."""
+    if isinstance(item, Alias):
+        return item
+    name = detail.function_of(item, host.store)
+    known = host.store.aliases_of(name) if name else ()
+    if isinstance(item, Revision):
+        known = tuple(each for each in known if each.revision != item.id)
+    if len(known) < 2:
+        return known[0] if known else None
+    choices = [
+        Choice(each.name, each.name, f"now {render.short(each.revision)}, {each.auth}")
+        for each in known
+    ]
+    chosen = await host.ask(PickScreen("Which alias?", choices))
+    return next((each for each in known if each.name == chosen), None)
+
+
+async def _picked(host: Host, alias: Alias) -> str | None:
+    revisions = await host.fetch(
+        Topic("revisions", alias.function), lambda c: c.revisions(alias.function)
+    )
+    moves = await host.fetch(Topic("moves", alias.name), lambda c: c.moves(alias.name))
+
+    async def diff_of(before: str, after: str) -> Text:
+        return await _diff(host, before, after)
+
+    chosen = preselected(alias, moves, revisions)
+    return await host.ask(RollbackScreen(alias, revisions, chosen, diff_of, host.palette))
+
+
+async def _whole(host: Host, revision: str) -> Revision:
+    """With its source."""
+    topic = Topic("revision", revision)
+    known = host.store.revision(revision)
+    if host.store.has(topic) and known is not None:
+        return known
+    return await host.fetch(topic, lambda c: c.revision(revision))
+
+
+async def _diff(host: Host, before: str, after: str) -> Text:
+    old, new = await _whole(host, before), await _whole(host, after)
+    return difference.draw(difference.compare(old, new), host.palette)
+
+
+async def _question(host: Host, alias: Alias, target: str) -> Text:
+    """From → to, who and when, and what changes."""
+    tone = host.palette
+    old, new = await _whole(host, alias.revision), await _whole(host, target)
+    text = Text().append("alias  ", tone.muted).append(f"{alias.name}\n", "bold")
+    for word, each in (("from   ", old), ("to     ", new)):
+        text.append(word, tone.muted).append(render.short(each.id), f"bold {tone.accent}")
+        text.append(f"  {render.local_time(each.created_at)} by {each.created_by}", tone.muted)
+        text.append(f"  {render.one_line(each.message)}\n")
+    text.append("\n")
+    return text.append_text(difference.draw(difference.compare(old, new), tone))
+
+
+async def undo(host: Host) -> None:
+    """Take back the last move or auth change; opening an endpoint again is asked for."""
+    step = host.undo.last
+    if step is None:
+        return
+    if isinstance(step, PointerMoved):
+        await _undo_move(host, step)
+    else:
+        await _undo_auth(host, step)
+
+
+async def _undo_move(host: Host, step: PointerMoved) -> None:
+    command = equivalents.set_alias(host.context.name, step.alias, step.before)
+    if not await host.allowed("Undo", f"Put {step.words}", command):
+        return
+    words = f"Undone: {step.alias} is back on {render.short(step.before)}"
+    done = await host.change(
+        words, command, lambda c: c.set_alias(step.alias, step.before, reason="undo")
+    )
+    if done:
+        host.undo.drop(step)
+
+
+async def _undo_auth(host: Host, step: AuthChanged) -> None:
+    command = equivalents.set_auth(host.context.name, step.label, step.before)
+    question = Text(f"Put {step.words}? Anybody may call it then.")
+    if step.before == "public":
+        if not await host.confirm("Undo", question, verb="Open", command=command):
+            return
+    elif not await host.allowed("Undo", f"Put {step.words}", command):
+        return
+    put_back = host.store.assume_auth(step.label, step.before)
+    host.redraw()
+    words = f"Undone: {render.title_of(step.label)} is {step.before} again"
+    if await host.change(words, command, lambda c: _set_auth(c, step)):
+        host.undo.drop(step)
+    else:
+        put_back()
+        host.redraw()
+
+
+async def _set_auth(client: object, step: AuthChanged) -> bool:
+    from fal_serverless.client import Client
+
+    assert isinstance(client, Client)
+    await client.set_auth(step.label, step.before)
+    return True
+
+
+async def new_alias(host: Host, item: Item | None) -> None:
+    """A further name for the revision under the cursor."""
+    target = detail.subject(item, host.store)
+    if target is None:
+        return
+    known = {each.name for each in host.store.aliases}
+
+    def check(name: str) -> str:
+        if name in known:
+            return f"'{name}' exists; use R on it to move it"
+        try:
+            check_alias(name, item.user if isinstance(item, Revision | Alias | Function) else "1")
+        except FalError as error:
+            return str(error)
+        return ""
+
+    question = f"Name of an alias for revision {render.short(target)}:"
+    name = await host.ask(AskScreen("New alias", question, check=check))
+    if name:
+        command = equivalents.set_alias(host.context.name, name, target)
+        words = f"Alias {name} points at {render.short(target)}"
+        await host.change(words, command, lambda c: c.set_alias(name, target))
+
+
+def came_from(moves: list[Move]) -> str | None:
+    """Where an alias stood before its last move."""
+    return moves[0].from_revision if moves else None

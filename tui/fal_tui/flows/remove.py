@@ -1,0 +1,110 @@
+"""Taking away: functions, revisions, aliases, workers. Everything is asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from fal_serverless.models import Alias, Function, Key, Revision, Worker
+from fal_tui import equivalents, render
+from fal_tui.flows.access import revoke
+from fal_tui.flows.host import Host
+from fal_tui.store import Item
+
+if TYPE_CHECKING:
+    from fal_serverless.client import Client
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One thing to take away."""
+
+    what: str
+    """In words, for the question."""
+    done: str
+    """In words, for the toast."""
+    words: tuple[str, ...]
+    """Of the command line."""
+    act: Callable[[Client], Awaitable[None]]
+
+
+def of(item: Item) -> Removal | None:
+    """How an item is deleted; None for what cannot be."""
+    if isinstance(item, Function):
+        return _function(item)
+    if isinstance(item, Revision):
+        return _revision(item)
+    return _alias(item) if isinstance(item, Alias) else None
+
+
+def _function(item: Function) -> Removal:
+    name = render.title_of(item.name, (item,))
+    count = f"{item.revisions} revision{'' if item.revisions == 1 else 's'}"
+    names = f" and the alias {', '.join(item.aliases)}" if item.aliases else ""
+    return Removal(
+        f"Function {name} with {count}{names}. Its address stops answering.",
+        f"Deleted function {name}",
+        ("function", "delete", item.name, "--yes"),
+        lambda client: client.delete_function(item.name),
+    )
+
+
+def _revision(item: Revision) -> Removal:
+    return Removal(
+        f"Revision {render.short(item.id)} of {render.title_of(item.function)}, "
+        f"served by {item.created_by} at {render.local_time(item.created_at)}.",
+        f"Deleted revision {render.short(item.id)}",
+        ("function", "delete", item.id, "--yes"),
+        lambda client: client.delete_revision(item.id),
+    )
+
+
+def _alias(item: Alias) -> Removal:
+    return Removal(
+        f"Alias {item.name}. {item.url} stops answering; revision "
+        f"{render.short(item.revision)} stays under its id.",
+        f"Deleted alias {item.name}",
+        ("alias", "delete", item.name),
+        lambda client: client.delete_alias(item.name),
+    )
+
+
+async def delete(host: Host, items: Sequence[Item]) -> None:
+    keys = [item for item in items if isinstance(item, Key)]
+    if keys:
+        await revoke(host, keys)
+        return
+    removals = [found for item in items if (found := of(item)) is not None]
+    await _all(host, "Delete", "Delete", removals)
+
+
+async def stop(host: Host, items: Sequence[Item]) -> None:
+    workers = [item for item in items if isinstance(item, Worker)]
+    await _all(host, "Stop workers", "Stop", [_worker(each) for each in workers])
+
+
+def _worker(item: Worker) -> Removal:
+    name = f"{render.short(item.id)} of {render.title_of(item.function)}"
+    running = f"{item.running} running call{'' if item.running == 1 else 's'}"
+    return Removal(
+        f"Worker {name}, after {running}." if item.running else f"Worker {name}.",
+        f"Stopped worker {name}",
+        ("worker", "stop", item.id),
+        lambda client: client.stop_worker(item.id),
+    )
+
+
+async def _all(host: Host, heading: str, verb: str, removals: Sequence[Removal]) -> None:
+    """One question for all of them, then one after the other."""
+    if not removals:
+        return
+    lines = [equivalents.command(host.context.name, *each.words) for each in removals]
+    body = Text("\n".join(each.what for each in removals))
+    command = lines[0] if len(lines) == 1 else ""
+    if not await host.confirm(heading, body, verb=verb, command=command):
+        return
+    for each, line in zip(removals, lines, strict=True):
+        await host.change(each.done, line, each.act)

@@ -1,0 +1,401 @@
+"""A model becomes the cells of a row. Pure: no widget, no clock, no store.
+
+`now` is given by the caller; text of users is always `Text`, never markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.text import Text
+
+from fal_serverless.endpoint import is_revision_id
+from fal_serverless.models import Alias, AuthMode, Function, Key, Move, Revision, Traffic, Worker
+from fal_tui.palette import Palette
+from fal_tui.places import Kind
+from fal_tui.store import Deed
+from fal_tui.widgets.columns import Column
+from fal_tui.widgets.rows import Row
+
+SHORT = 8
+"""Characters of an id that are shown."""
+
+COLUMNS: dict[Kind, tuple[Column, ...]] = {
+    "functions": (
+        Column("name", "NAME", priority=100),
+        Column("aliases", "ALIASES", priority=60),
+        Column("live", "LIVE", width=SHORT, priority=85),
+        Column("auth", "AUTH", width=7, priority=90),
+        Column("workers", "WORKERS", priority=70),
+        Column("rate", "REQ/S", width=6, align="right", priority=50),
+        Column("errors", "ERR", width=5, align="right", priority=45),
+        Column("p50", "P50", width=7, align="right", priority=40),
+        Column("served", "SERVED", width=6, align="right", priority=80),
+    ),
+    "revisions": (
+        Column("id", "REVISION", width=SHORT, priority=100),
+        Column("aliases", "LIVE ON", priority=95),
+        Column("age", "AGE", width=6, align="right", priority=90),
+        Column("by", "BY", priority=60),
+        Column("message", "MESSAGE", priority=80),
+        Column("git", "GIT", width=8, priority=50),
+        Column("python", "PYTHON", width=6, priority=30),
+        Column("auth", "AUTH", width=7, priority=40),
+    ),
+    "aliases": (
+        Column("alias", "ALIAS", priority=100),
+        Column("function", "FUNCTION", priority=70),
+        Column("revision", "REVISION", width=SHORT, priority=90),
+        Column("auth", "AUTH", width=7, priority=85),
+        Column("since", "SINCE", width=6, align="right", priority=80),
+        Column("moves", "MOVES", width=5, align="right", priority=50),
+        Column("url", "URL", priority=60),
+    ),
+    "moves": (
+        Column("at", "WHEN", width=19, priority=90),
+        Column("from", "FROM", width=SHORT, priority=95),
+        Column("to", "TO", width=SHORT, priority=100),
+        Column("by", "BY", priority=70),
+        Column("why", "WHY", priority=80),
+    ),
+    "keys": (
+        Column("id", "KEY ID", priority=100),
+        Column("scope", "SCOPE", width=5, priority=90),
+        Column("alias", "LABEL", priority=80),
+        Column("created", "CREATED", width=7, align="right", priority=70),
+    ),
+    "workers": (
+        Column("id", "WORKER", width=SHORT, priority=100),
+        Column("function", "FUNCTION", priority=95),
+        Column("revision", "REVISION", width=SHORT, priority=80),
+        Column("state", "STATE", width=8, priority=90),
+        Column("running", "RUNNING", width=7, align="right", priority=60),
+        Column("requests", "REQUESTS", width=8, align="right", priority=70),
+        Column("memory", "MEMORY", width=7, align="right", priority=65),
+        Column("pid", "PID", width=7, align="right", priority=40),
+        Column("age", "AGE", width=6, align="right", priority=75),
+    ),
+    "activity": (
+        Column("at", "WHEN", width=8, priority=100),
+        Column("what", "WHAT", priority=95),
+        Column("result", "RESULT", width=8, priority=90),
+        Column("command", "COMMAND LINE", priority=80),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a row needs beside its model."""
+
+    now: datetime
+    """Aware."""
+    palette: Palette
+
+    @classmethod
+    def at_once(cls, palette: Palette) -> Look:
+        return cls(datetime.now(UTC), palette)
+
+
+def short(value: str | None) -> str:
+    return value[:SHORT] if value else "—"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """`now`, `42s`, `5m`, `3h`, `2d`, `7w`: two or three characters."""
+    seconds = max(int((now - aware(then)).total_seconds()), 0)
+    if seconds < 2:
+        return "now"
+    for size, unit in ((604_800 * 2, "w"), (86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // (604_800 if unit == 'w' else size)}{unit}"
+    return f"{seconds}s"
+
+
+def aware(time: datetime) -> datetime:
+    """Times without a zone are UTC, as the backend writes them."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def local_time(time: datetime) -> str:
+    return aware(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(time: datetime) -> str:
+    return aware(time).astimezone().strftime("%H:%M:%S")
+
+
+def millis(value: float | None) -> str:
+    """`0.8 ms`, `12 ms`, `1.4 s`; a dash for no calls."""
+    if value is None:
+        return "—"
+    if value >= 1000:
+        return f"{value / 1000:.1f} s"
+    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+def size(count: int | None) -> str:
+    if count is None:
+        return "—"
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def rate(traffic: Traffic) -> str:
+    if not traffic.requests:
+        return "—"
+    return f"{traffic.per_second:.1f}" if traffic.per_second < 100 else f"{traffic.per_second:.0f}"
+
+
+def percent(traffic: Traffic) -> str:
+    if not traffic.requests:
+        return "—"
+    value = traffic.error_percent
+    return f"{value:.0f} %" if value == 0 or value >= 10 else f"{value:.1f}%"
+
+
+def auth(mode: AuthMode, palette: Palette) -> Text:
+    return Text(mode, palette.auth(mode))
+
+
+def workers(states: dict[str, int], palette: Palette) -> Text:
+    """`2 ready`, or `2 ready 1 busy`; what is stopped does not count."""
+    text = Text()
+    for state in ("busy", "ready", "starting", "draining", "failed"):
+        if states.get(state):
+            text.append(" " if text.plain else "")
+            text.append(f"{states[state]} {state}", palette.state(state))
+    return text if text.plain else Text("idle", palette.muted)
+
+
+def figure(shown: str, palette: Palette, style: str = "") -> Text:
+    return Text(shown, palette.muted if shown == "—" else style)
+
+
+def function_name(function: Function, palette: Palette) -> Text:
+    return Text(function.entrypoint if function.anonymous else function.name, palette.name)
+
+
+def function_aliases(function: Function, palette: Palette) -> Text:
+    if function.aliases:
+        return Text(", ".join(function.aliases))
+    return Text("anonymous" if function.anonymous else "—", f"italic {palette.muted}")
+
+
+def title_of(name: str, functions: Collection[Function] = ()) -> str:
+    """How a function is called in titles: its name, or entry point and short id."""
+    for each in functions:
+        if each.name == name and each.anonymous:
+            return f"{each.entrypoint} ({short(name)})"
+    return short(name) if is_revision_id(name) else name
+
+
+def function_row(function: Function, look: Look) -> Row:
+    tone, traffic = look.palette, function.traffic
+    bad = traffic.errors > 0
+    names = ", ".join(function.aliases)
+    return Row(
+        function.name,
+        (
+            function_name(function, tone),
+            function_aliases(function, tone),
+            Text(short(function.live), tone.accent if function.live else tone.muted),
+            auth(function.auth, tone),
+            workers(function.workers, tone),
+            figure(rate(traffic), tone),
+            figure(percent(traffic), tone, tone.bad if bad else ""),
+            figure(millis(traffic.p50_ms), tone),
+            Text(ago(function.served_at, look.now), tone.muted),
+        ),
+        (
+            function.entrypoint if function.anonymous else function.name,
+            names or None,
+            function.live,
+            function.auth,
+            sum(function.workers.values()),
+            traffic.per_second,
+            traffic.error_percent,
+            traffic.p50_ms,
+            -aware(function.served_at).timestamp(),
+        ),
+    )
+
+
+def pointed(aliases: Collection[str]) -> str:
+    """`▶ call, prod`."""
+    return f"▶ {', '.join(aliases)}" if aliases else ""
+
+
+def git(revision: Revision) -> str:
+    """Short commit; a star when files differed from it."""
+    sha = revision.bundle.git_sha
+    return f"{sha[:7]}{'*' if revision.bundle.git_dirty else ''}" if sha else "—"
+
+
+def revision_row(revision: Revision, look: Look) -> Row:
+    tone = look.palette
+    live = bool(revision.aliases)
+    return Row(
+        revision.id,
+        (
+            Text(short(revision.id), f"bold {tone.accent}" if live else tone.accent),
+            Text(pointed(revision.aliases), f"bold {tone.good}"),
+            Text(ago(revision.created_at, look.now)),
+            Text(revision.created_by, tone.muted),
+            Text(one_line(revision.message)),
+            figure(git(revision), tone),
+            Text(revision.bundle.python_version, tone.muted),
+            auth(revision.auth, tone),
+        ),
+        (
+            revision.id,
+            pointed(revision.aliases) or None,
+            -aware(revision.created_at).timestamp(),
+            revision.created_by,
+            revision.message or None,
+            revision.bundle.git_sha,
+            revision.bundle.python_version,
+            revision.auth,
+        ),
+    )
+
+
+def alias_row(alias: Alias, look: Look) -> Row:
+    tone = look.palette
+    return Row(
+        alias.name,
+        (
+            Text(alias.name, tone.name),
+            Text(title_of(alias.function)),
+            Text(short(alias.revision), tone.accent),
+            auth(alias.auth, tone),
+            Text(ago(alias.since, look.now)),
+            Text(str(alias.moves)),
+            Text(alias.url, tone.muted),
+        ),
+        (
+            alias.name,
+            alias.function,
+            alias.revision,
+            alias.auth,
+            -aware(alias.since).timestamp(),
+            alias.moves,
+            alias.url,
+        ),
+    )
+
+
+def why(move: Move) -> str:
+    return f"{move.reason}: {one_line(move.message)}" if move.message else str(move.reason)
+
+
+def move_row(move: Move, look: Look) -> Row:
+    tone = look.palette
+    return Row(
+        str(move.id),
+        (
+            Text(local_time(move.at)),
+            Text(short(move.from_revision), tone.muted),
+            Text(short(move.to_revision), tone.accent),
+            Text(move.by),
+            Text(why(move)),
+        ),
+        (move.id, move.from_revision, move.to_revision, move.by, why(move)),
+    )
+
+
+def key_row(key: Key, look: Look) -> Row:
+    tone = look.palette
+    return Row(
+        key.id,
+        (
+            Text(key.id, tone.name),
+            Text(key.scope, tone.warn if key.scope == "ADMIN" else ""),
+            Text(key.alias or "—", "" if key.alias else tone.muted),
+            Text(ago(key.created_at, look.now), tone.muted),
+        ),
+        (key.id, key.scope, key.alias or None, -aware(key.created_at).timestamp()),
+    )
+
+
+def worker_row(worker: Worker, look: Look) -> Row:
+    tone = look.palette
+    pid = str(worker.pid) if worker.pid is not None else "—"
+    return Row(
+        worker.id,
+        (
+            Text(short(worker.id), tone.name),
+            Text(title_of(worker.function)),
+            Text(short(worker.revision), tone.accent),
+            Text(worker.state, tone.state(worker.state)),
+            Text(str(worker.running)),
+            Text(str(worker.requests)),
+            figure(size(worker.memory_bytes), tone),
+            figure(pid, tone),
+            Text(ago(worker.started_at, look.now), tone.muted),
+        ),
+        (
+            worker.id,
+            worker.function,
+            worker.revision,
+            worker.state,
+            worker.running,
+            worker.requests,
+            worker.memory_bytes,
+            worker.pid,
+            -aware(worker.started_at).timestamp(),
+        ),
+        dim=worker.state == "stopped",
+    )
+
+
+def deed_row(deed: Deed, look: Look) -> Row:
+    tone = look.palette
+    result = Text("failed", tone.bad) if deed.error else Text(took(deed.seconds), tone.good)
+    return Row(
+        deed.id,
+        (
+            Text(clock(deed.at), tone.muted),
+            Text(one_line(deed.what)),
+            result,
+            Text(deed.command, tone.accent),
+        ),
+        (deed.at.timestamp(), deed.what, deed.error or None, deed.command),
+    )
+
+
+def took(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def row(item: Any, look: Look) -> Row:
+    """The row of any model a list can hold."""
+    makers: dict[type, Any] = {
+        Function: function_row,
+        Revision: revision_row,
+        Alias: alias_row,
+        Move: move_row,
+        Key: key_row,
+        Worker: worker_row,
+        Deed: deed_row,
+    }
+    made: Row = makers[type(item)](item, look)
+    return made
+
+
+def moment(item: Any) -> datetime:
+    """The time whose age a row shows."""
+    names = ("served_at", "since", "created_at", "started_at", "at")
+    found: datetime = next(getattr(item, name) for name in names if hasattr(item, name))
+    return found

@@ -1,0 +1,154 @@
+"""What every list has in common: a grid, a filter, its own cursor, and words for when it is empty.
+
+A list turns models of the store into rows and says which item is under the cursor. What is done
+with an item is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from fal_tui import render
+from fal_tui.messages import FilterChanged
+from fal_tui.palette import PLAIN, Palette
+from fal_tui.places import Kind, Place
+from fal_tui.render import Look
+from fal_tui.store import Item, Store, Topic, item_id
+from fal_tui.widgets.cells import plain
+from fal_tui.widgets.filtering import matcher
+from fal_tui.widgets.grid import Grid
+from fal_tui.widgets.rows import Row
+
+
+class FilterInput(Input):
+    """What is typed after `/`; enter goes back to the list and keeps it, esc clears it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave(True)", show=False),
+        Binding("enter,down,tab", "leave(False)", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    FilterInput, FilterInput:focus {
+        height: 1; border: none; padding: 0 1; background: $boost; color: $text-accent;
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(placeholder="filter: regex, !inverse, -f fuzzy", select_on_focus=False)
+
+    def action_leave(self, clear: bool) -> None:
+        if clear:
+            self.value = ""
+        listing = self.query_ancestor(Listing)
+        self.display = bool(self.value)
+        listing.grid.focus()
+
+
+class Listing(Vertical):
+    """One list; subclasses say what it lists."""
+
+    DEFAULT_CSS = """
+    Listing { width: 1fr; height: 1fr; }
+    Listing > Grid { height: 1fr; padding-right: 1; }
+    """
+
+    kind: ClassVar[Kind]
+    nothing: ClassVar[str] = "Nothing here."
+    """Said when the backend has none; names the next key."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(classes="listing")
+        self.place = place
+        self.items: dict[str, Item] = {}
+        self.grid = Grid(render.COLUMNS[self.kind], "Loading…")
+        self.input = FilterInput()
+        self.input.display = False
+        self._drawn: dict[str, tuple[Item, str, Palette, Row]] = {}
+
+    def compose(self) -> ComposeResult:
+        yield self.input
+        yield self.grid
+
+    # What subclasses say
+
+    def topics(self) -> frozenset[Topic]:
+        """What must be fetched for it."""
+        raise NotImplementedError
+
+    def select(self, store: Store) -> Sequence[Item]:
+        """What it lists, in the order it starts with."""
+        raise NotImplementedError
+
+    def opens(self, item: Item) -> Place | None:
+        """Where enter leads; None: to the detail pane."""
+        return None
+
+    # What all do
+
+    @property
+    def item(self) -> Item | None:
+        """Under the cursor."""
+        found = self.grid.cursor_id
+        return self.items.get(found) if found is not None else None
+
+    @property
+    def marked(self) -> list[Item]:
+        """Marked items, else the one under the cursor."""
+        ids = [each for each in self.items if each in self.grid.marked]
+        chosen = [self.items[each] for each in ids]
+        return chosen or ([self.item] if self.item is not None else [])
+
+    def cells(self) -> list[str]:
+        """Text of the row under the cursor."""
+        found = self.grid.cursor_id
+        return next(([plain(c) for c in r.cells] for r in self.grid.rows if r.id == found), [])
+
+    def show(self, store: Store, palette: Palette = PLAIN) -> None:
+        """Draw what the store has now; rows of items that did not change are kept."""
+        look = Look(datetime.now(UTC), palette)
+        items = self.select(store)
+        rows = [self._row(item, look) for item in items]
+        matches = matcher(self.input.value) if self.input.value.strip() else None
+        if matches is not None:
+            rows = [row for row in rows if matches(" ".join(plain(cell) for cell in row.cells))]
+        self.items = {item_id(item): item for item in items}
+        self._drawn = {row: self._drawn[row] for row in self.items if row in self._drawn}
+        self.grid.set_rows(rows)
+        self.grid.empty = self._empty(store, bool(items))
+
+    def _row(self, item: Item, look: Look) -> Row:
+        name, age = item_id(item), render.ago(render.moment(item), look.now)
+        known = self._drawn.get(name)
+        if known is not None and known[0] == item and known[1:3] == (age, look.palette):
+            return known[3]
+        row = render.row(item, look)
+        self._drawn[name] = (item, age, look.palette, row)
+        return row
+
+    def _empty(self, store: Store, some: bool) -> str:
+        if some:
+            return f"Nothing matches '{self.input.value}'. Press esc to clear the filter."
+        return self.nothing if all(store.has(t) for t in self.topics()) else "Loading…"
+
+    def start_filter(self) -> None:
+        self.input.display = True
+        self.input.focus()
+
+    def clear_filter(self) -> bool:
+        """Whether there was one."""
+        had = bool(self.input.value)
+        self.input.value = ""
+        self.input.display = False
+        return had
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(FilterChanged(event.value))

@@ -1,0 +1,105 @@
+"""The line after `:`, with what could follow above it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from fal_tui.commands import Command, Suggestion, Words, parse, suggest
+from fal_tui.screens.dialog import label
+
+
+class CommandScreen(ModalScreen[Command]):
+    """The command, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False),
+        Binding("down,ctrl+n", "step(1)", show=False, priority=True),
+        Binding("up,ctrl+p", "step(-1)", show=False, priority=True),
+        Binding("tab", "take", show=False, priority=True),
+    ]
+
+    DEFAULT_CSS = """
+    CommandScreen {
+        background: $background 0%;
+        align: left bottom;
+        #bar { height: auto; background: $panel; }
+        #suggestions { height: auto; padding: 0 1; }
+        #problem { height: auto; padding: 0 1; color: $text-error; }
+        #line { height: 1; }
+        #colon { width: 2; padding-left: 1; color: $text-accent; text-style: bold; }
+        Input, Input:focus { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
+    }
+    """
+
+    def __init__(self, words: Words, text: str = "") -> None:
+        super().__init__()
+        self._words = words
+        self._start = text
+        self._found: list[Suggestion] = []
+        self._at = -1
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="bar"):
+            yield label("", id="suggestions")
+            yield label("", id="problem")
+            with Horizontal(id="line"):
+                yield label(":", id="colon")
+                yield Input(self._start, select_on_focus=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#problem").display = False
+        self.query_one(Input).focus()
+        self._suggest(self._start)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._suggest(event.value)
+
+    def _suggest(self, text: str) -> None:
+        self._found, self._at = suggest(text, self._words), -1
+        self.query_one("#problem").display = False
+        self._draw()
+
+    def _draw(self) -> None:
+        lines = []
+        width = max((len(each.text) for each in self._found), default=0)
+        for place, each in enumerate(self._found):
+            style = "bold reverse" if place == self._at else ""
+            line = Text(f" {each.text.ljust(width)} ", style)
+            lines.append(line.append(f"  {each.meaning}", "dim"))
+        self.query_one("#suggestions", Static).update(Text("\n").join(lines))
+
+    def action_step(self, steps: int) -> None:
+        if self._found:
+            start = self._at if self._at >= 0 else (-1 if steps > 0 else 0)
+            self._at = (start + steps) % len(self._found)
+            self._draw()
+
+    def action_take(self) -> None:
+        """The marked suggestion, else the first, becomes the line."""
+        if self._found:
+            field = self.query_one(Input)
+            field.value = self._found[max(self._at, 0)].text
+            field.cursor_position = len(field.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        text = self._found[self._at].text if self._at >= 0 else event.value
+        command = parse(text, self._words)
+        if isinstance(command, Command):
+            self.dismiss(command)
+            return
+        if not command:
+            self.dismiss(None)
+            return
+        problem = self.query_one("#problem", Static)
+        problem.update(command)
+        problem.display = True
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,142 @@
+"""All keys, searchable, from the registry of actions and from the widgets' own bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input
+
+from fal_tui.actions import ACTIONS, Situation, shown_key, why_not
+from fal_tui.palette import Palette
+from fal_tui.screens.dialog import Dialog
+from fal_tui.widgets.columns import Column
+from fal_tui.widgets.filtering import matcher
+from fal_tui.widgets.grid import Grid
+from fal_tui.widgets.rows import Row
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the help."""
+
+    id: str
+    """Action it runs; '' when it only explains a widget's key."""
+    keys: str
+    help: str
+    group: str
+    reason: str = ""
+    """Why it cannot be done now."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.keys} {self.help} {self.group}"
+
+
+def entries(
+    situation: Situation, widgets: Sequence[tuple[str, Sequence[BindingType]]]
+) -> list[Entry]:
+    """`widgets`: (group, bindings) of those that have keys of their own."""
+    found = [
+        Entry(
+            action.id,
+            " ".join(shown_key(key) for key in action.keys.split(",")),
+            action.help,
+            action.group,
+            why_not(action, situation),
+        )
+        for action in ACTIONS
+    ]
+    for group, bindings in widgets:
+        found += [_of(binding, group) for binding in bindings if _explained(binding)]
+    return found
+
+
+def _explained(binding: BindingType) -> bool:
+    return isinstance(binding, Binding) and bool(binding.description)
+
+
+def _of(binding: BindingType, group: str) -> Entry:
+    assert isinstance(binding, Binding)
+    keys = " ".join(shown_key(key) for key in binding.key.split(","))
+    return Entry("", keys, binding.tooltip or binding.description, group)
+
+
+class HelpScreen(Dialog[str]):
+    """The id of the action to run, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,ctrl+n", "step(1)", show=False),
+        Binding("up,ctrl+k", "step(-1)", show=False),
+        Binding("pagedown", "step(10)", show=False),
+        Binding("pageup", "step(-10)", show=False),
+        Binding("enter", "run", show=False, priority=True),
+    ]
+
+    DEFAULT_CSS = """
+    HelpScreen {
+        & > #box { width: 96; height: 90%; }
+        Input, Input:focus {
+            height: 1; border: none; background: $boost; padding: 0 1; margin: 0 0 1 0;
+        }
+        Grid { height: 1fr; }
+    }
+    """
+
+    heading = "Keys"
+    hint = "type to search   ↑ ↓ move   enter: run it   esc: close"
+
+    def __init__(self, found: Sequence[Entry], palette: Palette) -> None:
+        super().__init__()
+        self._entries = tuple(found)
+        self._palette = palette
+
+    def inside(self) -> ComposeResult:
+        yield Input(placeholder="search")
+        columns = (
+            Column("keys", "KEY", width=15, priority=100),
+            Column("help", "WHAT IT DOES", priority=100),
+            Column("group", "WHERE", priority=10),
+        )
+        grid = Grid(columns, "No key does that.")
+        grid.can_focus = False
+        yield grid
+
+    def on_mount(self) -> None:
+        self._show("")
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._show(event.value)
+
+    def _show(self, text: str) -> None:
+        found = matcher(text)
+        self.query_one(Grid).set_rows(
+            [self._row(i, e) for i, e in enumerate(self._entries) if found(e.text)]
+        )
+
+    def _row(self, index: int, entry: Entry) -> Row:
+        tone = self._palette
+        faint = tone.muted if entry.reason else ""
+        help = Text().append(entry.help, faint)
+        if entry.reason:
+            help.append(f"  ({entry.reason})", tone.muted)
+        key = tone.muted if entry.reason else f"bold {tone.accent}"
+        return Row(str(index), (Text(entry.keys, key), help, Text(entry.group, tone.muted)))
+
+    def action_step(self, steps: int) -> None:
+        self.query_one(Grid).action_move(steps)
+
+    def action_run(self) -> None:
+        cursor = self.query_one(Grid).cursor_id
+        if cursor is None:
+            return
+        entry = self._entries[int(cursor)]
+        if not entry.id:
+            self.notify(f"{entry.keys} works in: {entry.group}", markup=False)
+            return
+        self.dismiss(entry.id)

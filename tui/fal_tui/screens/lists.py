@@ -1,0 +1,48 @@
+"""Which list shows which kind of place; loaded after the first paint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.binding import Binding, BindingType
+
+from fal_tui.actions import shown_key
+from fal_tui.chrome.footer import Hint
+from fal_tui.places import Kind
+from fal_tui.screens.activity import Activity
+from fal_tui.screens.aliases import Aliases, Moves
+from fal_tui.screens.base import Listing
+from fal_tui.screens.functions import Functions
+from fal_tui.screens.keys import Keys
+from fal_tui.screens.revisions import Revisions
+from fal_tui.screens.workers import Workers
+from fal_tui.widgets.grid import Grid
+from fal_tui.widgets.log_pane import LogPane
+from fal_tui.widgets.log_view import LogView
+
+KINDS: dict[Kind, type[Listing]] = {
+    each.kind: each for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity)
+}
+
+WIDGETS: tuple[tuple[str, Sequence[BindingType]], ...] = (
+    ("List", Grid.BINDINGS),
+    ("Log pane", (*LogPane.BINDINGS, *LogView.BINDINGS)),
+)
+"""Widgets with keys of their own, for the help."""
+
+SHARE = 0.7
+"""Part of the footer that the log pane's own keys may take."""
+
+
+def log_hints(width: int) -> list[Hint]:
+    """The keys that log pane and log view want to see in the footer, as far as they fit."""
+    hints: list[Hint] = []
+    left = int(width * SHARE)
+    for binding in (*LogPane.BINDINGS, *LogView.BINDINGS):
+        if isinstance(binding, Binding) and binding.show and binding.description:
+            hint = Hint("", shown_key(binding.key.split(",")[0]), binding.description)
+            left -= hint.width
+            if left < 0:
+                break
+            hints.append(hint)
+    return hints

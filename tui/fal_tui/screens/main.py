@@ -1,0 +1,476 @@
+"""The one screen that is always there: header, lists, detail pane, log pane, footer.
+
+It knows where one is and what is focused, and draws what the store has. What a key does to the
+backend is decided in `dispatch` and `flows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from fal_serverless.models import LogQuery
+from fal_tui import actions, detail, render
+from fal_tui.actions import ACTIONS, Pane, Situation
+from fal_tui.chrome.footer import Footer, Hint
+from fal_tui.chrome.header import Header, Heading
+from fal_tui.messages import (
+    ActionChosen,
+    FilterChanged,
+    LinkChanged,
+    Navigate,
+    StoreChanged,
+    TabChosen,
+)
+from fal_tui.palette import Palette
+from fal_tui.places import HOME, Place
+from fal_tui.render import Look
+from fal_tui.screens.base import Listing
+from fal_tui.screens.functions import Functions
+from fal_tui.store import ALIASES, FUNCTIONS, STATUS, Item, Store, Topic
+from fal_tui.widgets.grid import Grid
+
+if TYPE_CHECKING:
+    from fal_tui.chrome.detail_pane import DetailPane
+    from fal_tui.flows.host import Host
+    from fal_tui.widgets.log_pane import LogPane
+
+SETTLE = 0.05
+"""Seconds the cursor rests before the detail pane follows it."""
+LOG_HEIGHT = 14
+LOG_STEP = 3
+BEHIND = 50
+"""Places that can be come back to."""
+NARROW = 100
+"""Columns below which one pane is shown at a time."""
+
+
+class MainScreen(Screen[None]):
+    """`run` does the action of that id; `heading` is what the header says beside place and link."""
+
+    AUTO_FOCUS = None
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-tall")]  # noqa: RUF012
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(action.keys, f"run('{action.id}')", action.label, show=False) for action in ACTIONS
+    ]
+
+    DEFAULT_CSS = """
+    MainScreen {
+        background: $surface;
+        #body { height: 1fr; }
+        #lists { width: 3fr; }
+        #detail { width: 2fr; border-left: vkey $panel-lighten-2; }
+        #logs { height: 14; display: none; border-top: hkey $panel-lighten-2; }
+        #tiny { display: none; width: 1fr; height: 1fr; content-align: center middle; }
+        &.-logs #logs { display: block; }
+        &.-lone #detail { display: none; }
+        &.-narrow {
+            #detail { display: none; width: 1fr; border-left: none; }
+            #logs { display: none; height: 1fr; border-top: none; }
+            &.-pane-detail #lists { display: none; }
+            &.-pane-detail #detail { display: block; }
+            &.-pane-logs #body { display: none; }
+            &.-pane-logs #logs { display: block; }
+        }
+        &.-full #body { display: none; }
+        &.-full #logs { height: 1fr; border-top: none; }
+        &.-tiny > *, &.-flat > * { display: none; }
+        &.-tiny #tiny, &.-flat #tiny { display: block; }
+    }
+    """
+
+    def __init__(self, store: Store, heading: Heading) -> None:
+        super().__init__()
+        self.store = store
+        self.heading = heading
+        self.palette = Palette()
+        self.host: Host | None = None
+        self.run_action_id: Callable[[str], None] = lambda _: None
+        self.pane: Pane = "list"
+        self.place: Place = HOME
+        self._behind: list[Place] = []
+        self._views: dict[Place, Listing | Widget] = {}
+        self._header = Header(heading)
+        self._footer = Footer()
+        self._lists = Vertical(id="lists")
+        self.detail: DetailPane | None = None
+        self.log_pane: LogPane | None = None
+        self._log_query: LogQuery | None = None
+        self._tab = detail.OVERVIEW
+        self._settling = False
+        self._reveal = ""
+
+    # Layout
+
+    def compose(self) -> ComposeResult:
+        yield self._header
+        first = Functions(HOME)
+        self._views[HOME] = first
+        with Horizontal(id="body"), self._lists:
+            yield first
+        yield Static("Not enough space", id="tiny")
+        yield self._footer
+
+    def on_mount(self) -> None:
+        self.draw()
+        view = self.view
+        if isinstance(view, Listing):
+            view.grid.focus()
+
+    async def complete(self, host: Host) -> None:
+        """Mount what the first paint leaves out."""
+        from fal_tui.chrome.detail_pane import DetailPane
+        from fal_tui.widgets.log_pane import LogPane
+
+        self.host = host
+        self.detail = DetailPane()
+        self.log_pane = LogPane(lambda: host.link.client, id="logs")
+        await self.query_one("#body").mount(self.detail)
+        await self.mount(self.log_pane, before="#tiny")
+        self.set_interval(1.0, self._tick)
+        self.draw()
+
+    def _tick(self) -> None:
+        """Ages and countdowns go on without news."""
+        self._draw_header()
+        if isinstance(self.view, Listing) and len(self.view.items) < 1000:
+            self.view.show(self.store, self.palette)
+
+    # Where one is
+
+    @property
+    def view(self) -> Listing | Widget:
+        return self._views[self.place]
+
+    @property
+    def item(self) -> Item | None:
+        return self.view.item if isinstance(self.view, Listing) else None
+
+    @property
+    def marked(self) -> list[Item]:
+        return self.view.marked if isinstance(self.view, Listing) else []
+
+    @property
+    def narrow(self) -> bool:
+        return self.app.size.width < NARROW
+
+    @property
+    def situation(self) -> Situation:
+        item, host = self.item, self.host
+        name = detail.function_of(item, self.store)
+        last = host.undo.last if host else None
+        return Situation(
+            place=self.place,
+            item=item,
+            aliases=self.store.aliases_of(name) if name else (),
+            pane=self.pane,
+            live=bool(host and host.link.state.live),
+            embedded=bool(host and host.context.embedded),
+            readonly=self.heading.readonly,
+            undo=last.words if last else "",
+            logs_open=self.logs_open,
+            marked=len(self.marked),
+        )
+
+    def wanted(self) -> frozenset[Topic]:
+        """What must be kept fresh for what is on the screen."""
+        topics = {STATUS, FUNCTIONS, ALIASES}
+        if isinstance(self.view, Listing):
+            topics |= self.view.topics()
+        if self.detail is not None:
+            tabs = detail.tabs_of(self.item)
+            tab = self._tab if self._tab in tabs else detail.OVERVIEW
+            topics |= {t for t in detail.needs(self.item, tab, self.store) if self._stale(t)}
+        return frozenset(topics)
+
+    def _stale(self, topic: Topic) -> bool:
+        """A revision never changes: once is enough."""
+        return topic.kind != "revision" or not self.store.has(topic)
+
+    async def go(self, place: Place, *, back: bool = False) -> None:
+        """Show a place; the one left can be come back to."""
+        if place == self.place:
+            self.focus_pane("list")
+            return
+        if not back:
+            others = [each for each in self._behind if each != self.place]
+            self._behind = [*others[-BEHIND:], self.place]
+        await self._open(place)
+        self._views[self.place].display = False
+        self.place = place
+        self._views[place].display = True
+        self.remove_class("-full")
+        self.focus_pane("list")
+        self.draw()
+        self._want()
+
+    async def _open(self, place: Place) -> None:
+        if place in self._views:
+            return
+        view = self._make(place)
+        self._views[place] = view
+        await self._lists.mount(view)
+
+    def _make(self, place: Place) -> Listing | Widget:
+        if place.kind == "logs":
+            from fal_tui.screens.logs import Logs
+
+            return Logs(place, lambda: self.host.link.client if self.host else None)
+        from fal_tui.screens import lists
+
+        return lists.KINDS[place.kind](place)
+
+    async def back(self) -> None:
+        """One step: out of full screen, to the list, out of the filter, to the place before."""
+        if self.has_class("-full"):
+            self.remove_class("-full")
+        elif self.pane != "list":
+            self.focus_pane("list")
+        elif isinstance(self.view, Listing) and self.view.clear_filter():
+            self.view.grid.focus()
+        elif self.place.name:
+            await self.go(Place(self.place.root), back=True)
+        elif self._behind and self.place != HOME:
+            await self.previous()
+
+    async def previous(self) -> None:
+        if self._behind:
+            place = self._behind.pop()
+            now = self.place
+            await self.go(place, back=True)
+            self._behind.insert(0, now)
+
+    async def reveal(self, function: str) -> None:
+        """Go to a function in the list, as soon as it is there."""
+        await self.go(HOME)
+        self._reveal = function
+        self.select(function)
+
+    def select(self, item_id: str) -> None:
+        if item_id and isinstance(self.view, Listing) and self.view.grid.move_to(item_id):
+            self._reveal = ""
+
+    def cells(self) -> list[str]:
+        """Text of the row under the cursor."""
+        return self.view.cells() if isinstance(self.view, Listing) else []
+
+    def start_filter(self) -> None:
+        if isinstance(self.view, Listing):
+            self.view.start_filter()
+
+    # Panes
+
+    @property
+    def logs_open(self) -> bool:
+        return self.has_class("-logs")
+
+    def panes(self) -> list[Pane]:
+        found: list[Pane] = ["list"]
+        if self.detail is not None and not self.has_class("-lone"):
+            found.append("detail")
+        if self.logs_open:
+            found.append("logs")
+        return found
+
+    def swap(self, step: int) -> None:
+        panes = self.panes()
+        place = panes.index(self.pane) if self.pane in panes else 0
+        self.focus_pane(panes[(place + step) % len(panes)])
+
+    def focus_pane(self, pane: Pane) -> None:
+        self.pane = pane
+        self._class_panes()
+        target = self._focusable(pane)
+        if target is not None:
+            target.focus()
+        self._draw_footer()
+
+    def _class_panes(self) -> None:
+        lone = not isinstance(self.view, Listing)
+        self.set_class(lone, "-lone")
+        for name in ("detail", "logs"):
+            self.set_class(self.pane == name, f"-pane-{name}")
+
+    def _focusable(self, pane: Pane) -> Widget | None:
+        if pane == "detail" and self.detail is not None:
+            return self.detail.body
+        if pane == "logs" and self.log_pane is not None:
+            return self.log_pane.view
+        if isinstance(self.view, Listing):
+            return self.view.grid
+        from fal_tui.screens.logs import Logs
+
+        return self.view.pane.view if isinstance(self.view, Logs) else None
+
+    def on_descendant_focus(self) -> None:
+        """The mouse moves the focus too."""
+        pane: Pane = "list"
+        if self.detail is not None and self.detail.has_focus_within:
+            pane = "detail"
+        elif self.log_pane is not None and self.log_pane.has_focus_within:
+            pane = "logs"
+        if pane != self.pane:
+            self.pane = pane
+            self._class_panes()
+        self._draw_footer()
+
+    def show_logs(self, query: LogQuery, title: str) -> None:
+        """Open the log pane for something; the same again closes it."""
+        if self.log_pane is None:
+            return
+        if self.logs_open and query == self._log_query:
+            self.close_logs()
+            return
+        self._log_query = query
+        self.log_pane.show(query, title)
+        self.add_class("-logs")
+        if self.narrow:
+            self.focus_pane("logs")
+        self._draw_footer()
+
+    def close_logs(self) -> None:
+        self.remove_class("-logs", "-full")
+        self.focus_pane("list")
+
+    def resize_logs(self, lines: int) -> None:
+        if self.log_pane is None or not self.logs_open or self.narrow:
+            return
+        height = self.log_pane.outer_size.height + lines
+        self.log_pane.styles.height = min(max(height, 5), max(self.size.height - 8, 5))
+
+    def full_logs(self) -> None:
+        if self.logs_open:
+            self.toggle_class("-full")
+
+    # Tabs
+
+    def choose_tab(self, tab: str) -> None:
+        self._tab = tab
+        self._draw_detail()
+        self._want()
+
+    def step_tab(self, step: int) -> None:
+        if self.detail is not None:
+            self.choose_tab(self.detail.tabs.neighbour(step))
+
+    # Drawing
+
+    def draw(self) -> None:
+        """All of it, from the store."""
+        if isinstance(self.view, Listing):
+            self.view.show(self.store, self.palette)
+            self.select(self._reveal)
+        self._draw_header()
+        self._draw_detail()
+        self._draw_footer()
+
+    def recolour(self, palette: Palette) -> None:
+        """The theme has changed."""
+        self.palette = palette
+        if self.detail is not None:
+            self.detail.forget()
+        if self.is_mounted:
+            self.draw()
+
+    def _draw_header(self) -> None:
+        link = self.host.link.state if self.host else self.heading.link
+        title = render.title_of(self.place.name, self.store.functions)
+        self.heading = replace(
+            self.heading, place=self.place, title=title, link=link, status=self.store.status
+        )
+        self._header.show(self.heading, self.palette)
+
+    def _draw_detail(self) -> None:
+        if self.detail is None:
+            return
+        item = self.item
+        tabs = detail.tabs_of(item)
+        tab = self._tab if self._tab in tabs else detail.OVERVIEW
+        page = detail.page(item, tab, self.store, Look(datetime.now(UTC), self.palette))
+        cursor = self.view.grid.cursor_id if isinstance(self.view, Listing) else ""
+        self.detail.show(f"{self.place} {cursor}", tabs, tab, page)
+
+    def _draw_footer(self) -> None:
+        situation = self.situation
+        in_log = self.pane == "logs" or self.place.kind == "logs"
+        hints = self._log_hints() if in_log else []
+        room = self.app.size.width - sum(hint.width for hint in hints)
+        for action in actions.footer(situation, room):
+            enabled = not actions.why_not(action, situation)
+            hints.append(Hint(action.id, action.key, action.label, enabled))
+        self._footer.show(hints, self.palette)
+
+    def _log_hints(self) -> list[Hint]:
+        from fal_tui.screens.lists import log_hints
+
+        return log_hints(self.app.size.width)
+
+    def _want(self) -> None:
+        if self.host is not None:
+            self.host.link.want(*self.wanted())
+
+    def _settled(self) -> None:
+        self._settling = False
+        self._draw_detail()
+        self._draw_footer()
+        self._want_missing()
+
+    def _want_missing(self) -> None:
+        """Moving through a list asks only for what was never fetched."""
+        if self.host is not None:
+            missing = [topic for topic in self.wanted() if not self.store.has(topic)]
+            if missing:
+                self.host.link.want(*missing)
+
+    # What happens
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        if not self._settling:
+            self._settling = True
+            self.set_timer(SETTLE, self._settled)
+
+    async def on_grid_opened(self, event: Grid.Opened) -> None:
+        view = self.view
+        if not isinstance(view, Listing) or view.item is None:
+            return
+        place = view.opens(view.item)
+        if place is None:
+            self.focus_pane("detail")
+        else:
+            await self.go(place)
+
+    def on_store_changed(self, event: StoreChanged) -> None:
+        self.draw()
+
+    def on_link_changed(self, event: LinkChanged) -> None:
+        self._draw_header()
+        self._draw_footer()
+
+    async def on_navigate(self, event: Navigate) -> None:
+        await self.go(event.place)
+
+    def on_tab_chosen(self, event: TabChosen) -> None:
+        self.choose_tab(event.tab)
+
+    def on_filter_changed(self, event: FilterChanged) -> None:
+        self.draw()
+
+    def on_action_chosen(self, event: ActionChosen) -> None:
+        self.run_action_id(event.action_id)
+
+    def action_run(self, action_id: str) -> None:
+        self.run_action_id(action_id)
+
+    def on_resize(self) -> None:
+        self._draw_footer()

@@ -1,0 +1,103 @@
+"""Choose one of a few: copy menu, auth modes, aliases, themes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from fal_tui.screens.dialog import Dialog, label
+
+
+@dataclass(frozen=True)
+class Choice:
+    id: str
+    label: str
+    meaning: str = ""
+    key: str = ""
+    """Chooses it at once; '' for none."""
+
+
+class PickScreen(Dialog[str]):
+    """The id of the choice, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "step(1)", show=False),
+        Binding("k", "step(-1)", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    PickScreen {
+        & > #box { width: auto; min-width: 40; }
+        #line { margin-bottom: 1; width: auto; }
+        OptionList {
+            width: auto; min-width: 38; height: auto; max-height: 60vh; border: none; padding: 0;
+            background: $surface; scrollbar-size-vertical: 1;
+        }
+    }
+    """
+
+    hint = "enter: choose   esc: close"
+
+    class Looked(Message):
+        """The cursor is on a choice."""
+
+        def __init__(self, screen: PickScreen, id: str) -> None:
+            super().__init__()
+            self.pick = screen
+            self.id = id
+
+    def __init__(
+        self, heading: str, choices: Sequence[Choice], *, chosen: str = "", about: str = ""
+    ) -> None:
+        super().__init__()
+        self.heading = heading
+        self.choices = tuple(choices)
+        self._chosen = chosen
+        self._about = about
+
+    def inside(self) -> ComposeResult:
+        if self._about:
+            yield label(self._about, id="line")
+        yield OptionList(*(Option(self._line(each), id=each.id) for each in self.choices))
+
+    def _line(self, choice: Choice) -> Text:
+        width = max(len(each.label) for each in self.choices)
+        text = Text(no_wrap=True, overflow="ellipsis")
+        if any(each.key for each in self.choices):
+            text.append(f" {choice.key or ' '} ", "bold")
+        text.append(f" {choice.label.ljust(width)}  ", "bold")
+        return text.append(choice.meaning, "dim")
+
+    def on_mount(self) -> None:
+        options = self.query_one(OptionList)
+        ids = [each.id for each in self.choices]
+        options.highlighted = ids.index(self._chosen) if self._chosen in ids else 0
+        options.focus()
+
+    def on_key(self, event: object) -> None:
+        character = getattr(event, "character", None)
+        for choice in self.choices:
+            if choice.key and character == choice.key:
+                self.dismiss(choice.id)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option.id)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option.id is not None:
+            self.app.post_message(self.Looked(self, event.option.id))
+
+    def action_step(self, steps: int) -> None:
+        options = self.query_one(OptionList)
+        if steps > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()

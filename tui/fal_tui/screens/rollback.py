@@ -1,0 +1,115 @@
+"""To which revision? The previous live one is preselected; below, what would change."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import ScrollableContainer
+from textual.widgets import Static
+
+from fal_serverless.errors import FalError
+from fal_serverless.models import Alias, Move, Revision
+from fal_tui import render
+from fal_tui.palette import Palette
+from fal_tui.render import Look
+from fal_tui.screens.dialog import Dialog, label
+from fal_tui.widgets.grid import Grid
+
+DiffOf = Callable[[str, str], Awaitable[Text]]
+"""(before, after) ids -> what changes, drawn."""
+
+_SHOWN = ("id", "aliases", "age", "by", "message", "git")
+
+
+def preselected(alias: Alias, moves: Sequence[Move], revisions: Sequence[Revision]) -> str | None:
+    """Where the alias stood before its last move; else the newest revision that is not live."""
+    there = {each.id for each in revisions} - {alias.revision}
+    came_from = moves[0].from_revision if moves else None
+    if came_from in there:
+        return came_from
+    return next((each.id for each in revisions if each.id in there), None)
+
+
+class RollbackScreen(Dialog[str]):
+    """The id of the revision to point `alias` at, or None."""
+
+    COLUMNS: ClassVar = tuple(c for c in render.COLUMNS["revisions"] if c.key in _SHOWN)
+
+    DEFAULT_CSS = """
+    RollbackScreen {
+        & > #box { width: 120; height: 90%; }
+        Grid { height: 1fr; max-height: 14; margin: 1 0; }
+        #diff { height: 1fr; border-top: solid $panel-lighten-1; scrollbar-size: 1 1; }
+        #diff > Static { width: auto; }
+    }
+    """
+
+    hint = "enter: go on   esc: cancel"
+
+    def __init__(
+        self,
+        alias: Alias,
+        revisions: Sequence[Revision],
+        chosen: str | None,
+        diff_of: DiffOf,
+        palette: Palette,
+    ) -> None:
+        super().__init__()
+        self.heading = f"Roll back {alias.name}"
+        self._alias = alias
+        self._revisions = tuple(revisions)
+        self._chosen = chosen
+        self._diff_of = diff_of
+        self._palette = palette
+
+    def inside(self) -> ComposeResult:
+        text = Text("Now live: ").append(render.short(self._alias.revision), self._palette.accent)
+        yield label(text.append(". Point it at:"), id="line")
+        yield Grid(self.COLUMNS, "This function has no other revision.")
+        with ScrollableContainer(id="diff", can_focus=False):
+            yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        grid, look = self.query_one(Grid), Look(datetime.now(UTC), self._palette)
+        keys = [column.key for column in render.COLUMNS["revisions"]]
+        places = [keys.index(column.key) for column in self.COLUMNS]
+        rows = [render.row(each, look) for each in self._revisions]
+        grid.set_rows(
+            [
+                replace(row, cells=tuple(row.cells[place] for place in places), sort=None)
+                for row in rows
+            ]
+        )
+        grid.focus()
+        if self._chosen:
+            grid.move_to(self._chosen)
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        event.stop()
+        if event.id is not None:
+            self.run_worker(
+                self._compare(event.id), exclusive=True, group="diff", exit_on_error=False
+            )
+
+    async def _compare(self, revision: str) -> None:
+        if revision == self._alias.revision:
+            text = Text("This is the live one.", self._palette.muted)
+        else:
+            try:
+                text = await self._diff_of(self._alias.revision, revision)
+            except FalError as error:
+                text = Text(str(error), self._palette.bad)
+        self.query_one("#diff > Static", Static).update(text)
+        self.query_one("#diff").scroll_home(animate=False)
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        event.stop()
+        if event.id == self._alias.revision:
+            self.notify("It is the live one already.", severity="warning", markup=False)
+            return
+        self.dismiss(event.id)

@@ -1,0 +1,112 @@
+"""Pictures of the running application, without a terminal: SVG, or PNG with our own font.
+
+`take` draws the first screen once its data is there; `Camera` lets a script press keys and save
+what it sees under names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fal_serverless.errors import BadInput, Unreachable
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from fal_tui.app import FalTui
+
+PATIENCE = 60.0
+"""Seconds until data must be there."""
+POLL = 0.05
+FONT = Path(__file__).with_name("fonts") / "DejaVuSansMono.ttf"
+BOLD = Path(__file__).with_name("fonts") / "DejaVuSansMono-Bold.ttf"
+FAMILY = "DejaVu Sans Mono"
+SUFFIXES = (".svg", ".png")
+ZOOM = 2
+"""Pixels of a PNG per unit of the SVG."""
+
+
+class Camera:
+    """One application that runs headless."""
+
+    def __init__(self, app: FalTui, pilot: Pilot[Any]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause(0.1)
+
+    async def until(self, seen: Callable[[], bool], what: str) -> None:
+        """Wait for something to be true. Raises Unreachable, naming `what` and the last error."""
+        async with asyncio.timeout(PATIENCE):
+            while not seen():
+                why = self.app.host.link.state.why if self.app.host else ""
+                if why and "does not run" in why:
+                    raise Unreachable(why)
+                await asyncio.sleep(POLL)
+        await self.pilot.pause(0.1)
+
+    def text(self) -> str:
+        """What is on the screen, as plain lines."""
+        width = self.app.size.width
+        rows = self.app.screen._compositor.render_strips()
+        return "\n".join(row.text.rstrip()[:width] for row in rows)
+
+    def svg(self) -> str:
+        return self.app.export_screenshot(title="fal-tui")
+
+    def save(self, path: Path) -> None:
+        """By its suffix: .svg or .png."""
+        check(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".svg":
+            path.write_text(self.svg())
+        else:
+            path.write_bytes(png(self.svg()))
+
+
+def check(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise BadInput(f"'{path}' must end in .svg or .png")
+
+
+def png(svg: str) -> bytes:
+    """Drawn with the monospace font that ships with us, so that columns line up everywhere."""
+    import resvg_py
+
+    data = resvg_py.svg_to_bytes(
+        svg_string=svg.replace("Fira Code", FAMILY),
+        font_files=[str(FONT), str(BOLD)],
+        skip_system_fonts=True,
+        monospace_family=FAMILY,
+        font_family=FAMILY,
+        zoom=ZOOM,
+    )
+    return bytes(data)
+
+
+@asynccontextmanager
+async def camera(app: FalTui, size: tuple[int, int]) -> AsyncIterator[Camera]:
+    """The application, running headless, once its data is there."""
+    app.animation_level = "none"
+    async with app.run_test(size=size, notifications=True) as pilot:
+        found = Camera(app, pilot)
+        await found.until(lambda: app.loaded, "the backend")
+        await pilot.pause(0.3)
+        yield found
+
+
+def take(app: FalTui, path: Path, size: tuple[int, int]) -> None:
+    """The first screen into a file."""
+    check(path)
+
+    async def once() -> None:
+        async with camera(app, size) as found:
+            found.save(path)
+
+    asyncio.run(once())

@@ -1,0 +1,216 @@
+"""What is known of the backend right now: one place, keyed by topic and id.
+
+It answers questions about what was last fetched and says whether something new differs. It fetches
+nothing and draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from fal_serverless.models import (
+    Alias,
+    AuthMode,
+    Change,
+    Function,
+    Key,
+    Move,
+    Revision,
+    Status,
+    Worker,
+)
+
+TopicKind = Literal[
+    "status", "functions", "aliases", "keys", "workers", "revisions", "moves", "revision"
+]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One thing to fetch as a whole."""
+
+    kind: TopicKind
+    name: str = ""
+    """Function of `revisions`, alias of `moves`, id of `revision`; else ''."""
+
+
+STATUS = Topic("status")
+FUNCTIONS = Topic("functions")
+ALIASES = Topic("aliases")
+KEYS = Topic("keys")
+WORKERS = Topic("workers")
+
+_TOUCHED: dict[str, tuple[TopicKind, ...]] = {
+    "function": ("functions", "aliases", "revisions", "status"),
+    "revision": ("functions", "aliases", "revisions", "status"),
+    "alias": ("functions", "aliases", "revisions", "moves", "status"),
+    "key": ("keys",),
+    "worker": ("functions", "workers", "status"),
+    "traffic": ("functions", "status"),
+    "resync": ("status", "functions", "aliases", "keys", "workers", "revisions", "moves"),
+}
+
+
+def touched(change: Change, wanted: Iterable[Topic]) -> frozenset[Topic]:
+    """Which of the wanted topics a change makes stale."""
+    kinds = _TOUCHED.get(change.kind, _TOUCHED["resync"])
+    return frozenset(topic for topic in wanted if topic.kind in kinds)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One thing this session did."""
+
+    id: str
+    at: datetime
+    what: str
+    """In words, as the toast said it."""
+    command: str
+    """The equivalent `fal-serverless …` line; '' when there is none."""
+    seconds: float
+    error: str = ""
+    """'' when it worked."""
+
+
+Item = Function | Revision | Alias | Key | Worker | Move | Deed
+"""What a row of a list can stand for."""
+
+
+class Store:
+    """The last known answer for each topic; what was never fetched is empty."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Topic, Any] = {}
+        self.deeds: list[Deed] = []
+        """Newest first."""
+
+    def put(self, topic: Topic, answer: Any) -> bool:
+        """Keep an answer; whether it differs from the last one."""
+        kept = tuple(answer) if isinstance(answer, list) else answer
+        if topic in self._answers and self._answers[topic] == kept:
+            return False
+        self._answers[topic] = kept
+        return True
+
+    def has(self, topic: Topic) -> bool:
+        """Whether it was ever fetched."""
+        return topic in self._answers
+
+    def forget(self, topic: Topic) -> None:
+        self._answers.pop(topic, None)
+
+    # Selectors
+
+    @property
+    def status(self) -> Status | None:
+        found: Status | None = self._answers.get(STATUS)
+        return found
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        found: tuple[Function, ...] = self._answers.get(FUNCTIONS, ())
+        return found
+
+    @property
+    def aliases(self) -> tuple[Alias, ...]:
+        found: tuple[Alias, ...] = self._answers.get(ALIASES, ())
+        return found
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        found: tuple[Key, ...] = self._answers.get(KEYS, ())
+        return found
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        found: tuple[Worker, ...] = self._answers.get(WORKERS, ())
+        return found
+
+    def function(self, name: str) -> Function | None:
+        return next((each for each in self.functions if each.name == name), None)
+
+    def alias(self, name: str) -> Alias | None:
+        return next((each for each in self.aliases if each.name == name), None)
+
+    def aliases_of(self, function: str) -> tuple[Alias, ...]:
+        """The function's own order first: its first alias is the one people call."""
+        mine = tuple(each for each in self.aliases if each.function == function)
+        known = self.function(function)
+        order = {name: place for place, name in enumerate(known.aliases)} if known else {}
+        return tuple(sorted(mine, key=lambda each: order.get(each.name, len(order))))
+
+    def revisions(self, function: str) -> tuple[Revision, ...]:
+        """Newest first."""
+        found: tuple[Revision, ...] = self._answers.get(Topic("revisions", function), ())
+        return found
+
+    def moves(self, alias: str) -> tuple[Move, ...]:
+        """Newest first."""
+        found: tuple[Move, ...] = self._answers.get(Topic("moves", alias), ())
+        return found
+
+    def revision(self, revision_id: str | None) -> Revision | None:
+        """With its source text if that was fetched, else as the list has it."""
+        if revision_id is None:
+            return None
+        whole: Revision | None = self._answers.get(Topic("revision", revision_id))
+        listed = self._listed(revision_id)
+        if whole is not None and listed is not None:
+            return replace(listed, bundle=whole.bundle)
+        return whole or listed
+
+    def _listed(self, revision_id: str) -> Revision | None:
+        for topic, answer in self._answers.items():
+            if topic.kind == "revisions":
+                for each in answer:
+                    if each.id == revision_id:
+                        found: Revision = each
+                        return found
+        return None
+
+    def live_of(self, function: str) -> str | None:
+        known = self.function(function)
+        return known.live if known else None
+
+    # What this session does
+
+    def add(self, deed: Deed) -> None:
+        self.deeds.insert(0, deed)
+
+    def assume_auth(self, label: str, auth: AuthMode) -> Callable[[], None]:
+        """Show an auth mode before the backend confirmed it; the answer puts the old one back."""
+        kept = dict(self._answers)
+        for topic, answer in kept.items():
+            if topic.kind in ("functions", "aliases", "revisions"):
+                self._answers[topic] = tuple(_with_auth(each, label, auth) for each in answer)
+
+        def put_back() -> None:
+            for topic in kept:
+                self._answers[topic] = kept[topic]
+
+        return put_back
+
+
+def _with_auth(item: Any, label: str, auth: AuthMode) -> Any:
+    if isinstance(item, Alias) and item.name == label:
+        return replace(item, auth=auth)
+    if isinstance(item, Revision) and item.id == label:
+        return replace(item, auth=auth)
+    if isinstance(item, Function) and endpoint_label(item) == label:
+        return replace(item, auth=auth)
+    return item
+
+
+def endpoint_label(function: Function) -> str:
+    """The label people call it under: its first alias, else its only revision."""
+    return function.aliases[0] if function.aliases else function.live or function.latest
+
+
+def item_id(item: Item) -> str:
+    """What its row is known by."""
+    if isinstance(item, Function | Alias):
+        return item.name
+    return str(item.id)

@@ -1,0 +1,59 @@
+"""What can be taken back: the last moves of pointers and changes of auth. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fal_serverless.models import AuthMode
+
+KEPT = 50
+"""Steps that are remembered."""
+
+
+@dataclass(frozen=True)
+class PointerMoved:
+    alias: str
+    before: str
+    """Revision it pointed at."""
+    after: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.alias} back to {self.before[:8]}"
+
+
+@dataclass(frozen=True)
+class AuthChanged:
+    label: str
+    before: AuthMode
+    after: AuthMode
+
+    @property
+    def words(self) -> str:
+        return f"{_short(self.label)} back to {self.before}"
+
+
+Step = PointerMoved | AuthChanged
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 20 else label[:8]
+
+
+class Undo:
+    """A bounded stack of steps."""
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+
+    def push(self, step: Step) -> None:
+        self._steps = [*self._steps, step][-KEPT:]
+
+    @property
+    def last(self) -> Step | None:
+        return self._steps[-1] if self._steps else None
+
+    def drop(self, step: Step) -> None:
+        """Forget a step once it was undone."""
+        if step in self._steps:
+            self._steps.remove(step)

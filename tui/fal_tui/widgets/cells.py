@@ -45,3 +45,8 @@ def _sized(text: str, width: int, align: Align) -> str:
         return set_cell_size(set_cell_size(text, max(width - 1, 0)) + "…", width)
     left = {"left": 0, "right": width - size, "center": (width - size) // 2}[align]
     return " " * left + text + " " * (width - size - left)
+
+
+def foreground(style: Style) -> Style:
+    """The same without its background, for text over a background that is not known yet."""
+    return Style(color=style.color, bold=style.bold, italic=style.italic, dim=style.dim)

@@ -21,7 +21,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fal_tui.widgets.cells import Cell, draw, width_of
+from fal_tui.widgets.cells import Cell, draw, foreground, width_of
 from fal_tui.widgets.columns import GAP, Column, Placed, fit
 from fal_tui.widgets.rows import Order, Row, merged, nearest, sorted_rows
 
@@ -55,6 +55,10 @@ class Grid(ScrollView, can_focus=True):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
+        scrollbar-color: $foreground 25%;
+        scrollbar-background: $surface;
+        scrollbar-background-hover: $surface;
+        scrollbar-background-active: $surface;
         & > .grid--header { color: $text-muted; text-style: bold; background: $panel; }
         & > .grid--picked { color: $text-accent; text-style: bold; background: $panel; }
         & > .grid--cursor { background: $primary 45%; text-style: bold; }
@@ -460,7 +464,7 @@ class Grid(ScrollView, can_focus=True):
     def _row_style(self, row: Row, at_cursor: bool) -> Style:
         style = self.rich_style
         if row.dim:
-            style += self.get_component_rich_style("grid--dim", partial=True)
+            style += foreground(self.get_component_rich_style("grid--dim"))
         if at_cursor:
             name = "grid--cursor" if self.has_focus else "grid--cursor-blurred"
             full = self.get_component_rich_style(name)
@@ -469,7 +473,7 @@ class Grid(ScrollView, can_focus=True):
 
     def _gutter(self, at_cursor: bool, marked: bool, style: Style) -> tuple[Segment, ...]:
         bar = "▌" if at_cursor and self.has_focus else " "
-        mark = self.get_component_rich_style("grid--mark", partial=True)
+        mark = foreground(self.get_component_rich_style("grid--mark"))
         return Segment(bar, style), Segment("✓" if marked else " ", style + mark)
 
     def _cell(self, cell: Cell, column: Placed, style: Style) -> list[Segment]:

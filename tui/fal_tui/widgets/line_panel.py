@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from rich.console import Group, RenderableType
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.highlight import highlight
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -38,6 +38,7 @@ class LinePanel(ModalScreen[str | None]):
         }
         & VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
         & Static { height: auto; }
+        & .fields { margin-top: 1; }
     }
     """
 
@@ -60,7 +61,9 @@ class LinePanel(ModalScreen[str | None]):
             box.border_title = in_full(self.entry.time)
             box.border_subtitle = _keys(self.entry)
             with VerticalScroll():
-                yield Static(Group(*message(self.entry.message), Text(), fields(self.entry)))
+                for part in message(self.entry.message):
+                    yield Static(part, markup=False)
+                yield Static(fields(self.entry), classes="fields")
 
     def action_close(self) -> None:
         self.dismiss(None)
@@ -86,15 +89,14 @@ class LinePanel(ModalScreen[str | None]):
         self.app.notify(copy(self.app, text), timeout=3, markup=False)
 
 
-def message(text: str) -> list[RenderableType]:
+def message(text: str) -> list[Text | Content]:
     """As it was printed, and below it, laid out, the JSON in it."""
-    shown: list[RenderableType] = [styled(line) for line in split(text)]
+    printed = Text("\n").join(styled(line) for line in split(text))
     found = json_in(text)
     if found is None:
-        return shown
-    laid_out = printable_json(found)
-    syntax = Syntax(laid_out, "json", theme="ansi_dark", background_color="default", word_wrap=True)
-    return [syntax] if text.strip().startswith(("{", "[")) else [*shown, Text(), syntax]
+        return [printed]
+    laid_out = highlight(printable_json(found), language="json")
+    return [laid_out] if text.strip().startswith(("{", "[")) else [printed, laid_out]
 
 
 def json_in(text: str) -> dict[str, Any] | list[Any] | None:

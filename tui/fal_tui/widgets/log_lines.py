@@ -28,6 +28,7 @@ from fal_tui.logs.clock import Clock
 from fal_tui.logs.filters import Filter
 from fal_tui.logs.lines import height
 from fal_tui.logs.places import Places
+from fal_tui.widgets.cells import foreground
 from fal_tui.widgets.log_drawing import LABEL_COLOURS, Look, body, prefix, prefix_width
 
 FRAME = 0.05
@@ -60,7 +61,13 @@ class LogLines(ScrollView):
         color: $foreground;
         overflow-x: auto;
         overflow-y: scroll;
-        scrollbar-size: 1 1;
+        scrollbar-size-vertical: 1;
+        scrollbar-size-horizontal: 0;
+        scrollbar-color: $foreground 25%;
+        scrollbar-background: $surface;
+        scrollbar-background-hover: $surface;
+        scrollbar-background-active: $surface;
+        scrollbar-corner-color: $surface;
         & > .log--time { color: $text-muted; }
         & > .log--gap { color: $text-warning; text-style: italic; }
         & > .log--hit { color: $background; background: $warning; text-style: bold; }
@@ -394,9 +401,9 @@ class LogLines(ScrollView):
     def _looks(self) -> Look:
         if self._look is None:
             styles = {
-                name: self.get_component_rich_style(f"log--{name}", partial=name != "hit")
-                for name in _LOOKS
+                name: foreground(self.get_component_rich_style(f"log--{name}")) for name in _LOOKS
             }
+            styles["hit"] = self.get_component_rich_style("log--hit")
             self._look = Look(styles, self.clock, self.labels, self._wrap_width, self.hits)
         return self._look
 
@@ -435,13 +442,16 @@ class LogLines(ScrollView):
         text = rows[part] if part < len(rows) else Strip.blank(0)
         room = max(width - head.cell_length, 0)
         x = self.scroll_offset.x
-        text = text.crop(x, x + room)
+        more = text.cell_length > x + room
+        text = text.crop(x, x + room - more)
+        if more:
+            text = Strip([*text, Segment("›", self._looks().style("time"))])
         return Strip.join([head, text]).adjust_cell_length(width, style).apply_style(style)
 
     def _gutter(self, number: int, part: int) -> list[Segment]:
         bar = "▌" if number == self.cursor and self.has_focus else " "
         sign = "◆" if number in self._bookmarks else "✓" if number in self._marks else " "
-        mark = self.get_component_rich_style("log--mark", partial=True)
+        mark = foreground(self.get_component_rich_style("log--mark"))
         return [Segment(bar), Segment(sign if part == 0 else " ", mark)]
 
     def _head(self, number: int, part: int) -> list[Segment]:

@@ -1,0 +1,86 @@
+"""What goes over a worker's channel: the backend's copy of the numbers in `runtime/channel.py`.
+
+The worker's program imports nothing of ours, so both sides keep their own; a test compares them.
+The steps of the protocol stand in `runtime/child.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from fal_serverless.models import Level
+
+HEAD = struct.Struct("!IBI")
+"""Payload length, kind, call id (0: no call)."""
+LOG_HEAD = struct.Struct("!BdB")
+"""Index in LEVELS, seconds since 1970, length of the request id, which comes before the text."""
+META = struct.Struct("!I")
+"""Length of the JSON in front of a body."""
+ANSWER = struct.Struct("!HB")
+"""Status, length of the content type, which comes before the body."""
+LEVELS: tuple[Level, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
+
+INIT, CALL, CANCEL, CREDIT, STOP = 1, 2, 3, 4, 5
+READY, FAILED, RETURNED, REPLY, STREAM, CHUNK, END, BROKEN, LOG = 10, 11, 12, 13, 14, 15, 16, 17, 18
+
+
+class Link(asyncio.Protocol):
+    """The backend's end of one channel."""
+
+    def __init__(
+        self, received: Callable[[int, int, bytes], None], lost: Callable[[], None]
+    ) -> None:
+        self._received = received
+        self._lost = lost
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._lost()
+
+    def send(self, kind: int, call: int = 0, *parts: bytes) -> None:
+        """One frame. A worker that is gone gets nothing; its end is told by its process."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            head = HEAD.pack(sum(map(len, parts)), kind, call)
+            transport.write(b"".join((head, *parts)))
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        start, size, end = 0, HEAD.size, len(buffer)
+        while end - start >= size:
+            length, kind, call = HEAD.unpack_from(buffer, start)
+            stop = start + size + length
+            if stop > end:
+                break
+            self._received(kind, call, bytes(buffer[start + size : stop]))
+            start = stop
+        if start:
+            del buffer[:start]
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def log_line(payload: bytes) -> tuple[Level, float, str, str]:
+    """Level, seconds since 1970, request id, text."""
+    level, time, length = LOG_HEAD.unpack_from(payload)
+    start = LOG_HEAD.size + length
+    name = payload[LOG_HEAD.size : start].decode("utf-8", "replace")
+    return LEVELS[level], time, name, payload[start:].decode("utf-8", "replace")
+
+
+def answer(payload: bytes) -> tuple[int, str, bytes]:
+    """Status, content type, body."""
+    status, length = ANSWER.unpack_from(payload)
+    start = ANSWER.size + length
+    return status, payload[ANSWER.size : start].decode("latin-1"), payload[start:]

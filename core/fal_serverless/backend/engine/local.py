@@ -1,0 +1,145 @@
+"""The engine that runs workers on this machine.
+
+It has a pool per revision and the folder they run in, and unpacks what a revision brings along. A
+call goes through `call`, a request for a function's own server through `lease`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import zipfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fal_serverless.backend.engine.pool import Pool
+from fal_serverless.backend.engine.ports import Ports
+from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
+from fal_serverless.backend.engine.worker import Surroundings, WorkerProcess
+from fal_serverless.config import Settings, make_private
+from fal_serverless.errors import NotFound, WorkerFailed
+from fal_serverless.models import LogEntry, Worker
+from fal_serverless.overlay import made_whole
+
+
+class LocalEngine:
+    """All methods are for the thread of the event loop it is made in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        run_dir: Path,
+        environ: Mapping[str, str],
+        log: Callable[[LogEntry], None],
+        changed: Callable[[Worker], None],
+    ) -> None:
+        self._settings = settings
+        self._ports = Ports()
+        self._around = Surroundings(
+            run_dir=make_private(run_dir),
+            environ=environ,
+            ports=self._ports,
+            startup_timeout=settings.startup_timeout,
+            request_timeout=settings.request_timeout,
+            log=log,
+            changed=changed,
+        )
+        self._pools: dict[str, Pool] = {}
+        self._unpacked: set[str] = set()
+
+    def describe(self) -> str:
+        """How functions that want the same port are kept apart, and why."""
+        return self._ports.describe()
+
+    async def warm(self, spec: Spec) -> None:
+        """Until a worker of it is ready. Raises WorkerFailed, StartupTimeout: why there is none."""
+        await self._prepare(spec)
+        await self._pool(spec).warm()
+
+    async def call(self, spec: Spec, call: Call, alias: str = "") -> Reply:
+        """Run a served function.
+
+        Raises QueueFull, RequestTimeout, WorkerFailed; what the function raised is a Reply with
+        status 500. Cancelling this cancels the call.
+        """
+        if spec.revision not in self._unpacked:
+            await self._prepare(spec)
+        worker, queued, cold = await self._pool(spec).acquire()
+        return await worker.call(call, alias, cold, queued)
+
+    @asynccontextmanager
+    async def lease(self, spec: Spec) -> AsyncIterator[Lease]:
+        """A place in a worker that listens. Raises QueueFull, WorkerFailed, StartupTimeout."""
+        await self._prepare(spec)
+        worker, queued, cold = await self._pool(spec).acquire()
+        try:
+            if worker.address is None:
+                raise WorkerFailed(f"'{spec.function}' has no exposed port")
+            yield Lease(worker.address, worker.id, cold, queued)
+        finally:
+            worker.give()
+
+    def keep(self, spec: Spec, floor: int) -> None:
+        """Keep at least so many workers warm; 0 lets them go when they are idle."""
+        if floor == 0 and spec.revision not in self._pools:
+            return
+        _unpack(spec)
+        self._unpacked.add(spec.revision)
+        self._pool(spec).keep(floor)
+
+    def workers(self) -> list[Worker]:
+        """Oldest first."""
+        found = [worker.record() for pool in self._pools.values() for worker in pool.workers]
+        return sorted(found, key=lambda worker: worker.started_at)
+
+    async def stop_worker(self, worker_id: str) -> None:
+        """When what it runs is finished, or the drain time is over. Raises NotFound."""
+        for pool in self._pools.values():
+            for worker in pool.workers:
+                if worker.id == worker_id:
+                    await worker.stop(self._settings.drain_timeout)
+                    return
+        raise NotFound(f"no worker '{worker_id}'", worker=worker_id)
+
+    async def retire(self, revision: str) -> None:
+        """Stop all workers of a revision, when what runs in them is finished."""
+        pool = self._pools.pop(revision, None)
+        self._unpacked.discard(revision)
+        if pool is not None:
+            await pool.close(self._settings.drain_timeout)
+
+    async def close(self, drain: float) -> None:
+        """Stop everything; calls that run may take so many seconds more."""
+        pools, self._pools = list(self._pools.values()), {}
+        await asyncio.gather(*(pool.close(drain) for pool in pools))
+        await asyncio.to_thread(shutil.rmtree, self._around.run_dir, ignore_errors=True)
+
+    def _pool(self, spec: Spec) -> Pool:
+        pool = self._pools.get(spec.revision)
+        if pool is None:
+            pool = Pool(spec, self._make, self._settings.queue_size)
+            self._pools[spec.revision] = pool
+        return pool
+
+    def _make(
+        self,
+        spec: Spec,
+        freed: Callable[[WorkerProcess], None],
+        gone: Callable[[WorkerProcess], None],
+    ) -> WorkerProcess:
+        return WorkerProcess(spec, self._around, freed, gone)
+
+    async def _prepare(self, spec: Spec) -> None:
+        if spec.revision not in self._unpacked:
+            await asyncio.to_thread(_unpack, spec)
+            self._unpacked.add(spec.revision)
+
+
+def _unpack(spec: Spec) -> None:
+    """The sources as files: a function may read what lies beside it, and bytecode is kept."""
+    with made_whole(spec.folder / "sources") as aside:
+        archive = spec.folder / "sources.zip"
+        if aside is not None and archive.exists():
+            with zipfile.ZipFile(archive) as sources:
+                sources.extractall(aside)

@@ -1,0 +1,180 @@
+"""Where does a function's own server listen, when they all want port 8080?
+
+Each worker gets an address of its own: on Linux an address in 127.64.0.0/10 with the port the
+function names, elsewhere another port of 127.0.0.1. A patch of Python's `bind` moves the server
+there (see `runtime/bind`). A server the patch does not reach listens on the real port; it is used
+there when it is the only one. How servers are moved is known to this module alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+BIND_FOLDER = Path(__file__).parent / "runtime" / "bind"
+VARIABLE = "FAL_SERVERLESS_BIND"
+"""The patch reads it; a test compares the name."""
+REAL_HOSTS = ("127.0.0.1", "::1")
+CONNECT_TIMEOUT = 1.0
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one worker's server is expected."""
+
+    wanted: int
+    """The port that the function names."""
+    private: Address
+    """Where the patch sends it."""
+    was_free: bool
+    """Nobody listened on the real port before the worker started."""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        host, port = self.private
+        return {
+            "PORT": str(self.wanted),
+            VARIABLE: f"{self.wanted}={host}:{port}",
+            "PYTHONPATH": str(BIND_FOLDER),
+        }
+
+
+class Ports:
+    """The addresses of one backend's workers."""
+
+    def __init__(self, platform: str = sys.platform) -> None:
+        self._linux = platform == "linux"
+        # Another backend on this machine starts elsewhere; whoever comes too near is probed.
+        self._hosts = itertools.count(random.randrange(1 << 22))
+        self._real: dict[int, Place] = {}
+
+    def describe(self) -> str:
+        """How functions that want the same port are kept apart, and why so."""
+        where = "an address in 127.64.0.0/10" if self._linux else "a port of 127.0.0.1"
+        return (
+            f"each worker's server is moved to {where} by a patch of Python's socket.bind; "
+            "a server that is not Python's own gets the real port, one at a time"
+        )
+
+    async def claim(self, port: int) -> Place:
+        """A place for a worker that is about to start."""
+        private = (self._free_host(port), port) if self._linux else ("127.0.0.1", _free_port())
+        real = [await accepts((host, port)) for host in REAL_HOSTS]
+        return Place(port, private, was_free=not any(real))
+
+    def release(self, place: Place) -> None:
+        if self._real.get(place.wanted) is place:
+            del self._real[place.wanted]
+
+    async def find(self, place: Place, session: int) -> Address | None:
+        """Where the server of a worker accepts connections; None: nowhere yet."""
+        if await accepts(place.private):
+            return place.private
+        if not place.was_free or self._real.get(place.wanted, place) is not place:
+            return None
+        for host in REAL_HOSTS:
+            if await accepts((host, place.wanted)) and self._listens(place.wanted, session):
+                self._real[place.wanted] = place
+                return (host, place.wanted)
+        return None
+
+    def hint(self, place: Place) -> str:
+        """What to add when a server never came up; '' when the port is not the reason."""
+        if place.was_free and self._real.get(place.wanted, place) is place:
+            return ""
+        return (
+            f" (port {place.wanted} of this machine is in use, and only servers made of Python's "
+            "own sockets can be given another address)"
+        )
+
+    def _free_host(self, port: int) -> str:
+        for number in self._hosts:
+            rest = number % (1 << 22)
+            host = f"127.{64 + (rest >> 16)}.{rest >> 8 & 255}.{rest & 255}"
+            if rest & 255 not in (0, 255) and _can_bind(host, port):
+                return host
+        raise AssertionError("unreachable: the count has no end")
+
+    def _listens(self, port: int, session: int) -> bool:
+        """Whether the listener is of that session; taken for granted where nobody can tell."""
+        if not self._linux:
+            return True
+        inodes = _listening_inodes(port)
+        return any(inodes & _sockets_of(pid) for pid in _pids_of(session))
+
+
+async def accepts(address: Address) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            _, writer = await asyncio.open_connection(*address)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
+
+
+def _can_bind(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            # A port below 1024: the function will be told so itself.
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# Linux: whose socket is it?
+
+_LISTEN = "0A"
+
+
+def _listening_inodes(port: int) -> set[str]:
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                parts = line.split()
+                if parts[3] == _LISTEN and parts[1].endswith(f":{port:04X}"):
+                    found.add(parts[9])
+    return found
+
+
+def _pids_of(session: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if os.getsid(int(entry.name)) == session:
+                    found.append(int(entry.name))
+    return found
+
+
+def _sockets_of(pid: int) -> set[str]:
+    found = set()
+    folder = Path(f"/proc/{pid}/fd")
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            with suppress(OSError):
+                target = str(entry.readlink())
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
+    return found

@@ -1,0 +1,96 @@
+"""How does a worker talk to its backend? Frames over one socket.
+
+A frame is a head (payload length, kind, call id) and the payload. The backend keeps its own copy of
+these numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+from typing import Any, Iterator, NamedTuple
+
+HEAD = struct.Struct("!IBI")
+"""Payload length, kind, call id (0: no call)."""
+LOG_HEAD = struct.Struct("!BdB")
+"""Index in LEVELS, seconds since 1970, length of the request id, which comes before the text."""
+META = struct.Struct("!I")
+"""Length of the JSON in front of a body."""
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
+
+INIT, CALL, CANCEL, CREDIT, STOP = 1, 2, 3, 4, 5
+READY, FAILED, RETURNED, REPLY, STREAM, CHUNK, END, BROKEN, LOG = 10, 11, 12, 13, 14, 15, 16, 17, 18
+
+BLOCK = 1 << 18
+"""Bytes asked of the socket at once."""
+
+
+class Frame(NamedTuple):
+    kind: int
+    call: int
+    payload: bytes
+
+
+class Channel:
+    """The worker's end. Any thread may send; one reads."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._socket = socket.socket(fileno=descriptor)
+        self._sending = threading.RLock()
+
+    def send(self, kind: int, call: int = 0, *parts: bytes) -> None:
+        """Whole frames in the order of the calls; when nobody listens any more, the end."""
+        head = HEAD.pack(sum(map(len, parts)), kind, call)
+        try:
+            with self._sending:
+                self._socket.sendall(b"".join((head, *parts)))
+        except OSError:
+            die()
+
+    def send_json(self, kind: int, value: Any, call: int = 0) -> None:
+        self.send(kind, call, json.dumps(value).encode())
+
+    def log(self, level: str, text: str, time: float, request_id: str) -> None:
+        name = request_id.encode("utf-8", "replace")[:255]
+        head = LOG_HEAD.pack(LEVELS.index(level), time, len(name))
+        self.send(LOG, 0, head, name, text.encode("utf-8", "backslashreplace"))
+
+    def frames(self) -> Iterator[Frame]:
+        """What the backend sends, until it closes."""
+        buffer = bytearray()
+        while True:
+            try:
+                block = self._socket.recv(BLOCK)
+            except OSError:
+                return
+            if not block:
+                return
+            buffer += block
+            yield from _whole_frames(buffer)
+
+    def forget(self) -> None:
+        """In a forked copy of the worker: the channel is not its own."""
+        os.close(self._socket.detach())
+
+
+def _whole_frames(buffer: bytearray) -> Iterator[Frame]:
+    while len(buffer) >= HEAD.size:
+        length, kind, call = HEAD.unpack_from(buffer)
+        end = HEAD.size + length
+        if len(buffer) < end:
+            return
+        payload = bytes(memoryview(buffer)[HEAD.size : end])
+        del buffer[:end]
+        yield Frame(kind, call, payload)
+
+
+def die() -> None:
+    """End at once, with everything this worker has started in its process group."""
+    if os.getpid() == os.getpgrp():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -1,0 +1,30 @@
+"""The first file a worker runs: `python -I child.py FD`. FD is its end of the channel.
+
+1. Backend: INIT, what to load and from where.
+2. Worker: puts folders on its path, loads the function, calls the setup function.
+   It says READY with the seconds this took, or FAILED with the reason, and ends.
+3. With an exposed port: it calls the function, whose server then listens; when that returns
+   or raises it says RETURNED or FAILED, and ends. Otherwise:
+4. Backend: CALL with an id of its own. Several may run at once, each answered under its id.
+5. Worker: REPLY with status, headers and body. Or STREAM with status and headers, a CHUNK for
+   each piece while it has CREDIT left, and END, or BROKEN when the function raised half way.
+6. Backend: CANCEL, nobody waits for that answer any more. The worker answers it all the same.
+7. Worker, at any time: LOG, a line that the function wrote.
+8. Backend: STOP. What runs is finished, then the worker ends.
+9. The channel is closed by the backend's end: the worker kills its whole process group.
+"""
+
+import importlib
+import sys
+
+
+def run(descriptor: int) -> None:
+    """Load the files beside this one as a package with a private name, and run it."""
+    package = type(sys)("_fal_worker")
+    package.__path__ = [__file__.rpartition("/")[0]]
+    sys.modules["_fal_worker"] = package
+    importlib.import_module("_fal_worker.main").main(descriptor)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]))

@@ -1,0 +1,101 @@
+"""How does a function get into a worker? By its pickle, or by importing its file.
+
+What a worker needs beside the user's packages comes from overlay folders and is loaded under the
+user's eyes only where the user has no copy: neither side's version wins over the other's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import linecache
+import os
+import pickle
+import sys
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
+
+
+class Loaded(NamedTuple):
+    func: Any
+    setup: Any
+    """None: there is none."""
+
+
+def private(name: str, folders: list[str]) -> dict[str, ModuleType]:
+    """Our copy of a package, with its submodules; put away when the user has one of his own."""
+    users = [path for path in sys.path if path not in folders]
+    own_copy = importlib.machinery.PathFinder.find_spec(name, users)
+    before = sys.path[:]
+    sys.path[:0] = folders
+    try:
+        importlib.import_module(name)
+    finally:
+        sys.path[:] = before
+    ours = {key: module for key, module in sys.modules.items() if _belongs(key, name)}
+    if own_copy is not None:
+        for key in ours:
+            del sys.modules[key]
+    return ours
+
+
+def _belongs(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: Any, ours: dict[str, ModuleType]) -> None:
+        super().__init__(file)
+        self._ours = ours
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in self._ours:
+            return getattr(self._ours[module], name)
+        return super().find_class(module, name)
+
+
+def from_pickle(path: str, folders: list[str]) -> Loaded:
+    """The function and setup function of a bundle's pickle."""
+    ours = private("cloudpickle", folders)
+    with open(path, "rb") as file:
+        content = _Unpickler(file, ours).load()
+    return Loaded(_plain(content["func"]), _plain(content.get("setup_function")))
+
+
+def from_file(folder: str, file_name: str, entrypoint: str) -> Loaded:
+    """The same by running the user's file, whose decorator says what the setup function is."""
+    module = _run_file(os.path.join(folder, file_name))
+    found = getattr(module, entrypoint, None)
+    if found is None:
+        raise AttributeError(f"{file_name} holds no function '{entrypoint}'")
+    options = getattr(found, "options", None)
+    return Loaded(_plain(found), _plain(getattr(options, "setup_function", None)))
+
+
+def _run_file(path: str) -> ModuleType:
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name in sys.modules or name in sys.builtin_module_names:
+        # A file called like a module that is in use must not take its place.
+        name = f"_fal_user_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{os.path.basename(path)} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _plain(func: Any) -> Any:
+    """Without @isolated: what a call in the worker runs."""
+    is_isolated = type(func).__name__ == "IsolatedFunction"
+    return func.func if is_isolated and hasattr(func, "func") else func
+
+
+def show_source(func: Any, file_name: str, source: str) -> None:
+    """Tracebacks quote the served text, whatever lies under that name on this machine."""
+    code = getattr(func, "__code__", None)
+    if isinstance(code, CodeType) and os.path.basename(code.co_filename) == file_name:
+        lines = source.splitlines(keepends=True)
+        linecache.cache[code.co_filename] = (len(source), None, lines, code.co_filename)

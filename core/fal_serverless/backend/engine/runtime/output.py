@@ -1,0 +1,239 @@
+"""Where does what a function prints go? Into log lines that know their call.
+
+`sys.stdout` and `sys.stderr` become line writers, `logging` gets a handler that keeps the level.
+What is written to the descriptors 1 and 2 past Python goes through pipes and is not seen here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import io
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from types import TracebackType
+from typing import Any, Callable
+
+from .channel import Channel
+
+LONGEST = 64 * 1024
+"""Characters of one line; more are cut into pieces."""
+
+HERE = __file__.rpartition("/")[0]
+
+_current: contextvars.ContextVar[str] = contextvars.ContextVar("fal_request_id", default="")
+
+Send = Callable[[str, str, float, str], None]
+"""Level, text, seconds since 1970, request id."""
+
+
+class Output:
+    """The one place that knows which call a line belongs to."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.sole = ""
+        """The call that runs, where only one runs at a time: threads of the function belong to
+        it, though they do not see its context."""
+        self.stdout = LineWriter(self, "STDOUT", 1)
+        self.stderr = LineWriter(self, "STDERR", 2)
+
+    def install(self) -> None:
+        sys.stdout, sys.stderr = self.stdout, self.stderr
+        _install_logging(self)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def request_id(self) -> str:
+        return _current.get() or self.sole
+
+    @contextlib.contextmanager
+    def of_call(self, request_id: str) -> Any:
+        """Lines written in the block belong to that call."""
+        token = _current.set(request_id)
+        try:
+            yield
+        finally:
+            self.finish(request_id)
+            _current.reset(token)
+
+    def finish(self, request_id: str) -> None:
+        self.stdout.finish(request_id)
+        self.stderr.finish(request_id)
+
+    def line(self, level: str, text: str, request_id: str | None = None) -> None:
+        name = self.request_id() if request_id is None else request_id
+        now = time.time()
+        for start in range(0, max(1, len(text)), LONGEST):
+            self._channel.log(level, text[start : start + LONGEST], now, name)
+
+    def failure(self, error: BaseException) -> None:
+        for line in traceback_of(error).splitlines():
+            self.line("ERROR", line)
+
+    def _forked(self) -> None:
+        """A fork must not write into the channel beside us: it gets the plain descriptors."""
+        self._channel.forget()
+        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, RecordHandler):
+                handler.forked = True
+
+
+class LineWriter(io.TextIOBase):
+    """Stands for sys.stdout or sys.stderr; a line leaves when it is complete or its call ends."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, output: Output, level: str, descriptor: int) -> None:
+        self._output = output
+        self._level = level
+        self._descriptor = descriptor
+        self._pending: dict[str, str] = {}
+        # Reentrant: a signal handler or finaliser may print while a line is on its way.
+        self._lock = threading.RLock()
+        self.buffer = ByteWriter(self)
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        name = self._output.request_id()
+        with self._lock:
+            *lines, rest = (self._pending.pop(name, "") + text).split("\n")
+            for line in lines:
+                self._output.line(self._level, shown(line), name)
+            if len(rest) >= LONGEST:
+                self._output.line(self._level, rest, name)
+            elif rest:
+                self._pending[name] = rest
+        return len(text)
+
+    def finish(self, name: str) -> None:
+        if name in self._pending:
+            with self._lock:
+                rest = self._pending.pop(name, "")
+                if rest:
+                    self._output.line(self._level, shown(rest), name)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return False
+
+    @property
+    def name(self) -> str:
+        return f"<{self._level.lower()}>"
+
+    def reconfigure(self, **options: Any) -> None:
+        """Accepted, as a real text stream would; there is nothing to change."""
+
+
+class ByteWriter(io.RawIOBase):
+    """`sys.stdout.buffer`."""
+
+    def __init__(self, text: LineWriter) -> None:
+        self._text = text
+
+    def write(self, data: Any) -> int:
+        content = bytes(data)
+        self._text.write(content.decode("utf-8", "replace"))
+        return len(content)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._text.fileno()
+
+
+def shown(line: str) -> str:
+    """What a terminal would leave on the line: progress bars write over themselves."""
+    line = line.rstrip("\r")
+    return line.rpartition("\r")[2] or line
+
+
+class RecordHandler(logging.Handler):
+    """Log records as lines with their own level, as long as the user has no handlers."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+        self.forked = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(logging.getLogger().handlers) > 1:
+            return
+        try:
+            lines = self.format(record).splitlines() or [""]
+            for line in lines:
+                self._send(_level_name(record.levelno), line)
+        except Exception:
+            self.handleError(record)
+
+    def _send(self, level: str, line: str) -> None:
+        if self.forked:
+            print(line, file=sys.stderr)
+        else:
+            self._output.line(level, line)
+
+
+def _level_name(number: int) -> str:
+    if number >= logging.ERROR:
+        return "ERROR"
+    if number >= logging.WARNING:
+        return "WARNING"
+    return "INFO" if number >= logging.INFO else "DEBUG"
+
+
+_OWN_TARGET = ("filename", "stream", "handlers", "force")
+
+
+def _install_logging(output: Output) -> None:
+    """`basicConfig` does nothing where a handler exists; ours must not make it useless."""
+    root = logging.getLogger()
+    ours = RecordHandler(output)
+    root.addHandler(ours)
+    root.setLevel(logging.INFO)
+    original = logging.basicConfig
+
+    def basic_config(**options: Any) -> None:
+        if root.handlers == [ours] and any(options.get(name) for name in _OWN_TARGET):
+            root.removeHandler(ours)
+        if root.handlers != [ours]:
+            original(**options)
+            return
+        if "format" in options or "datefmt" in options:
+            style = options.get("style", "%")
+            ours.setFormatter(
+                logging.Formatter(options.get("format"), options.get("datefmt"), style)
+            )
+        if options.get("level") is not None:
+            root.setLevel(options["level"])
+
+    logging.basicConfig = basic_config
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback as Python prints it, from the user's first frame on."""
+    return "".join(traceback.format_exception(type(error), error, _users(error.__traceback__)))
+
+
+def _users(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(HERE):
+        trace = trace.tb_next
+    return trace
+
+
+def last_line(error: BaseException) -> str:
+    """`ValueError: bad`, with the place of a syntax error."""
+    return "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]

@@ -1,0 +1,130 @@
+"""Calls of an async function: tasks of one event loop on the main thread."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any, AsyncIterator
+
+from . import channel as wire
+from .answers import is_stream
+from .calls import WINDOW, CallCancelled, Request, Served
+from .channel import Frame
+
+
+class _Running:
+    """One call; touched in the loop only."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+        self.left = WINDOW
+        self.more = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        while self.left <= 0:
+            self.more.clear()
+            await self.more.wait()
+        self.left -= size
+
+    def give(self, size: int) -> None:
+        self.left += size
+        self.more.set()
+
+
+class Tasks:
+    """Hands calls from the reader thread to the loop."""
+
+    def __init__(self, served: Served, loop: asyncio.AbstractEventLoop) -> None:
+        self._served = served
+        self._loop = loop
+        self._running: dict[int, _Running] = {}
+        self._stopped = asyncio.Event()
+
+    def handle(self, frame: Frame) -> None:
+        """On the reader thread."""
+        self._loop.call_soon_threadsafe(self._handle, frame)
+
+    def run(self) -> None:
+        """Until STOP, and until what runs then is done."""
+        self._loop.run_until_complete(self._finish())
+
+    async def _finish(self) -> None:
+        await self._stopped.wait()
+        while self._running:
+            await asyncio.wait([running.task for running in self._running.values()])
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.kind == wire.CALL:
+            request = self._served.request(frame.call, frame.payload)
+            self._running[frame.call] = _Running(self._loop.create_task(self._answer(request)))
+        elif frame.kind == wire.STOP:
+            self._stopped.set()
+        elif frame.call in self._running:
+            running = self._running[frame.call]
+            if frame.kind == wire.CANCEL:
+                running.task.cancel()
+            elif frame.kind == wire.CREDIT:
+                running.give(wire.META.unpack(frame.payload)[0])
+
+    async def _answer(self, request: Request) -> None:
+        kind, payload = wire.REPLY, b""
+        with self._served.output.of_call(request.request_id):
+            try:
+                kind, payload = await self._run(request)
+            except asyncio.CancelledError:
+                payload = self._served.refusal(request, CallCancelled())
+            except BaseException as exc:
+                payload = self._served.refusal(request, exc)
+        del self._running[request.call]
+        self._served.channel.send(kind, request.call, payload)
+
+    async def _run(self, request: Request) -> tuple[int, bytes]:
+        """The last frame of the answer."""
+        value = self._served.invoke(request)
+        if inspect.isawaitable(value):
+            value = await value
+        if is_stream(value):
+            return await self._stream(request, value), b""
+        return wire.REPLY, self._served.whole(request, value)
+
+    async def _stream(self, request: Request, value: Any) -> int:
+        running = self._running[request.call]
+        source = value if hasattr(value, "__anext__") else _stepwise(value)
+        pieces = None
+        try:
+            async for piece in source:
+                if pieces is None:
+                    pieces = self._served.pieces(request, piece)
+                content = pieces.write(piece)
+                if content:
+                    await running.take(len(content))
+                    self._served.channel.send(wire.CHUNK, request.call, content)
+        except BaseException as exc:
+            if pieces is None:
+                raise
+            if not isinstance(exc, asyncio.CancelledError):
+                self._served.output.failure(exc)
+            return wire.BROKEN
+        finally:
+            await _close(source)
+        if pieces is None:
+            self._served.pieces(request, None)
+        return wire.END
+
+
+async def _stepwise(value: Any) -> AsyncIterator[Any]:
+    """A plain generator; the loop runs between its pieces."""
+    try:
+        for piece in value:
+            yield piece
+            await asyncio.sleep(0)
+    finally:
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()
+
+
+async def _close(source: Any) -> None:
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()

@@ -331,6 +331,11 @@ def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {**function_environ(environ), **extra}
 
 
+def process_environ() -> dict[str, str]:
+    """A copy of the environment we were started in."""
+    return dict(os.environ)
+
+
 def this_python() -> Path:
     """The interpreter we run in."""
     return Path(sys.executable)

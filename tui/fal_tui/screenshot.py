@@ -101,12 +101,15 @@ async def camera(app: FalTui, size: tuple[int, int]) -> AsyncIterator[Camera]:
         yield found
 
 
-def take(app: FalTui, path: Path, size: tuple[int, int]) -> None:
-    """The first screen into a file."""
+def take(
+    app: FalTui, path: Path, size: tuple[int, int], seen: Callable[[], bool] = lambda: True
+) -> None:
+    """The first screen into a file, as soon as `seen` says so."""
     check(path)
 
     async def once() -> None:
         async with camera(app, size) as found:
+            await found.until(seen, "the functions")
             found.save(path)
 
     asyncio.run(once())

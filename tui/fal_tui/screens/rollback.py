@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -43,7 +44,7 @@ class RollbackScreen(Dialog[str]):
     DEFAULT_CSS = """
     RollbackScreen {
         & > #box { width: 120; height: 90%; }
-        Grid { height: 1fr; max-height: 14; margin: 1 0; }
+        Grid { max-height: 40%; margin: 1 0; }
         #diff { height: 1fr; border-top: solid $panel-lighten-1; scrollbar-size: 1 1; }
         #diff > Static { width: auto; }
     }
@@ -85,6 +86,7 @@ class RollbackScreen(Dialog[str]):
                 for row in rows
             ]
         )
+        grid.styles.height = len(rows) + 1
         grid.focus()
         if self._chosen:
             grid.move_to(self._chosen)
@@ -92,9 +94,8 @@ class RollbackScreen(Dialog[str]):
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
         if event.id is not None:
-            self.run_worker(
-                self._compare(event.id), exclusive=True, group="diff", exit_on_error=False
-            )
+            work: Callable[[], Coroutine[None, None, None]] = partial(self._compare, event.id)
+            self.run_worker(work, exclusive=True, group="diff", exit_on_error=False)
 
     async def _compare(self, revision: str) -> None:
         if revision == self._alias.revision:

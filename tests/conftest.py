@@ -1,86 +1,15 @@
-"""What tests share: real backends on free ports, each with a home of its own."""
+"""Fixtures of all tests: real backends on free ports, each with a home of its own."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from fal_serverless import config
 from fal_serverless.client import Client
-
-FUNCTIONS = Path(__file__).parent / "functions"
-"""Files as users write them."""
-
-
-@dataclass
-class RunningBackend:
-    """A backend in a process of its own."""
-
-    home: Path
-    process: subprocess.Popen[str]
-    url: str
-    env: dict[str, str] = field(repr=False)
-    """For programs that shall use this backend as their embedded one."""
-
-    @property
-    def config(self) -> config.Config:
-        return config.load(self.env)
-
-    @property
-    def key(self) -> str:
-        return self.config.context("local").key
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
-
-    def client(self, key: str | None = None) -> Client:
-        return Client(self.url, self.key if key is None else key)
-
-    def kill(self) -> None:
-        """As a crash would."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """As `backend stop` does; returns the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
-
-
-StartBackend = Callable[..., RunningBackend]
-
-
-def start_backend(home: Path, port: int = 0, **settings: str) -> RunningBackend:
-    """Start one and wait until it says where it listens."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("FAL_")}
-    env |= {"FAL_SERVERLESS_HOME": str(home), **settings}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fal_serverless.backend"],
-        env=env | {"FAL_SERVERLESS_PORT": str(port)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    heard: list[str] = []
-    for line in process.stderr:
-        heard.append(line)
-        if "listening on" in line:
-            # Nobody reads on: a full pipe would stop the backend.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return RunningBackend(home, process, line.split()[-1], env)
-    raise AssertionError(f"the backend did not start: {''.join(heard)}")
+from running import RunningBackend, StartBackend, start_backend
 
 
 @pytest.fixture(scope="session")

@@ -297,11 +297,14 @@ class ServeEvent:
     served: Served | None = None
 
 
+ChangeKind = Literal["function", "revision", "alias", "key", "worker", "traffic", "resync"]
+
+
 @dataclass(frozen=True)
 class Change:
     """Something in the backend is not as it was; readers fetch what they show."""
 
-    kind: Literal["function", "revision", "alias", "key", "worker", "traffic", "resync"]
+    kind: ChangeKind
     """`resync`: changes may have been missed, fetch everything."""
     name: str = ""
 

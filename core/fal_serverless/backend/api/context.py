@@ -1,0 +1,77 @@
+"""What every route of the control API works with, and who is asking."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from fal_serverless.backend import keys
+from fal_serverless.backend.changes import Changes
+from fal_serverless.backend.engine import LocalEngine
+from fal_serverless.backend.keys import KeyRing
+from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.publisher import Publisher
+from fal_serverless.backend.registry import Registry
+from fal_serverless.backend.views import Views
+from fal_serverless.errors import BadInput
+from fal_serverless.models import Status, User, to_json
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The backend's rooms, as the API uses them."""
+
+    registry: Registry
+    keys: KeyRing
+    publisher: Publisher
+    engine: LocalEngine
+    logs: LogStore
+    changes: Changes
+    views: Views
+    status: Callable[[User], Status]
+    stopping: asyncio.Event
+    """Set when the backend stops: streams end."""
+
+
+def rooms(request: Request) -> Rooms:
+    found: Rooms = request.app.state.rooms
+    return found
+
+
+def caller(request: Request) -> User:
+    """Who asks. Raises NotAuthenticated, NotAllowed."""
+    found = keys.find(request.scope["headers"], request.scope["query_string"])
+    key = rooms(request).keys.check_admin(found.credential)
+    return rooms(request).registry.user(key.user)
+
+
+def answer(value: Any, status: int = 200) -> JSONResponse:
+    return JSONResponse(to_json(value), status)
+
+
+async def json_body(request: Request, *names: str) -> dict[str, Any]:
+    """The request's JSON object; only `names` are allowed in it. Raises BadInput."""
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError as exc:
+        raise BadInput(f"the body is not JSON: {exc}") from exc
+    if not isinstance(body, dict):
+        raise BadInput("the body must be a JSON object")
+    unknown = sorted(set(body) - set(names))
+    if unknown:
+        raise BadInput(f"unknown field '{unknown[0]}'; there are: {', '.join(names)}")
+    return body
+
+
+def text_of(body: dict[str, Any], name: str) -> str:
+    """A required, non-empty string of a body. Raises BadInput."""
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadInput(f"'{name}' must be a non-empty string")
+    return value

@@ -1,0 +1,68 @@
+"""Server-sent events: serves, log tails and changes, with keep-alives and an end at shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from starlette.responses import StreamingResponse
+
+from fal_serverless.errors import FalError
+from fal_serverless.errors import to_json as error_json
+from fal_serverless.models import to_json
+
+T = TypeVar("T")
+
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment is sent; clients count 45 as lost."""
+
+
+def event_stream(
+    items: AsyncIterator[T], stopping: asyncio.Event, show: Callable[[T], Any] = to_json
+) -> StreamingResponse:
+    """One event per item; an error ends the stream as an event `error`."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(
+        _lines(items, stopping, show), media_type="text/event-stream", headers=headers
+    )
+
+
+async def _lines(
+    items: AsyncIterator[T], stopping: asyncio.Event, show: Callable[[T], Any]
+) -> AsyncIterator[str]:
+    stop = asyncio.ensure_future(stopping.wait())
+    step: asyncio.Future[T] | None = None
+    try:
+        # At once, so that the client has its answer's head before anything happens.
+        yield ": open\n\n"
+        while True:
+            step = step or asyncio.ensure_future(anext(items))
+            await asyncio.wait((step, stop), timeout=KEEP_ALIVE, return_when="FIRST_COMPLETED")
+            if step.done():
+                yield f"data: {json.dumps(show(step.result()))}\n\n"
+                step = None
+            elif stop.done():
+                return
+            else:
+                yield ": alive\n\n"
+    except StopAsyncIteration:
+        return
+    except FalError as error:
+        yield f"event: error\ndata: {json.dumps(error_json(error))}\n\n"
+    finally:
+        await _end(stop, step, items)
+
+
+async def _end(
+    stop: asyncio.Future[Any], step: asyncio.Future[Any] | None, items: AsyncIterator[Any]
+) -> None:
+    """Stop waiting, and let the source clean up: closing a serve's iterator cancels the serve."""
+    stop.cancel()
+    if step is not None and not step.done():
+        step.cancel()
+        await asyncio.wait((step,))
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,152 @@
+"""The backend itself: health, status, users, keys, workers, logs and live changes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fal_serverless.backend.api.context import answer, caller, json_body, rooms, text_of
+from fal_serverless.backend.api.streams import event_stream
+from fal_serverless.backend.logs import Selection, check_search
+from fal_serverless.endpoint import parse_label
+from fal_serverless.errors import BadInput, NotFound
+from fal_serverless.models import Change, LogQuery, Scope, User
+
+MAX_LINES = 100_000
+"""Log entries in one answer."""
+
+
+async def health(request: Request) -> Response:
+    """Whether it answers; no key needed, nothing told."""
+    return JSONResponse({"status": "ok", "pid": os.getpid()})
+
+
+async def show_status(request: Request) -> Response:
+    return answer(rooms(request).status(caller(request)))
+
+
+async def show_user(request: Request) -> Response:
+    return answer(caller(request))
+
+
+async def list_users(request: Request) -> Response:
+    caller(request)
+    return answer(rooms(request).registry.users())
+
+
+async def add_user(request: Request) -> Response:
+    caller(request)
+    here = rooms(request)
+    body = await json_body(request, "nickname")
+    user = here.registry.add_user(text_of(body, "nickname"))
+    return answer({"user": user, "key": here.keys.generate(user.id, "ADMIN")}, 201)
+
+
+async def list_keys(request: Request) -> Response:
+    return answer(rooms(request).keys.list(caller(request).id))
+
+
+async def generate_key(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    body = await json_body(request, "scope", "alias")
+    made = here.keys.generate(user.id, _scope(body.get("scope")), str(body.get("alias") or ""))
+    here.changes.publish(Change("key", made.key.id))
+    return answer(made, 201)
+
+
+async def revoke_key(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    here.keys.revoke(user.id, request.path_params["id"])
+    here.changes.publish(Change("key", request.path_params["id"]))
+    return Response(status_code=204)
+
+
+async def list_workers(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    mine = {stored.id for stored in here.registry.revisions(user.id)}
+    return answer([worker for worker in here.engine.workers() if worker.revision in mine])
+
+
+async def stop_worker(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    worker_id = request.path_params["id"]
+    mine = {stored.id for stored in here.registry.revisions(user.id)}
+    if not any(w.id == worker_id and w.revision in mine for w in here.engine.workers()):
+        raise NotFound(f"no worker '{worker_id}'; 'worker list' shows those that run")
+    await here.engine.stop_worker(worker_id)
+    return Response(status_code=204)
+
+
+async def read_logs(request: Request) -> Response:
+    selection = select(request, caller(request))
+    return answer(await rooms(request).logs.read(selection))
+
+
+async def tail_logs(request: Request) -> Response:
+    selection = select(request, caller(request))
+    check_search(selection.query.search)
+    return event_stream(rooms(request).logs.follow(selection), rooms(request).stopping)
+
+
+async def watch_changes(request: Request) -> Response:
+    caller(request)
+    here = rooms(request)
+    return event_stream(here.changes.subscribe(), here.stopping)
+
+
+def select(request: Request, user: User) -> Selection:
+    """The query string as a LogQuery, its label resolved. Raises BadInput, NotFound."""
+    query = _query(request)
+    if not query.label:
+        return Selection(user.id, query)
+    label = parse_label(query.label)
+    served = rooms(request).registry.served_by(user.id, label)
+    return Selection(user.id, query, frozenset(served))
+
+
+def _query(request: Request) -> LogQuery:
+    given: dict[str, Any] = dict(request.query_params)
+    names = {field.name for field in fields(LogQuery)}
+    unknown = sorted(set(given) - names)
+    if unknown:
+        raise BadInput(f"unknown parameter '{unknown[0]}'; there are: {', '.join(sorted(names))}")
+    if "sources" in given:
+        given["sources"] = request.query_params.getlist("sources")
+    try:
+        query = msgspec.convert(given, LogQuery, strict=False)
+    except msgspec.ValidationError as exc:
+        raise BadInput(f"cannot read logs like that: {exc}") from exc
+    if not 0 <= query.lines <= MAX_LINES:
+        raise BadInput(f"lines must be from 0 to {MAX_LINES}, not {query.lines}")
+    return query
+
+
+def _scope(value: Any) -> Scope:
+    if value == "ADMIN":
+        return "ADMIN"
+    if value == "API":
+        return "API"
+    raise BadInput(f"scope must be ADMIN or API, not {value!r}")
+
+
+routes = [
+    Route("/healthz", health),
+    Route("/v1/status", show_status),
+    Route("/v1/user", show_user),
+    Route("/v1/users", list_users),
+    Route("/v1/users", add_user, methods=["POST"]),
+    Route("/v1/keys", list_keys),
+    Route("/v1/keys", generate_key, methods=["POST"]),
+    Route("/v1/keys/{id}", revoke_key, methods=["DELETE"]),
+    Route("/v1/workers", list_workers),
+    Route("/v1/workers/{id}", stop_worker, methods=["DELETE"]),
+    Route("/v1/logs", read_logs),
+    Route("/v1/logs/tail", tail_logs),
+    Route("/v1/events", watch_changes),
+]

@@ -1,0 +1,167 @@
+"""The path every call takes: endpoint, key, worker, answer, log line."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from fal_serverless.backend import keys
+from fal_serverless.backend.engine import LocalEngine, Spec
+from fal_serverless.backend.gateway import exposed, served
+from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from fal_serverless.backend.keys import KeyRing
+from fal_serverless.backend.registry import Endpoint, Registry, Stored
+from fal_serverless.config import Settings
+from fal_serverless.endpoint import Target
+from fal_serverless.errors import FalError
+from fal_serverless.models import Level, LogEntry
+
+CLIENT_CLOSED = 499
+"""Status in the log of a call whose caller hung up (nginx's number; nobody receives it)."""
+
+
+Forward = Callable[[Exchange, Target, tuple[str, int], int], Awaitable[None]]
+
+
+class Gateway:
+    """Answers calls to endpoints. `spec` turns a revision into what the engine runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        key_ring: KeyRing,
+        engine: LocalEngine,
+        spec: Callable[[Stored], Awaitable[Spec]],
+        log: Callable[[LogEntry], object],
+        count: Callable[[str, float, bool], None],
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._keys = key_ring
+        self._engine = engine
+        self._spec = spec
+        self._log = log
+        self._count = count
+
+    async def handle(
+        self,
+        target: Target,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        forward: Forward = exposed.forward,
+    ) -> None:
+        """Answer one request, whatever happens; `forward` is the way to a function's own server."""
+        exchange = Exchange(scope, receive, send)
+        endpoint: Endpoint | None = None
+        try:
+            endpoint = self._registry.resolve(target.user, target.label)
+            await self._answer(exchange, endpoint, target, forward)
+        except FalError as error:
+            await self._fail(exchange, error, endpoint)
+        except ClientGone:
+            exchange.status = CLIENT_CLOSED
+        except asyncio.CancelledError:
+            exchange.status = exchange.status or CLIENT_CLOSED
+            raise
+        except Exception as exc:
+            self._say(exchange, endpoint, traceback.format_exc(), "ERROR")
+            await self._fail(exchange, FalError("Internal Server Error"), endpoint)
+            if exchange.status and not exchange.finished:
+                raise ConnectionAbortedError("the answer was cut short") from exc
+        finally:
+            self._finish(exchange, endpoint, target)
+
+    async def _answer(
+        self, exchange: Exchange, endpoint: Endpoint, target: Target, forward: Forward
+    ) -> None:
+        stored = self._registry.revision(endpoint.user, endpoint.revision)
+        options = stored.bundle.options
+        exchange.own_cors = bool(options.get("serve"))
+        found = keys.find(exchange.headers, exchange.query)
+        exchange.headers, exchange.query = found.headers, found.query
+        if exchange.is_preflight:
+            if exchange.own_cors:
+                await exchange.answer(204, [], b"")
+                return
+        else:
+            self._keys.check_endpoint(found.credential, endpoint.auth, endpoint.user)
+        if exchange.own_cors:
+            served.check(exchange.method, target.path)
+        spec = await self._spec(stored)
+        if exchange.own_cors:
+            limit = self._settings.max_served_body
+            alias = endpoint.label if endpoint.is_alias else ""
+            await served.call(exchange, self._engine, spec, target.path, alias, limit)
+        else:
+            await self._forward(exchange, spec, target, forward)
+
+    async def _forward(
+        self, exchange: Exchange, spec: Spec, target: Target, forward: Forward
+    ) -> None:
+        async with self._engine.lease(spec) as lease:
+            exchange.cold = lease.cold
+            exchange.worker = lease.worker
+            limit = self._settings.max_exposed_body
+            await forward(exchange, target, lease.address, limit)
+
+    async def _fail(self, exchange: Exchange, error: FalError, endpoint: Endpoint | None) -> None:
+        if exchange.status:
+            # Too late for an answer of ours: cutting the connection is the only honest signal.
+            self._say(exchange, endpoint, error.message, "ERROR")
+            raise ConnectionAbortedError(error.message)
+        if error.status >= 500:
+            self._say(exchange, endpoint, error.message, "ERROR")
+        await exchange.fail(error)
+
+    def _say(
+        self, exchange: Exchange, endpoint: Endpoint | None, message: str, level: Level
+    ) -> None:
+        if endpoint is not None:
+            self._log(_entry(exchange, endpoint, message, level, "system"))
+
+    def _finish(self, exchange: Exchange, endpoint: Endpoint | None, target: Target) -> None:
+        if endpoint is None:
+            return
+        milliseconds = exchange.milliseconds()
+        failed = exchange.status >= 500
+        message = request_line(exchange, target, milliseconds)
+        self._log(_entry(exchange, endpoint, message, "ERROR" if failed else "INFO", "request"))
+        self._count(endpoint.revision, milliseconds, failed)
+
+
+def request_line(exchange: Exchange, target: Target, milliseconds: float) -> str:
+    """`POST / 200 in 12.3 ms`, and what a cold start was made of. Queries are data: not here."""
+    line = f"{exchange.method} {target.path} {exchange.status} in {milliseconds:.1f} ms"
+    cold = exchange.cold
+    if cold is None:
+        return line
+    parts = {
+        "queue": cold.queue,
+        "environment": cold.environment,
+        "load": cold.load,
+        "setup": cold.setup,
+    }
+    told = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in parts.items())
+    return f"{line} (cold start: {told})"
+
+
+def _entry(
+    exchange: Exchange, endpoint: Endpoint, message: str, level: Level, source: str
+) -> LogEntry:
+    return LogEntry(
+        id=0,
+        time=datetime.now(UTC),
+        level=level,
+        source="request" if source == "request" else "system",
+        message=message,
+        user=endpoint.user,
+        function=endpoint.function,
+        alias=endpoint.label if endpoint.is_alias else "",
+        revision=endpoint.revision,
+        worker=exchange.worker,
+        request_id=exchange.request_id,
+    )

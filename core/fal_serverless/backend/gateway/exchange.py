@@ -1,0 +1,138 @@
+"""One request and its answer, seen from the gateway: what came, what was sent, for the log line.
+
+Knows ASGI and nothing of endpoints, keys or workers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from fal_serverless.errors import FalError, NotAuthenticated, QueueFull, TooLarge, to_json
+from fal_serverless.models import ColdStart
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Pairs = Sequence[tuple[bytes, bytes]]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+CORS: Pairs = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"*"),
+    (b"access-control-allow-headers", b"*, authorization"),
+    (b"access-control-expose-headers", b"*"),
+    (b"access-control-max-age", b"600"),
+)
+"""Open, as in the original service: keys decide who may call, not pages' origins."""
+
+
+class ClientGone(Exception):
+    """The caller hung up; nobody is there to be answered."""
+
+
+class Exchange:
+    """The raw ASGI request, with its answer counted and its body bounded."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.method: str = scope["method"]
+        self.headers: Pairs = scope["headers"]
+        self.query: bytes = scope["query_string"]
+        self.request_id = self._take_request_id()
+        self.started = time.perf_counter()
+        self.status = 0
+        """0: nothing was answered yet."""
+        self.finished = False
+        self.queue_seconds = 0.0
+        self.cold: ColdStart | None = None
+        self.worker = ""
+        self.own_cors = False
+        """Our CORS headers go on every answer: it is a served function."""
+
+    def header(self, name: bytes) -> bytes | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def is_preflight(self) -> bool:
+        """A browser's question before the request: it never carries a key (Fetch, 3.3.2)."""
+        return (
+            self.method == "OPTIONS"
+            and self.header(b"origin") is not None
+            and self.header(b"access-control-request-method") is not None
+        )
+
+    def milliseconds(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises TooLarge over `limit` bytes, ClientGone."""
+        declared = self.header(b"content-length")
+        if declared and declared.isdigit() and int(declared) > limit:
+            raise _too_large(limit)
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            if chunk:
+                yield chunk
+            if not message.get("more_body", False):
+                return
+
+    async def body(self, limit: int) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks(limit)])
+
+    async def gone(self) -> None:
+        """Returns when the caller has hung up; only after the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def start(self, status: int, headers: Pairs) -> None:
+        self.status = status
+        sent = [*headers, (b"x-fal-request-id", self.request_id.encode())]
+        if self.own_cors:
+            sent += CORS
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
+
+    async def write(self, chunk: bytes, *, more: bool) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        self.finished = not more
+
+    async def answer(self, status: int, headers: Pairs, body: bytes) -> None:
+        length = (b"content-length", str(len(body)).encode())
+        await self.start(status, [*headers, length])
+        await self.write(b"" if self.method == "HEAD" else body, more=False)
+
+    async def fail(self, error: FalError) -> None:
+        """Answer with one of our own errors, as JSON."""
+        headers = [(b"content-type", b"application/json")]
+        if isinstance(error, NotAuthenticated):
+            headers.append((b"www-authenticate", b'Key realm="fal-serverless", Basic'))
+        if isinstance(error, QueueFull):
+            headers.append((b"retry-after", b"1"))
+        if "allow" in error.data:
+            headers.append((b"allow", str(error.data["allow"]).encode()))
+        body = json.dumps(to_json(error, self.request_id)).encode()
+        await self.answer(error.status, headers, body)
+
+    def _take_request_id(self) -> str:
+        given = self.header(b"x-fal-request-id")
+        if given and _REQUEST_ID.fullmatch(given):
+            return given.decode()
+        return uuid.uuid4().hex
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the request body is over the limit of {limit} bytes")

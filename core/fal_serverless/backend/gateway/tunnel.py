@@ -1,0 +1,167 @@
+"""WebSockets (and whatever else upgrades to one): after the head, bytes pass both ways untouched.
+
+uvicorn hands the connection over with the request's head written again; endpoint, key and worker
+are found as for every other call, then nothing of the protocol is read any more. So frames, close
+codes and subprotocols are the function's own affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, cast
+
+import httptools
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Scope
+from fal_serverless.backend.gateway.exposed import READ_SIZE, connect, request_head
+from fal_serverless.endpoint import Target
+from fal_serverless.errors import WorkerFailed
+
+
+class Tunnel(asyncio.StreamReaderProtocol):
+    """A client's connection from its upgrade request on. Made by uvicorn, as its `ws` protocol."""
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        self._loop_here = asyncio.get_running_loop()
+        self._reader = asyncio.StreamReader(READ_SIZE, self._loop_here)
+        super().__init__(self._reader, loop=self._loop_here)
+        self._front = config.loaded_app
+        self._server = server_state
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self._transport_here = transport
+        self._writer = asyncio.StreamWriter(transport, self, self._reader, self._loop_here)
+
+    def data_received(self, data: bytes) -> None:
+        if self._task is not None:
+            super().data_received(data)
+            return
+        scope = scope_of(data, self._transport_here)
+        self._task = self._loop_here.create_task(self._run(scope))
+        # uvicorn waits for its tasks when it stops, and ends their connections.
+        self._server.tasks.add(self._task)
+        self._task.add_done_callback(self._server.tasks.discard)
+        self._server.connections.add(cast(Any, self))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(cast(Any, self))
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """uvicorn's word for: end now."""
+        self._transport_here.close()
+
+    async def _run(self, scope: Scope) -> None:
+        try:
+            with suppress(ConnectionError):
+                await self._front.tunnel(scope, self._reader, self._writer)
+        finally:
+            self._transport_here.close()
+
+
+class _Head:
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+
+def scope_of(head: bytes, transport: asyncio.Transport) -> Scope:
+    """The request as ASGI has it."""
+    found = _Head()
+    parser = httptools.HttpRequestParser(found)
+    with suppress(httptools.HttpParserUpgrade):
+        parser.feed_data(head)
+    path, _, query = found.url.partition(b"?")
+    client = transport.get_extra_info("peername")
+    return {
+        "type": "http",
+        "method": parser.get_method().decode(),
+        "path": path.decode("latin-1"),
+        "raw_path": path,
+        "query_string": query,
+        "headers": found.headers,
+        "client": tuple(client[:2]) if client else None,
+        "scheme": "http",
+    }
+
+
+async def no_body() -> MutableMapping[str, Any]:
+    """An upgrade request has none."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+class RawAnswer:
+    """An ASGI `send` that writes HTTP/1.1 itself: for answers instead of an upgrade."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            phrase = HTTPStatus(status).phrase
+            lines = [f"HTTP/1.1 {status} {phrase}\r\n".encode()]
+            lines += [b"%b: %b\r\n" % pair for pair in message["headers"]]
+            self._writer.writelines([*lines, b"connection: close\r\n\r\n"])
+        else:
+            self._writer.write(message.get("body", b""))
+            await self._writer.drain()
+
+
+class Splice:
+    """The way of a lease's address for an upgrade; stands where `exposed.forward` stands."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def __call__(
+        self, exchange: Exchange, target: Target, address: tuple[str, int], limit: int
+    ) -> None:
+        reader, writer = await connect(address)
+        try:
+            writer.write(request_head(exchange, target, chunked=False, upgrade=True))
+            head = await _answer_head(reader)
+            exchange.status = int(head.split(b" ", 2)[1])
+            self._writer.write(head)
+            down = asyncio.ensure_future(_pump(reader, self._writer))
+            up = asyncio.ensure_future(_pump(self._reader, writer))
+            await asyncio.wait((down, up), return_when=asyncio.FIRST_COMPLETED)
+            # Whoever closed first said all; what the other still sends has no reader.
+            for task in (down, up):
+                task.cancel()
+            await asyncio.wait((down, up))
+        finally:
+            writer.transport.abort()
+
+
+async def _answer_head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as exc:
+        raise WorkerFailed("the function's server did not answer the upgrade") from exc
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(READ_SIZE):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError as exc:
+        raise ClientGone from exc

@@ -1,0 +1,321 @@
+"""From a bundle to a revision that answers, and every later move of a pointer.
+
+A pointer moves only after its target is warm, in one registry transaction; whatever fails before
+leaves nothing behind but its build log. This is the one place that changes both registry and
+workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fal_serverless.backend.bundles import BundleStore
+from fal_serverless.backend.engine import LocalEngine, Spec
+from fal_serverless.backend.environment import EnvironmentStore
+from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.registry import Endpoint, Registration, Registry, Stored
+from fal_serverless.errors import FalError, NotServable
+from fal_serverless.isolated import make_options
+from fal_serverless.models import (
+    AuthMode,
+    BundleInfo,
+    Change,
+    ChangeKind,
+    Level,
+    LogEntry,
+    MoveReason,
+    Phase,
+    ServeEvent,
+    Source,
+    User,
+)
+
+BUILD_LOG_LINES = 200
+"""Lines of a failed serve that travel with its error."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What somebody wants served."""
+
+    user: User
+    data: bytes
+    """A bundle."""
+    alias: str | None = None
+    auth: AuthMode | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    stored: Stored
+    endpoint: Endpoint
+    """The one people call."""
+    seconds: float
+
+
+Emit = Callable[[ServeEvent], None]
+
+
+class Publisher:
+    """Serves, moves and deletes, for one backend."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        bundles: BundleStore,
+        environments: EnvironmentStore,
+        engine: LocalEngine,
+        logs: LogStore,
+        changed: Callable[[Change], None],
+    ) -> None:
+        self._registry = registry
+        self._bundles = bundles
+        self._environments = environments
+        self._engine = engine
+        self._logs = logs
+        self._changed = changed
+        self._specs: dict[str, Spec] = {}
+        self._moving: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._kept: set[str] = set()
+
+    async def spec(self, stored: Stored) -> Spec:
+        """What the engine needs to run a revision; a lost environment is made again."""
+        known = self._specs.get(stored.id)
+        if known is None:
+            known = await self._make_spec(
+                stored.id, stored.user, stored.function, stored.bundle, lambda line: None
+            )
+            self._specs[stored.id] = known
+        return known
+
+    async def serve(self, order: Order) -> AsyncGenerator[ServeEvent | Outcome, None]:
+        """Yields phases and log lines, then the Outcome. Closing it early cancels the serve.
+
+        Raises what went wrong, with the last build lines as `data["log"]`.
+        """
+        events: asyncio.Queue[ServeEvent | None] = asyncio.Queue()
+        work = asyncio.create_task(self._serve(order, events.put_nowait))
+        work.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            yield work.result()
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await work
+
+    async def move(
+        self,
+        user: User,
+        alias: str,
+        stored: Stored,
+        reason: MoveReason,
+        auth: AuthMode | None = None,
+        message: str = "",
+    ) -> Endpoint:
+        """Point an alias at a revision that is warm by then. Raises WorkerFailed, InvalidName."""
+        async with self._moving[user.id, alias]:
+            await self._engine.warm(await self.spec(stored))
+            endpoint = await asyncio.to_thread(
+                self._registry.point,
+                user.id,
+                alias,
+                stored.id,
+                by=user.nickname,
+                reason=reason,
+                auth=auth,
+                message=message,
+            )
+        self._tell("alias", alias)
+        self._tell("function", endpoint.function)
+        await self.settle()
+        return endpoint
+
+    async def rollback(
+        self, user: User, alias: str, revision_id: str | None, message: str
+    ) -> Endpoint:
+        """Back to where the alias stood, or to a revision. Raises NotFound, Conflict."""
+        target = self._registry.rollback_target(user.id, alias, revision_id)
+        return await self.move(user, alias, target, "rollback", message=message)
+
+    async def set_auth(self, user: User, label: str, auth: AuthMode) -> Endpoint:
+        endpoint = await asyncio.to_thread(self._registry.set_auth, user.id, label, auth)
+        self._tell("alias" if endpoint.is_alias else "revision", label)
+        self._tell("function", endpoint.function)
+        return endpoint
+
+    async def delete_alias(self, user: User, name: str) -> None:
+        endpoint = self._registry.alias(user.id, name)
+        await asyncio.to_thread(self._registry.delete_alias, user.id, name)
+        self._tell("alias", name)
+        self._tell("function", endpoint.function)
+        await self.settle()
+
+    async def delete_revision(self, user: User, revision_id: str) -> None:
+        stored = await asyncio.to_thread(self._registry.delete_revision, user.id, revision_id)
+        await self._remove([stored])
+
+    async def delete_function(self, user: User, name: str) -> None:
+        removed = await asyncio.to_thread(self._registry.delete_function, user.id, name)
+        await self._remove(removed)
+
+    async def settle(self) -> None:
+        """Keep warm what live revisions ask for, and no longer what only others asked for."""
+        wanted = {stored.id: stored for stored in self._live() if _floor(stored)}
+        for revision_id in self._kept - set(wanted):
+            if revision_id in self._specs:
+                self._engine.keep(self._specs[revision_id], 0)
+        for stored in wanted.values():
+            self._engine.keep(await self.spec(stored), _floor(stored))
+        self._kept = set(wanted)
+
+    # Inside
+
+    async def _serve(self, order: Order, emit: Emit) -> Outcome:
+        started = time.perf_counter()
+        revision_id = str(uuid.uuid4())
+        self._registry.check_serve(order.user.id, order.alias, order.auth)
+        name = order.alias or revision_id
+        build: list[str] = []
+
+        def log(message: str, source: Source = "builder", level: Level = "INFO") -> None:
+            now = datetime.now(UTC)
+            user = order.user.id
+            entry = LogEntry(0, now, level, source, message, user, name, revision=revision_id)
+            self._logs.append(entry)
+
+        def heard(entry: LogEntry) -> None:
+            build.append(entry.message)
+            emit(ServeEvent("log", entry=entry))
+
+        def phase(name: Phase, message: str) -> None:
+            emit(ServeEvent("phase", name, message))
+
+        with self._logs.tap(revision_id, heard):
+            try:
+                outcome = await self._build(order, revision_id, phase, log)
+            except BaseException as exc:
+                await asyncio.shield(self._undo(revision_id))
+                if isinstance(exc, FalError):
+                    log(exc.message, "system", "ERROR")
+                    exc.data["log"] = build[-BUILD_LOG_LINES:]
+                    exc.data["revision"] = revision_id
+                raise
+        self._tell("function", outcome.stored.function)
+        self._tell("revision", revision_id)
+        if order.alias:
+            self._tell("alias", order.alias)
+        await self.settle()
+        return Outcome(outcome.stored, outcome.endpoint, time.perf_counter() - started)
+
+    async def _build(
+        self,
+        order: Order,
+        revision_id: str,
+        phase: Callable[[Phase, str], None],
+        log: Callable[[str], None],
+    ) -> Outcome:
+        phase("upload", f"{len(order.data) / 1024:.1f} KiB")
+        info = await asyncio.to_thread(self._bundles.unpack, revision_id, order.data)
+        _check_servable(info)
+        count = len(info.options.get("requirements", ()))
+        phase("environment", f"Python {info.python_version}, {count} requirements")
+        name = order.alias or revision_id
+        spec = await self._make_spec(revision_id, order.user.id, name, info, log)
+        self._specs[revision_id] = spec
+        new = Registration(
+            id=revision_id,
+            user=order.user.id,
+            by=order.user.nickname,
+            alias=order.alias,
+            environment=spec.environment.key,
+            bundle=info,
+            message=order.message,
+        )
+        stored = await asyncio.to_thread(self._registry.register, new)
+        phase("worker", f"starting {info.entrypoint}")
+        await self._engine.warm(spec)
+        phase("publish", f"alias {order.alias}" if order.alias else "anonymous")
+        async with self._moving[order.user.id, name]:
+            # Past this point the serve is done, even if whoever asked for it hangs up.
+            publish = asyncio.to_thread(
+                self._registry.publish, stored, order.alias, order.auth, order.message
+            )
+            endpoint = await asyncio.shield(publish)
+        return Outcome(stored, endpoint, 0.0)
+
+    async def _make_spec(
+        self,
+        revision_id: str,
+        user: str,
+        function: str,
+        info: BundleInfo,
+        log: Callable[[str], None],
+    ) -> Spec:
+        requirements = info.options.get("requirements", ())
+        environment = await self._environments.ensure(info.python_version, requirements, log)
+        return Spec(
+            revision=revision_id,
+            function=function,
+            user=user,
+            entrypoint=info.entrypoint,
+            options=info.options,
+            parameters=info.parameters,
+            folder=self._bundles.folder(revision_id),
+            environment=environment,
+            from_source=info.from_source,
+            is_async=info.is_async,
+        )
+
+    async def _undo(self, revision_id: str) -> None:
+        await self._engine.retire(revision_id)
+        await asyncio.to_thread(self._registry.forget, revision_id)
+        await asyncio.to_thread(self._bundles.remove, revision_id)
+        self._specs.pop(revision_id, None)
+
+    async def _remove(self, removed: list[Stored]) -> None:
+        for stored in removed:
+            await self._engine.retire(stored.id)
+            await asyncio.to_thread(self._bundles.remove, stored.id)
+            self._specs.pop(stored.id, None)
+            self._tell("revision", stored.id)
+        self._tell("function", removed[0].function)
+        await self.settle()
+
+    def _live(self) -> list[Stored]:
+        """Revisions that an alias points at, and anonymous ones."""
+        return [
+            stored
+            for user in self._registry.users()
+            for stored in self._registry.revisions(user.id)
+            if stored.anonymous or self._registry.aliases_of(stored.id)
+        ]
+
+    def _tell(self, kind: ChangeKind, name: str) -> None:
+        self._changed(Change(kind, name))
+
+
+def _floor(stored: Stored) -> int:
+    return int(stored.bundle.options.get("min_concurrency", 0))
+
+
+def _check_servable(info: BundleInfo) -> None:
+    """Checked by our client already, maybe not by another. Raises InvalidOption, NotServable."""
+    options = {k: v for k, v in info.options.items() if k != "setup_function"}
+    made = make_options(options)
+    if not made.serve and made.exposed_port is None:
+        raise NotServable(
+            "One of `serve` or `exposed_port` options needs to be specified in the isolated "
+            "annotation to register a function"
+        )

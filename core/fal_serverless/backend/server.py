@@ -1,0 +1,276 @@
+"""The backend, put together. Wiring only: every room is made here and handed what it uses."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import platform
+import resource
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import uvicorn
+import uvloop
+
+from fal_serverless import __version__
+from fal_serverless.backend.api.app import make_api
+from fal_serverless.backend.api.context import Rooms
+from fal_serverless.backend.bundles import BundleStore
+from fal_serverless.backend.changes import Changes
+from fal_serverless.backend.database import open_database, sqlite_url
+from fal_serverless.backend.engine import LocalEngine
+from fal_serverless.backend.environment import EnvironmentStore
+from fal_serverless.backend.front import Front
+from fal_serverless.backend.gateway.app import Gateway
+from fal_serverless.backend.gateway.tunnel import Tunnel
+from fal_serverless.backend.keys import KeyRing, parse_pair
+from fal_serverless.backend.listen import listen
+from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.publisher import Publisher
+from fal_serverless.backend.registry import Registry
+from fal_serverless.backend.traffic import Meter
+from fal_serverless.backend.views import Views
+from fal_serverless.config import LOCAL, Config, Context, make_private, save_context, write_whole
+from fal_serverless.errors import Conflict, FalError
+from fal_serverless.models import Change, LogEntry, Status, User, Worker
+
+logger = logging.getLogger("fal_serverless.backend")
+
+TICK = 1.0
+"""Seconds between two looks at whether traffic changed."""
+
+
+def run(config: Config, *, any_port: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT. Raises PortTaken, Conflict, InvalidSetting at the start."""
+    make_private(config.paths.state)
+    with _only_one(config.paths.state / "backend.lock"):
+        settings = config.settings
+        port, sockets = listen(settings.host, settings.port, any_port=any_port)
+        if settings.port not in (0, port):
+            logger.warning("port %s is taken; the next free one is %s", settings.port, port)
+        backend = Backend(config, port)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(backend.serve(sockets))
+
+
+class Backend:
+    """One process: control API, gateway, workers, and the only writer of the state."""
+
+    def __init__(self, config: Config, port: int) -> None:
+        self._config = config
+        settings, paths = config.settings, config.paths
+        host = settings.host if settings.host not in ("0.0.0.0", "::", "localhost") else "127.0.0.1"
+        self._base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._port = port
+        self._started_at = datetime.now(UTC)
+        database = open_database(
+            settings.database_url or sqlite_url(paths.state / "registry.db"),
+        )
+        self.registry = Registry(database)
+        self.keys = KeyRing(database)
+        self.changes = Changes()
+        self.meter = Meter()
+        self._workers_changed = False
+
+    async def serve(self, sockets: list[socket.socket]) -> None:
+        """Listen, answer, and stop in order: no new calls, drain, workers, logs."""
+        _raise_file_limit()
+        settings, paths = self._config.settings, self._config.paths
+        self.logs = LogStore(paths.state / "logs", settings.log_max_bytes, settings.log_max_days)
+        self.engine = LocalEngine(
+            settings,
+            make_private(paths.state / "run"),
+            self._config.environ,
+            self._log,
+            self._worker_changed,
+        )
+        bundles = BundleStore(paths.state / "revisions")
+        bundles.sweep({r.id for u in self.registry.users() for r in self.registry.revisions(u.id)})
+        self.publisher = Publisher(
+            self.registry,
+            bundles,
+            EnvironmentStore(
+                make_private(paths.state / "environments"),
+                make_private(paths.cache),
+                self._config.environ,
+                settings.python_downloads,
+            ),
+            self.engine,
+            self.logs,
+            self.changes.publish,
+        )
+        self._ensure_owner()
+        await self._listen(sockets)
+
+    def _front(self, stopping: asyncio.Event) -> Front:
+        settings = self._config.settings
+        gateway = Gateway(
+            settings,
+            self.registry,
+            self.keys,
+            self.engine,
+            self.publisher.spec,
+            self.logs.append,
+            self.meter.count,
+        )
+        rooms = Rooms(
+            self.registry,
+            self.keys,
+            self.publisher,
+            self.engine,
+            self.logs,
+            self.changes,
+            Views(
+                self.registry,
+                self.meter,
+                self.engine.workers,
+                settings.domain,
+                self._port,
+                self._base,
+            ),
+            self._status,
+            stopping,
+        )
+        return Front(settings.domain, gateway, make_api(rooms, settings.domain))
+
+    async def _listen(self, sockets: list[socket.socket]) -> None:
+        stopping = asyncio.Event()
+        server = _Server(
+            _uvicorn_config(self._front(stopping), self._config.settings.drain_timeout)
+        )
+
+        def stop() -> None:
+            stopping.set()
+            server.should_exit = True
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        ticking = asyncio.create_task(self._tick())
+        settling = asyncio.create_task(self.publisher.settle())
+        info = self._announce()
+        try:
+            await server.serve(sockets)
+        finally:
+            info.unlink(missing_ok=True)
+            for task in (ticking, settling):
+                task.cancel()
+            await self.engine.close(self._config.settings.drain_timeout)
+            self.logs.close()
+
+    def _announce(self) -> Path:
+        """Say where we are. Connections wait in the backlog until the server accepts them."""
+        settings = self._config.settings
+        info = {
+            "pid": os.getpid(),
+            "port": self._port,
+            "url": self._base,
+            "version": __version__,
+            "started_at": self._started_at.isoformat(),
+            "host": settings.host,
+            "domain": settings.domain,
+        }
+        write_whole(self._config.paths.backend, json.dumps(info), 0o600)
+        logger.info("listening on %s", self._base)
+        return self._config.paths.backend
+
+    def _ensure_owner(self) -> None:
+        """The first user, and a key for this machine that opens the backend."""
+        users = self.registry.users()
+        nickname = self._config.environ.get("USER") or "owner"
+        owner = users[0] if users else self.registry.add_user(nickname)
+        local = self._config.contexts.get(LOCAL) or Context(LOCAL, "")
+        if self._opens(local.key):
+            return
+        made = self.keys.generate(owner.id, "ADMIN", "this machine")
+        key = f"{made.key.id}:{made.secret}"
+        save_context(self._config.paths, replace(local, user_id=owner.id, key=key))
+
+    def _opens(self, key: str) -> bool:
+        try:
+            self.keys.check_admin(parse_pair(key))
+        except FalError:
+            return False
+        return True
+
+    async def _tick(self) -> None:
+        """Tell clients about traffic and workers at most once a second."""
+        while True:
+            await asyncio.sleep(TICK)
+            if self.meter.changed:
+                self.meter.changed = False
+                self.changes.publish(Change("traffic"))
+
+    def _log(self, entry: LogEntry) -> None:
+        self.logs.append(entry)
+
+    def _worker_changed(self, worker: Worker) -> None:
+        self.changes.publish(Change("worker", worker.id))
+
+    def _status(self, user: User) -> Status:
+        revisions = self.registry.revisions(user.id)
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            url=self._base,
+            domain=self._config.settings.domain,
+            started_at=self._started_at,
+            state_dir=str(self._config.paths.state),
+            user=user,
+            functions=len({stored.function for stored in revisions}),
+            revisions=len(revisions),
+            aliases=len(self.registry.aliases(user.id)),
+            workers=len(self.engine.workers()),
+            traffic=self.meter.traffic({stored.id for stored in revisions}),
+            python_version=platform.python_version(),
+            isolation=self.engine.describe(),
+        )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: it would raise the signal again before we clean up."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _uvicorn_config(app: Any, drain: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws=Tunnel,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(drain)),
+    )
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[IO[str]]:
+    """Two backends on one state folder would each overwrite what the other knows."""
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise Conflict(f"a backend runs on {path.parent} already; stop it first") from exc
+        yield lock
+
+
+def _raise_file_limit() -> None:
+    """Every connection and every worker is an open file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

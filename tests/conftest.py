@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from bundles import Write
+from fal_serverless import config
 from fal_serverless.client import Client
 from running import RunningBackend, StartBackend, start_backend
 
@@ -37,3 +40,22 @@ def backend(backends: StartBackend) -> RunningBackend:
 async def client(backend: RunningBackend) -> AsyncIterator[Client]:
     async with backend.client() as made:
         yield made
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> config.Config:
+    """A configuration of nobody else, and no virtual environment but ours."""
+    environ = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+    return config.load({**environ, "FAL_SERVERLESS_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Makes a user's file."""
+
+    def make(text: str, name: str = "app.py") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return make

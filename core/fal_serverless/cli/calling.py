@@ -37,7 +37,8 @@ def invoke(
 ) -> None:
     """Call an endpoint with your key.
 
-    The body of the answer goes to stdout as it is. The endpoint is a label like `call`, or a URL with the path to call.
+    The body of the answer goes to stdout as it is. The endpoint is a label
+    like `call`, or a URL with the path to call.
     """
     place = parse_target(target)
     body, sent = body_of(data), dict(_header(line) for line in headers)

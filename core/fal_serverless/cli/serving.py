@@ -63,8 +63,8 @@ def serve(
 ) -> None:
     """Register a function as a new revision.
 
-    NAME is a function in FILE. With --alias its URL names the alias, which moves once the revision is ready. Without, the
-    function is anonymous and reached by the revision's id.
+    NAME is a function in FILE. With --alias its URL names the alias, which moves once the revision
+    is ready. Without, the function is anonymous and reached by the revision's id.
     """
     order = Order(path, name, alias, auth, message, from_source, python, as_json)
     if watch:

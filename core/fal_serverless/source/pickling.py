@@ -97,12 +97,14 @@ def resolve(owner: Any, names: dict[str, Any]) -> None:
         return  # the attribute would be a parent's
     notes = owner.__annotations__
     for key, note in list(notes.items()):
-        if isinstance(note, str):
-            notes[key] = evaluate(note, names)
+        notes[key] = evaluate(note, names)
 
 
-def evaluate(note: str, names: dict[str, Any]) -> Any:
-    """The annotation's object; the string itself when a name in it exists for checkers only."""
+def evaluate(note: Any, names: dict[str, Any]) -> Any:
+    """The annotation without strings in it, at any depth.
+
+    Left as it is when a name in it exists for checkers only.
+    """
     holder = types.SimpleNamespace(__annotations__={"it": note})
     more: Any = {"include_extras": True} if "Annotated" in vars(typing) else {}
     try:

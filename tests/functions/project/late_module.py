@@ -1,0 +1,5 @@
+import later_module
+
+
+def describe(item: str) -> str:
+    return later_module.shout(item)

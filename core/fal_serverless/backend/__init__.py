@@ -1,0 +1,1 @@
+"""The serving side: what is registered, where it runs, how it is called."""

@@ -12,6 +12,7 @@ from fal_serverless.errors import FalError
 
 def main() -> int:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.getLogger("alembic").setLevel("WARNING")
     try:
         run(config.load(), any_port=True)
     except FalError as error:

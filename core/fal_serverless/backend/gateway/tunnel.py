@@ -38,9 +38,11 @@ class Tunnel(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        self._transport_here = transport
-        self._writer = asyncio.StreamWriter(transport, self, self._reader, self._loop_here)
+        # uvloop's transports are transports by what they do, not by their class.
+        self._transport_here = cast(asyncio.Transport, transport)
+        self._writer = asyncio.StreamWriter(
+            self._transport_here, self, self._reader, self._loop_here
+        )
 
     def data_received(self, data: bytes) -> None:
         if self._task is not None:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -316,14 +316,15 @@ class Client:
             async with self._http.stream(method, path, timeout=timeout, **options) as answer:
                 if not answer.is_success:
                     raise _error_of(answer.status_code, await answer.aread())
-                yield _events(answer.aiter_lines())
+                async with aclosing(_events(answer.aiter_lines())) as events:
+                    yield events
 
     def _refuse_when_readonly(self, what: str) -> None:
         if self.readonly:
             raise errors.ReadOnly(f"this context is read-only; refused to {what}")
 
 
-async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
+async def _events(lines: AsyncIterator[str]) -> AsyncGenerator[tuple[str, Any], None]:
     """Server-sent events as (event name, JSON data); comments are keep-alives."""
     event, data = "", ""
     async for line in lines:

@@ -129,15 +129,21 @@ def auth(session: Session, label: str, mode: AuthMode) -> None:
 
     LABEL is an alias or a revision's id. It is in force from the next request on.
     """
-    done = session.ask(lambda client: _set_auth(client, parse_label(label), mode))
+    done, url = session.ask(lambda client: _set_auth(client, parse_label(label), mode))
     output.data(f"'{done}' is now {mode}.")
+    if mode == "public":
+        output.say(f"Anybody who reaches {url} can call it.")
 
 
-async def _set_auth(client: Client, label: str, mode: AuthMode) -> str:
-    if not any(alias.name == label for alias in await client.aliases()):
-        label = (await client.revision(label)).id
-    await client.set_auth(label, mode)
-    return label
+async def _set_auth(client: Client, label: str, mode: AuthMode) -> tuple[str, str]:
+    """The endpoint's whole label and its URL."""
+    aliases = {alias.name: alias for alias in await client.aliases()}
+    if label in aliases:
+        await client.set_auth(label, mode)
+        return label, aliases[label].url
+    revision = await client.revision(label)
+    await client.set_auth(revision.id, mode)
+    return revision.id, revision.url
 
 
 @function.command("delete")

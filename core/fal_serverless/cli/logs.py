@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -160,5 +161,6 @@ async def _tail(
         query = await _whole_revision(client, query)
         await client.status()
         yield None
-        async for entry in client.tail(query):
-            yield entry
+        async with aclosing(client.tail(query)) as entries:
+            async for entry in entries:
+                yield entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,18 +93,19 @@ async def serve_once(session: Session, order: Order) -> Served:
     output.say(f"Loaded {order.name} from {order.path} in {seconds:.2f} s")
     _, client = await launcher.connect(session.config, session.context, session.key)
     async with client:
-        events = client.serve(bundle, alias=order.alias, auth=order.auth, message=order.message)
-        async for event in events:
-            _tell(event)
-            if event.served is not None:
-                _print(event.served, order)
-                return event.served
+        sent = client.serve(bundle, alias=order.alias, auth=order.auth, message=order.message)
+        async with aclosing(sent) as events:
+            async for event in events:
+                _tell(event)
+                if event.served is not None:
+                    _print(event.served, order)
+                    return event.served
     raise BadAnswer("the backend ended the serve without a result")
 
 
 def _tell(event: ServeEvent) -> None:
     if event.kind == "phase":
-        output.say(event.message or f"{event.phase}")
+        output.say(f"{event.phase}: {event.message}" if event.message else f"{event.phase}")
     elif event.kind == "log":
         output.say("  " + (event.entry.message if event.entry else event.message))
 

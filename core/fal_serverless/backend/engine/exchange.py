@@ -72,8 +72,6 @@ class Exchange:
     future: asyncio.Future[tuple[int, str, bytes | ReplyStream]]
     """Status, content type, body."""
     request_id: str
-    timer: asyncio.TimerHandle | None = None
-    """Ends it when it takes too long."""
     stream: ReplyStream | None = None
     late: bool = False
     """Its time is up and its caller has been told; the function has not ended yet."""

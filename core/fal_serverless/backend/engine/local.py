@@ -31,8 +31,8 @@ class LocalEngine:
         settings: Settings,
         run_dir: Path,
         environ: Mapping[str, str],
-        log: Callable[[LogEntry], None],
-        changed: Callable[[Worker], None],
+        log: Callable[[LogEntry], object],
+        changed: Callable[[Worker], object],
     ) -> None:
         self._settings = settings
         self._ports = Ports()
@@ -45,10 +45,12 @@ class LocalEngine:
             log=log,
             changed=changed,
         )
+        for left_over in run_dir.glob("w-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
         self._pools: dict[str, Pool] = {}
         self._unpacked: set[str] = set()
 
-    def describe(self) -> str:
+    def isolation(self) -> str:
         """How functions that want the same port are kept apart, and why."""
         return self._ports.describe()
 

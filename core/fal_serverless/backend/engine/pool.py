@@ -207,6 +207,7 @@ class Pool:
         idle.sort(key=lambda worker: worker.idle_since)
         due = [w for w in idle if w.idle_since + self.spec.keep_alive <= now][: max(0, spare)]
         for worker in due:
+            worker.drain()
             self._run(worker.stop(0))
         rest = [worker for worker in idle if worker not in due]
         if rest and spare > len(due):

@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import threading
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 HEAD = struct.Struct("!IBI")
 """Payload length, kind, call id (0: no call)."""
@@ -42,15 +42,29 @@ class Channel:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._sending = threading.RLock()
+        self._main = threading.main_thread().ident
+        self.in_send = 0
+        """Over 0: the main thread is in the middle of a frame, which must not be left half."""
+        self.deferred: Callable[[], None] | None = None
+        """What a signal handler wanted meanwhile; called after the frame."""
 
     def send(self, kind: int, call: int = 0, *parts: bytes) -> None:
         """Whole frames in the order of the calls; when nobody listens any more, the end."""
         head = HEAD.pack(sum(map(len, parts)), kind, call)
+        on_main = threading.get_ident() == self._main
+        if on_main:
+            self.in_send += 1
         try:
             with self._sending:
                 self._socket.sendall(b"".join((head, *parts)))
         except OSError:
             die()
+        finally:
+            if on_main:
+                self.in_send -= 1
+        if on_main and self.deferred is not None and self.in_send == 0:
+            deferred, self.deferred = self.deferred, None
+            deferred()
 
     def send_json(self, kind: int, value: Any, call: int = 0) -> None:
         self.send(kind, call, json.dumps(value).encode())

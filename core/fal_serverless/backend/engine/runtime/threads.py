@@ -70,7 +70,9 @@ class Threads:
             signal.pthread_kill(self._main, INTERRUPT)
 
     def _interrupted(self, *_: Any) -> None:
-        if self._interruptible in self._cancelled:
+        if self._served.channel.in_send:
+            self._served.channel.deferred = self._interrupted
+        elif self._interruptible in self._cancelled:
             self._interruptible = 0
             raise CallCancelled
 

@@ -1,0 +1,61 @@
+"""What a worker is told and given when it starts, and how it says that it will not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from fal_serverless.backend.engine import frames
+from fal_serverless.backend.engine.spec import Spec
+from fal_serverless.config import function_environ
+
+
+def first_frame(spec: Spec) -> bytes:
+    """The payload of INIT: what to load, and from where."""
+    content = {
+        "folder": str(spec.folder),
+        "sources": str(spec.folder / "sources"),
+        "overlay": [str(folder) for folder in spec.environment.overlay],
+        "entrypoint": spec.entrypoint,
+        "from_source": spec.from_source,
+        "is_async": spec.is_async,
+        "exposed_port": spec.exposed_port,
+        "max_multiplexing": spec.max_multiplexing,
+    }
+    return json.dumps(content).encode()
+
+
+def child_environ(environ: Mapping[str, str], python: Path) -> dict[str, str]:
+    """What a function sees, with the programs of its own environment first."""
+    made = function_environ(environ)
+    made["PATH"] = f"{python.parent}:{made.get('PATH', '/usr/bin:/bin')}"
+    made["VIRTUAL_ENV"] = str(python.parent.parent)
+    made["PYTHONUNBUFFERED"] = "1"
+    return made
+
+
+def why_over(spec: Spec, kind: int, payload: bytes, was_ready: bool) -> str:
+    """The reason in a FAILED or RETURNED frame."""
+    name, port = spec.entrypoint, spec.exposed_port
+    if kind == frames.RETURNED:
+        if was_ready:
+            return f"{name} returned, and does not listen on port {port} any more"
+        return f"{name} returned without listening on port {port}"
+    failure = json.loads(payload)
+    if failure["stage"] == "load":
+        return f"{name} cannot be loaded: {failure['error']}"
+    what = f"the setup function of {name}" if failure["stage"] == "setup" else name
+    return f"{what} raised {failure['error']}"
+
+
+def memory(pid: int) -> int | None:
+    """Resident bytes of one process; None where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    for line in status.splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -55,6 +55,13 @@ class Choice(Widget, Generic[T], can_focus=True):
     def value(self) -> T:
         return self._options[self._chosen].value
 
+    def choose(self, value: T) -> None:
+        """Choose it if it is among the options."""
+        values = [option.value for option in self._options]
+        if value in values:
+            self._chosen = values.index(value)
+            self.refresh()
+
     def set_options(self, options: Sequence[Option[T]]) -> None:
         """Other options; the choice stays where its value is still among them."""
         value = self.value

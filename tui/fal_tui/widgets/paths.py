@@ -47,9 +47,16 @@ def entries(typed: str, base: Path, recents: Sequence[Path]) -> list[Entry]:
 def place(typed: str, base: Path) -> tuple[Path, str]:
     """The folder that is typed, absolute, and the beginning of a name in it."""
     head, _, beginning = typed.rpartition("/")
-    expanded = os.path.expanduser(head + "/") if typed.startswith("~") else head + "/"
-    folder = base if "/" not in typed else base / expanded
+    folder = base if "/" not in typed else base / _at_home(Path(head + "/"))
     return Path(os.path.normpath(folder)), beginning
+
+
+def _at_home(path: Path) -> Path:
+    """`~` written out; as it stands when there is no such home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def typed_for(path: Path, base: Path, *, folder: bool = False) -> str:

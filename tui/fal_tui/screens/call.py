@@ -1,0 +1,147 @@
+"""One call of an endpoint as people write it: to send, to copy, to remember. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from fal_serverless.models import Answer, Revision
+from fal_tui import sample
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+REMEMBERED = 50
+"""Calls kept per function."""
+LONGEST = 200_000
+"""Characters of an answer that are shown; the rest can be saved."""
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str = "POST"
+    path: str = "/"
+    """With its query; starts with `/`."""
+    body: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the body is; nothing about it when there is none."""
+        if not self.body:
+            return {}
+        kind = "application/json" if is_json(self.body) else "text/plain; charset=utf-8"
+        return {"Content-Type": kind}
+
+
+def first(revision: Revision) -> Call:
+    """A call that fits the function, to start from."""
+    if revision.bundle.options.get("exposed_port"):
+        return Call("GET")
+    parameters = revision.bundle.parameters
+    if revision.bundle.options.get("setup_function"):
+        parameters = parameters[1:]
+    return Call(body=json.dumps(sample.body(parameters), indent=2, ensure_ascii=False))
+
+
+def is_json(text: str) -> bool:
+    return not problem(text)
+
+
+def problem(text: str) -> str:
+    """Where the text stops being JSON; '' when it is."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as exc:
+        return f"not JSON: line {exc.lineno}, column {exc.colno}: {exc.msg}"
+    except RecursionError:
+        return "not JSON: nested too deeply"
+    return ""
+
+
+def address(url: str, revision: Revision, label: str) -> str:
+    """A revision's own URL, for another label of it."""
+    return url.replace(revision.id, label, 1).rstrip("/")
+
+
+def as_curl(call: Call, revision: Revision, label: str) -> str:
+    parts = ["curl", "-sS"]
+    if call.method != ("POST" if call.body else "GET"):
+        parts += ["-X", call.method]
+    parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+    parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.headers.items()]
+    if call.body:
+        parts += ["-d", shlex.quote(_compact(call.body))]
+    return " ".join([*parts, shlex.quote(address(revision.url, revision, label) + call.path)])
+
+
+def as_python(call: Call, revision: Revision, label: str) -> str:
+    """Standard library only, by the path form: Python does not resolve `*.localhost`."""
+    target = address(revision.path_url, revision, label) + call.path
+    key = "f\"Key {os.environ['FAL_KEY_ID']}:{os.environ['FAL_KEY_SECRET']}\""
+    headers = [f'        "Authorization": {key},']
+    headers += [f"        {name!r}: {value!r}," for name, value in call.headers.items()]
+    lines = [
+        "import os",
+        "import urllib.request",
+        "",
+        "request = urllib.request.Request(",
+        f"    {target!r},",
+        *([f"    data={_compact(call.body)!r}.encode(),"] if call.body else []),
+        "    headers={",
+        *headers,
+        "    },",
+        f"    method={call.method!r},",
+        ")",
+        "with urllib.request.urlopen(request) as answer:",
+        "    print(answer.read().decode())",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An answer's body, ready to be read."""
+
+    text: str
+    language: str | None
+    """For colours; None: plain."""
+
+
+def shown(answer: Answer) -> Shown:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        text = answer.body.decode()
+    except UnicodeDecodeError:
+        size = f"{len(answer.body):,} bytes"
+        return Shown(f"{size} of {kind or 'binary data'} · ctrl+s saves them", None)
+    if kind.endswith("json"):
+        try:
+            laid_out = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return Shown(text, None)
+        return Shown(laid_out, "json")
+    return Shown(text or "(empty)", "html" if kind == "text/html" else None)
+
+
+def _compact(body: str) -> str:
+    """JSON on one line, anything else as it stands."""
+    try:
+        value: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    return json.dumps(value, ensure_ascii=False)
+
+
+@dataclass
+class History:
+    """What was called in this session, per function, the last one last."""
+
+    calls: dict[str, list[Call]] = field(default_factory=dict)
+
+    def of(self, function: str) -> list[Call]:
+        return self.calls.get(function, [])
+
+    def add(self, function: str, call: Call) -> None:
+        """On top; the same call is kept once."""
+        kept = [each for each in self.of(function) if each != call]
+        self.calls[function] = [*kept, call][-REMEMBERED:]

@@ -1,0 +1,334 @@
+"""Call a function and read the answer, without leaving the terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.highlight import highlight
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static, TextArea
+from textual.worker import Worker, WorkerState
+
+from fal_serverless.client import Client
+from fal_serverless.errors import FalError
+from fal_serverless.models import Answer, Revision
+from fal_tui.logs.printable import printable
+from fal_tui.screens.call import (
+    LONGEST,
+    METHODS,
+    Call,
+    History,
+    address,
+    as_curl,
+    as_python,
+    first,
+    problem,
+    shown,
+)
+from fal_tui.widgets.choice import Choice, Option
+from fal_tui.widgets.clipboard import copy
+
+SESSION = History()
+"""Calls of this session, over all screens."""
+
+
+class InvokeScreen(ModalScreen[str | None]):
+    """Calls `label`, an endpoint of `revision`; dismissed with a request id to show the logs of."""
+
+    DEFAULT_CSS = """
+    InvokeScreen {
+        align: center middle;
+        background: $background 60%;
+        & > #box {
+            width: 110; max-width: 94%; height: 92%;
+            background: $surface; border: round $primary; border-title-color: $text-primary;
+            border-title-style: bold; border-subtitle-color: $text-muted; padding: 0 1;
+        }
+        & #request { height: 1; }
+        & #method { width: 14; }
+        & #path { width: 1fr; }
+        & #target { width: 1fr; height: 1; color: $text-muted; }
+        & TextArea {
+            height: auto; min-height: 3; max-height: 45%; border: none; padding: 0;
+            margin: 1 0 0 0; background: $panel; scrollbar-size: 1 1;
+        }
+        & #status { height: 1; margin-top: 1; color: $text-muted; }
+        & #status.good { color: $text-success; }
+        & #status.bad { color: $text-error; }
+        & #answer {
+            height: 1fr; scrollbar-size-vertical: 1; padding: 0;
+            scrollbar-color: $foreground 25%; scrollbar-background: $surface;
+        }
+        & #answer:focus { background: $primary 8%; }
+        & #body { height: auto; }
+        & #body.none { color: $text-disabled; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Close", show=False),
+        Binding("ctrl+j", "send", "Send", show=False, priority=True),
+        Binding("ctrl+up", "recall(-1)", "Earlier call", show=False, priority=True),
+        Binding("ctrl+down", "recall(1)", "Later call", show=False, priority=True),
+        Binding("ctrl+s", "save", "Save the answer", show=False, priority=True),
+        Binding("c", "copy_curl", "Copy as curl", show=False),
+        Binding("C", "copy_python", "Copy as Python", show=False),
+        Binding("y", "copy_answer", "Copy the answer", show=False),
+        Binding("l", "logs", "Logs of this request", show=False),
+        Binding("e,i", "edit", "Edit", show=False),
+        Binding("j", "scroll(1)", show=False),
+        Binding("k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(
+        self,
+        client: Client,
+        label: str,
+        revision: Revision,
+        history: History = SESSION,
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self._client = client
+        self._label = label
+        self._revision = revision
+        self._history = history
+        self._folder = folder
+        self._place: int | None = None
+        """Which of the remembered calls is written; None: none of them."""
+        self._draft: Call | None = None
+        self._answer: Answer | None = None
+        self._worker: Worker[None] | None = None
+        self._since = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = Text(f"Invoke {printable(self._label)}")
+            with Horizontal(id="request"):
+                if self._exposed:
+                    yield Choice([Option(name, name) for name in METHODS], id="method")
+                    yield Input("/", placeholder="/path?query", compact=True, id="path")
+                else:
+                    target = f"POST {address(self._revision.url, self._revision, self._label)}"
+                    text = Text(target, no_wrap=True, overflow="ellipsis")
+                    yield Static(text, markup=False, id="target")
+            yield TextArea(
+                id="editor",
+                tab_behavior="focus",
+                show_line_numbers=False,
+                highlight_cursor_line=False,
+                placeholder="no body",
+            )
+            yield Static("", markup=False, id="status")
+            with VerticalScroll(id="answer"):
+                yield Static("The answer appears here", markup=False, id="body", classes="none")
+
+    def on_mount(self) -> None:
+        self.set_interval(0.1, self._tick)
+        known = self._history.of(self._revision.function)
+        self._write(known[-1] if known else first(self._revision))
+        self.query_one("#path" if self._exposed else "#editor").focus()
+        self._say(self._signature(), "")
+        self._tell_keys()
+
+    @property
+    def _exposed(self) -> bool:
+        return self._revision.bundle.options.get("exposed_port") is not None
+
+    @property
+    def running(self) -> bool:
+        return self._worker is not None and self._worker.is_running
+
+    def _signature(self) -> str:
+        bundle = self._revision.bundle
+        if self._exposed:
+            return f"{bundle.entrypoint} listens on port {bundle.options['exposed_port']} itself"
+        names = [
+            f"{one.name}: {one.annotation}" if one.annotation else one.name
+            for one in bundle.parameters
+        ]
+        return f"{bundle.entrypoint}({', '.join(names)})"
+
+    # The call
+
+    def call(self) -> Call:
+        """What is written."""
+        body = self.query_one(TextArea).text.strip()
+        if not self._exposed:
+            return Call(body=body)
+        path = self.query_one("#path", Input).value.strip()
+        return Call(self._method.value, "/" + path.lstrip("/"), body)
+
+    @property
+    def _method(self) -> Choice[str]:
+        return self.query_one("#method", Choice)
+
+    def _write(self, call: Call) -> None:
+        self.query_one(TextArea).text = call.body
+        if self._exposed:
+            self._method.choose(call.method)
+            self.query_one("#path", Input).value = call.path
+
+    def action_send(self) -> None:
+        if self.running:
+            return
+        call = self.call()
+        wrong = "" if self._exposed or not call.body else problem(call.body)
+        if wrong:
+            self._say(f"✗ {wrong}", "bad")
+            return
+        self._history.add(self._revision.function, call)
+        self._place = self._draft = None
+        self._since = monotonic()
+        self._worker = self.run_worker(
+            self._send(call), group="invoke", exclusive=True, exit_on_error=False
+        )
+        self._tick()
+        self._tell_keys()
+
+    async def _send(self, call: Call) -> None:
+        try:
+            answer = await self._client.invoke(
+                self._label,
+                call.body.encode(),
+                method=call.method,
+                path=call.path,
+                headers=call.headers,
+            )
+        except FalError as exc:
+            self._say(f"✗ {exc.message}", "bad")
+        else:
+            self._show(answer)
+
+    def _show(self, answer: Answer) -> None:
+        self._answer = answer
+        self._say(_summary(answer), "good" if answer.status < 400 else "bad")
+        body = shown(answer)
+        place = self.query_one("#body", Static)
+        place.remove_class("none")
+        place.update(_coloured(body.text, body.language))
+        scroll = self.query_one("#answer", VerticalScroll)
+        scroll.scroll_home(animate=False)
+        scroll.focus()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker is not self._worker:
+            return
+        if event.state is WorkerState.ERROR:
+            self._say(f"✗ the call broke off: {event.worker.error!r}", "bad")
+        elif event.state is WorkerState.CANCELLED:
+            self._say("✗ cancelled", "bad")
+        self._tell_keys()
+
+    def _tick(self) -> None:
+        if self.running:
+            self._say(f"◐ waiting for the answer {monotonic() - self._since:.1f} s", "")
+
+    def _say(self, text: str, state: str) -> None:
+        line = self.query_one("#status", Static)
+        line.set_classes(state)
+        line.update(Text(printable(text), no_wrap=True, overflow="ellipsis"))
+
+    def on_descendant_focus(self) -> None:
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
+        keys = "ctrl+j send · ctrl+↑ earlier · tab other field · esc close"
+        if self.running:
+            keys = "esc cancel"
+        elif self.focused is self.query_one("#answer"):
+            keys = "ctrl+j send · e edit · c curl · C Python · y copy · l logs · esc close"
+        self.query_one("#box").border_subtitle = Text(keys)
+
+    # Keys
+
+    def action_leave(self) -> None:
+        if self.running and self._worker is not None:
+            self._worker.cancel()
+        else:
+            self.dismiss(None)
+
+    def action_recall(self, steps: int) -> None:
+        """Through the calls of this session; below the last one is what was being written."""
+        known = self._history.of(self._revision.function)
+        if self._place is None:
+            self._draft = self.call()
+        place = (len(known) if self._place is None else self._place) + steps
+        if 0 <= place < len(known):
+            self._place = place
+            self._write(known[place])
+        elif place >= len(known) and self._draft is not None:
+            self._place = None
+            self._write(self._draft)
+
+    def action_edit(self) -> None:
+        self.query_one(TextArea).focus()
+
+    def action_scroll(self, steps: int) -> None:
+        self.query_one("#answer", VerticalScroll).scroll_relative(y=steps, animate=False)
+
+    def action_copy_curl(self) -> None:
+        self._copy(as_curl(self.call(), self._revision, self._label))
+
+    def action_copy_python(self) -> None:
+        self._copy(as_python(self.call(), self._revision, self._label))
+
+    def action_copy_answer(self) -> None:
+        if self._answer is not None:
+            self._copy(self._answer.body.decode(errors="replace"))
+
+    def _copy(self, text: str) -> None:
+        self.notify(copy(self.app, text), timeout=3, markup=False)
+
+    def action_save(self) -> None:
+        """The answer's body as it came, to a new file."""
+        if self._answer is None:
+            return
+        name = f"{self._label}-{datetime.now():%Y%m%d-%H%M%S}{_suffix(self._answer)}"
+        path = (self._folder or Path.cwd()) / name
+        try:
+            path.write_bytes(self._answer.body)
+        except OSError as exc:
+            self.notify(f"Cannot write {path}: {exc.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"Saved {len(self._answer.body):,} bytes to {path}", markup=False)
+
+    def action_logs(self) -> None:
+        if self._answer is not None and self._answer.request_id:
+            self.dismiss(self._answer.request_id)
+
+    @on(Input.Submitted)
+    @on(Choice.Accepted)
+    def _accepted(self) -> None:
+        self.action_send()
+
+
+def _summary(answer: Answer) -> str:
+    parts = [f"{answer.status}", f"{answer.seconds * 1000:.0f} ms", f"{len(answer.body):,} bytes"]
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    request = f"request {answer.request_id}" if answer.request_id else ""
+    sign = "✓" if answer.status < 400 else "✗"
+    return f"{sign} " + " · ".join(part for part in [*parts, kind, request] if part)
+
+
+def _coloured(text: str, language: str | None) -> Text | Content:
+    kept = "\n".join(printable(line.expandtabs()) for line in text[:LONGEST].splitlines())
+    if len(text) > LONGEST:
+        kept += f"\n… {len(text) - LONGEST:,} characters more: ctrl+s saves all"
+    return Text(kept) if language is None else highlight(kept, language=language)
+
+
+def _suffix(answer: Answer) -> str:
+    kinds = {"json": ".json", "html": ".html", "plain": ".txt", "png": ".png", "jpeg": ".jpg"}
+    kind = answer.headers.get("content-type", "").partition(";")[0].rpartition("/")[2]
+    return kinds.get(kind.strip(), ".bin")

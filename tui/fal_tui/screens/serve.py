@@ -1,0 +1,253 @@
+"""From a file to a live revision: pick the file, the function, the alias; watch it being served.
+
+Three pages in one box. `esc` goes one back, and cancels what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import ContentSwitcher
+
+from fal_serverless.client import Client
+from fal_serverless.config import Config
+from fal_serverless.errors import FalError, PythonMismatch, SourceError
+from fal_serverless.models import LogQuery, Served
+from fal_serverless.source import scan
+from fal_tui.screens.serve_form import ServeForm, ServeOrder
+from fal_tui.screens.serve_run import ServeRun
+from fal_tui.widgets.file_picker import FilePicker
+
+Page = Literal["pick", "form", "run"]
+
+
+class ServeScreen(ModalScreen[Served | None]):
+    """Dismissed with what was served, or None.
+
+    With `path` it starts at the functions of that file. Afterwards `path` is the file that was
+    served, and `logs_wanted` says which logs the reader asked to see next.
+    """
+
+    DEFAULT_CSS = """
+    ServeScreen {
+        align: center middle;
+        background: $background 60%;
+        & > #box {
+            width: 100; max-width: 94%; height: auto; max-height: 92%;
+            background: $surface; border: round $primary; border-title-color: $text-primary;
+            border-title-style: bold; border-subtitle-color: $text-muted; padding: 0 1;
+        }
+        & ContentSwitcher { height: auto; }
+        & > #box.run { height: 92%; }
+        & > #box.run ContentSwitcher { height: 1fr; }
+        & > #box.run ServeRun { height: 1fr; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=False),
+        Binding("enter", "accept", "Close", show=False, priority=True),
+        Binding("r", "retry", "Retry", show=False),
+        Binding("f", "from_source", "Retry from source", show=False),
+        Binding("i", "invoke", "Invoke", show=False),
+        Binding("l", "logs", "Logs", show=False),
+    ]
+
+    def __init__(
+        self,
+        client: Client,
+        config: Config,
+        path: Path | None = None,
+        recents: Sequence[Path] = (),
+        *,
+        base: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.logs_wanted: LogQuery | None = None
+        """What to tail after it is closed; None: nothing was asked for."""
+        self._client = client
+        self._config = config
+        self._given = path
+        self._recents = tuple(recents)
+        self._base = base or Path.cwd()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"), ContentSwitcher(initial="pick"):
+            yield FilePicker(self._base, self._recents, id="pick")
+            yield ServeForm(id="form")
+            yield ServeRun(self._client, self._config, id="run")
+
+    def on_mount(self) -> None:
+        self.run_worker(self._ask_backend(), group="known", exit_on_error=False)
+        if self._given is None:
+            self._turn_to("pick")
+        else:
+            self._open(self._given)
+
+    async def _ask_backend(self) -> None:
+        """What the form suggests from; without an answer it suggests less."""
+        try:
+            aliases, status = await self._client.aliases(), await self._client.status()
+        except FalError as exc:
+            self.notify(exc.message, severity="warning", markup=False)
+            return
+        self._form.know(aliases, status)
+
+    # Pages
+
+    @property
+    def _picker(self) -> FilePicker:
+        return self.query_one(FilePicker)
+
+    @property
+    def _form(self) -> ServeForm:
+        return self.query_one(ServeForm)
+
+    @property
+    def _run(self) -> ServeRun:
+        return self.query_one(ServeRun)
+
+    @property
+    def page(self) -> Page:
+        """Which of the pages is shown."""
+        shown = self.query_one(ContentSwitcher).current
+        return "form" if shown == "form" else "run" if shown == "run" else "pick"
+
+    def _turn_to(self, page: Page) -> None:
+        self.query_one(ContentSwitcher).current = page
+        self.query_one("#box").set_class(page == "run", "run")
+        if page == "pick":
+            self._picker.start()
+        elif page == "form":
+            self._form.start()
+        self._title()
+
+    def _title(self) -> None:
+        box, name = self.query_one("#box"), self.path.name if self.path else ""
+        order = self._run.order
+        titles: dict[Page, str] = {
+            "pick": "Serve: which file?",
+            "form": f"Serve a function of {name}",
+            "run": f"Serve {order.name if order else ''} of {name}",
+        }
+        box.border_title = Text(titles[self.page])
+        box.border_subtitle = Text(self._keys())
+
+    def _keys(self) -> str:
+        if self.page == "pick":
+            return "↑↓ choose · tab complete · enter open · esc close"
+        if self.page == "form":
+            esc = "another file" if self._given is None else "close"
+            return f"tab next field · enter serve · esc {esc}"
+        if self._run.running:
+            return "esc cancel"
+        if self._run.served is not None:
+            return "i invoke · l logs · enter close"
+        more = " · f read from source" if self._may_read_source() else ""
+        return f"r retry{more} · esc change"
+
+    def _open(self, path: Path) -> None:
+        """Look into a file; what is wrong with it is said where it was picked."""
+        try:
+            found = scan(path)
+        except FalError as exc:
+            self._turn_to("pick")
+            self._picker.problem(exc.message, path)
+            return
+        self.path = path.absolute()
+        self._picker.problem("")
+        self._form.open(self.path, found)
+        self._turn_to("form")
+
+    @on(FilePicker.Picked)
+    def _picked(self, event: FilePicker.Picked) -> None:
+        event.stop()
+        self._open(event.path)
+
+    @on(ServeForm.Wanted)
+    def _wanted(self, event: ServeForm.Wanted) -> None:
+        event.stop()
+        self._start(event.order)
+
+    def _start(self, order: ServeOrder) -> None:
+        self._turn_to("run")
+        self._run.start(order)
+        self._title()
+
+    @on(ServeRun.Ended)
+    def _ended(self, event: ServeRun.Ended) -> None:
+        event.stop()
+        self._title()
+        self.refresh_bindings()
+
+    # Keys
+
+    def action_back(self) -> None:
+        if self.page == "run" and self._run.served is not None:
+            self.dismiss(self._run.served)
+        elif self.page == "run":
+            if self._run.running:
+                self._run.cancel()
+                self.notify("Cancelled: nothing was changed", markup=False)
+            self._turn_to("form")
+        elif self.page == "form" and self._given is None:
+            self._turn_to("pick")
+        else:
+            self.dismiss(None)
+
+    def action_accept(self) -> None:
+        self.dismiss(self._run.served)
+
+    def action_retry(self) -> None:
+        if self._run.order is not None:
+            self._start(self._run.order)
+
+    def action_from_source(self) -> None:
+        """For a file that cannot be imported here: the worker imports it."""
+        if self._run.order is not None:
+            self._start(self._run.order.read_from_source())
+
+    def action_invoke(self) -> None:
+        from fal_tui.screens.invoke import InvokeScreen
+
+        served = self._run.served
+        if served is not None:
+            label = served.alias.name if served.alias else served.revision.id
+            screen = InvokeScreen(self._client, label, served.revision)
+            self.app.push_screen(screen, self._request_wanted)
+
+    def action_logs(self) -> None:
+        served = self._run.served
+        if served is not None:
+            label = served.alias.name if served.alias else served.revision.id
+            self.logs_wanted = LogQuery(label=label)
+            self.dismiss(served)
+
+    def _request_wanted(self, request_id: str | None) -> None:
+        if request_id:
+            self.logs_wanted = LogQuery(request_id=request_id)
+            self.dismiss(self._run.served)
+
+    def _may_read_source(self) -> bool:
+        order = self._run.order
+        failed = isinstance(self._run.error, SourceError | PythonMismatch)
+        return failed and order is not None and not order.from_source
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that mean something only when a serve has ended."""
+        if action in ("accept", "invoke", "logs"):
+            return self.is_mounted and self._run.served is not None and self.page == "run"
+        if action == "retry":
+            return self.is_mounted and self.page == "run" and self._run.error is not None
+        if action == "from_source":
+            return self.is_mounted and self.page == "run" and self._may_read_source()
+        return True

@@ -1,0 +1,299 @@
+"""Which function of a file, under which alias, for whom? Everything that a serve is told.
+
+The functions come from the file's syntax tree; nothing is run here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from fal_serverless.endpoint import check_alias, url
+from fal_serverless.errors import InvalidName
+from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Status
+from fal_serverless.source import Found
+from fal_tui.widgets.choice import Choice, Option
+from fal_tui.widgets.grid import Column, Grid, Row
+
+COLUMNS = (
+    Column("name", "FUNCTION", priority=9),
+    Column("how", "ANSWERS", priority=8),
+    Column("parameters", "PARAMETERS", priority=5),
+)
+
+MEANS: dict[AuthMode, str] = {
+    "private": "only your own keys",
+    "shared": "any valid key",
+    "public": "anybody, without a key",
+}
+
+
+@dataclass(frozen=True)
+class ServeOrder:
+    """What is to be served, and how."""
+
+    path: Path
+    name: str
+    alias: str | None = None
+    """None: anonymous, reachable by the revision's id."""
+    auth: AuthMode | None = None
+    """None: an alias keeps its mode; a new one is private."""
+    message: str = ""
+    from_source: bool = False
+
+    def read_from_source(self) -> ServeOrder:
+        """The same, with the file imported by the worker."""
+        return replace(self, from_source=True)
+
+
+def reason(found: Found) -> str:
+    """Why a function cannot be served; '' when it can, or when only running the file tells."""
+    if found.servable or (found.isolated and found.computed):
+        return ""
+    if found.isolated:
+        return "needs serve=True or exposed_port=N"
+    return "" if found.decorated else "no @isolated"
+
+
+def how(found: Found) -> str:
+    """What it will listen to."""
+    if found.exposed_port is not None:
+        return f"port {found.exposed_port}"
+    return "POST /" if found.serve else "?"
+
+
+def parameters(found: Found) -> str:
+    """As written: `text: str, n: int = 1`."""
+    parts = []
+    for one in found.parameters:
+        stars = {"var_positional": "*", "var_keyword": "**"}.get(one.kind, "")
+        text = stars + one.name + (f": {one.annotation}" if one.annotation else "")
+        if one.default is not None:
+            text += f" = {one.default}" if one.annotation else f"={one.default}"
+        parts.append(text)
+    return ", ".join(parts)
+
+
+def suggested_alias(name: str, aliases: Sequence[Alias]) -> str:
+    """The alias that the function had last, else its name where that is free and allowed."""
+    own = [alias for alias in aliases if alias.function == name]
+    if own:
+        return max(own, key=lambda alias: alias.since).name
+    lower = name.lower()
+    taken = any(alias.name == lower for alias in aliases)
+    return "" if taken or alias_problem(lower, "1") else lower
+
+
+def alias_problem(alias: str, user: str) -> str:
+    """Why nobody may have this alias; '' when it is none or allowed."""
+    try:
+        if alias:
+            check_alias(alias, user)
+    except InvalidName as exc:
+        return exc.message
+    return ""
+
+
+class ServeForm(Vertical):
+    """For one file. It says `Wanted` when the reader is content."""
+
+    DEFAULT_CSS = """
+    ServeForm {
+        height: auto;
+        & Grid { height: auto; max-height: 9; min-height: 3; }
+        & #about { height: 1; margin-bottom: 1; color: $text-muted; }
+        & Horizontal { height: 1; }
+        & .label { width: 9; color: $text-muted; }
+        & #said { height: 2; margin-top: 1; color: $text-muted; }
+        & #said.wrong { color: $text-error; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "field(1)", "Next field", show=False),
+        Binding("up", "field(-1)", "Previous field", show=False),
+        Binding("ctrl+s", "serve", "Serve", show=False),
+    ]
+
+    class Wanted(Message):
+        """Serve this."""
+
+        def __init__(self, order: ServeOrder) -> None:
+            super().__init__()
+            self.order = order
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._path = Path()
+        self._found: dict[str, Found] = {}
+        self._aliases: tuple[Alias, ...] = ()
+        self._status: Status | None = None
+        self._alias_typed = False
+
+    def compose(self) -> ComposeResult:
+        yield Grid(COLUMNS, "No function in this file")
+        yield Static("", markup=False, id="about")
+        with Horizontal():
+            yield Static("alias", classes="label")
+            yield Input(placeholder="none: reachable by its id only", compact=True, id="alias")
+        with Horizontal():
+            yield Static("auth", classes="label")
+            yield Choice(_auth_options(None), id="auth")
+        with Horizontal():
+            yield Static("message", classes="label")
+            yield Input(placeholder="what changed (optional)", compact=True, id="message")
+        yield Static("", markup=False, id="said")
+
+    # What is known
+
+    def open(self, path: Path, found: Sequence[Found]) -> None:
+        """Show the functions of a file; the first that can be served is under the cursor."""
+        self._path = path
+        self._found = {one.name: one for one in found}
+        grid = self.query_one(Grid)
+        grid.set_rows([_row(one) for one in self._found.values()])
+        first = next((one.name for one in self._found.values() if not reason(one)), None)
+        if first is not None:
+            grid.move_to(first)
+        self._alias_typed = False
+        self._suggest()
+
+    def start(self) -> None:
+        """Take the keys: the alias when there is nothing to choose, else the functions."""
+        able = [one for one in self._found.values() if not reason(one)]
+        target = self.query_one("#alias", Input) if len(able) == 1 else self.query_one(Grid)
+        target.focus()
+
+    def know(self, aliases: Sequence[Alias], status: Status) -> None:
+        """What exists in the backend; it decides suggestions and what is said below."""
+        self._aliases, self._status = tuple(aliases), status
+        self._suggest()
+
+    # What is chosen
+
+    @property
+    def _chosen(self) -> Found | None:
+        id = self.query_one(Grid).cursor_id
+        return None if id is None else self._found.get(id)
+
+    @property
+    def _alias(self) -> str:
+        return self.query_one("#alias", Input).value.strip()
+
+    def _suggest(self) -> None:
+        chosen = self._chosen
+        if chosen is not None and not self._alias_typed:
+            alias = "" if reason(chosen) else suggested_alias(chosen.name, self._aliases)
+            with self.prevent(Input.Changed):
+                self.query_one("#alias", Input).value = alias
+        self._say()
+
+    def problem(self) -> str:
+        """Why this cannot be served; '' when it can be tried."""
+        chosen = self._chosen
+        if chosen is None:
+            return "There is no function in this file"
+        why = reason(chosen)
+        if why:
+            return f"{chosen.name} cannot be served: {why}"
+        user = self._status.user.id if self._status else "1"
+        problem = alias_problem(self._alias, user)
+        owner = next((a.function for a in self._aliases if a.name == self._alias), chosen.name)
+        if not problem and owner != chosen.name:
+            return f"alias '{self._alias}' belongs to function '{owner}'"
+        return problem
+
+    def _say(self) -> None:
+        chosen, problem = self._chosen, self.problem()
+        about = "" if chosen is None else (chosen.doc.strip().partition("\n")[0])
+        self.query_one("#about", Static).update(Text(about, no_wrap=True, overflow="ellipsis"))
+        known = next((alias for alias in self._aliases if alias.name == self._alias), None)
+        self._auth.set_options(_auth_options(known))
+        said = self.query_one("#said", Static)
+        said.set_class(bool(problem), "wrong")
+        said.update(Text(problem or self._what_happens(known)))
+
+    def _what_happens(self, known: Alias | None) -> str:
+        if not self._alias:
+            return "Makes a revision without an alias: it is reachable by its id only"
+        moves = f"moves {self._alias} from {known.revision[:8]}" if known else "makes the alias"
+        address = known.url if known else self._address()
+        return f"{address}\n{moves[0].upper()}{moves[1:]}" if address else moves
+
+    def _address(self) -> str:
+        if self._status is None:
+            return ""
+        base = urlsplit(self._status.url)
+        port = base.port or {"https": 443}.get(base.scheme, 80)
+        return url(self._status.user.id, self._alias, self._status.domain, port, base.scheme)
+
+    @property
+    def _auth(self) -> Choice[AuthMode | None]:
+        return self.query_one("#auth", Choice)
+
+    # What is done
+
+    @on(Grid.Moved)
+    def _moved(self, event: Grid.Moved) -> None:
+        event.stop()
+        self._suggest()
+
+    @on(Grid.Opened)
+    def _function_opened(self, event: Grid.Opened) -> None:
+        event.stop()
+        if not self.problem():
+            self.query_one("#alias", Input).focus()
+
+    @on(Input.Changed, "#alias")
+    def _alias_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._alias_typed = True
+        self._say()
+
+    @on(Input.Submitted)
+    @on(Choice.Accepted)
+    def _accepted(self, event: Message) -> None:
+        event.stop()
+        self.action_serve()
+
+    def action_field(self, steps: int) -> None:
+        """Up and down go from field to field; the table has them for itself."""
+        if steps > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()
+
+    def action_serve(self) -> None:
+        chosen = self._chosen
+        if chosen is None or self.problem():
+            self.app.bell()
+            return
+        message = self.query_one("#message", Input).value.strip()
+        order = ServeOrder(self._path, chosen.name, self._alias or None, self._auth.value, message)
+        self.post_message(self.Wanted(order))
+
+
+def _row(found: Found) -> Row:
+    why = reason(found)
+    answers = Text(why, "italic") if why else Text(how(found), "green")
+    return Row(found.name, (found.name, answers, parameters(found)), dim=bool(why))
+
+
+def _auth_options(known: Alias | None) -> list[Option[AuthMode | None]]:
+    """The mode an alias has comes first: it stays when nothing is chosen."""
+    default: AuthMode = known.auth if known else "private"
+    keeps = f"{MEANS[default]}{' (as it is)' if known else ''}"
+    options: list[Option[AuthMode | None]] = [Option(None, default, keeps)]
+    options += [Option(mode, mode, MEANS[mode]) for mode in AUTH_MODES if mode != default]
+    return options

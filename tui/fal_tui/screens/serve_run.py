@@ -1,0 +1,157 @@
+"""One serve under the reader's eyes: its phases, its build log, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from time import monotonic
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from fal_serverless.client import Client
+from fal_serverless.config import Config
+from fal_serverless.errors import FalError
+from fal_serverless.models import LogEntry, Served, ServeEvent
+from fal_serverless.source import bundle
+from fal_tui.screens.serve_form import ServeOrder
+from fal_tui.widgets.log_view import LogView
+from fal_tui.widgets.phases import Phases, Progress
+
+GROUP = "serve"
+
+
+async def serving(
+    client: Client, config: Config, order: ServeOrder, log: LogView
+) -> AsyncGenerator[ServeEvent, None]:
+    """Bundle the file, then serve the bundle; what the file prints goes to the log."""
+
+    def printed(line: str) -> None:
+        log.write([LogEntry(0, datetime.now(UTC), "STDOUT", "user", line, "")])
+
+    yield ServeEvent("phase", "bundle", f"{order.name} of {order.path.name}")
+    data = await bundle(
+        order.path, order.name, from_source=order.from_source, config=config, log=printed
+    )
+    yield ServeEvent("phase", "upload", f"{len(data) / 1024:.1f} KiB")
+    sent = client.serve(data, alias=order.alias, auth=order.auth, message=order.message)
+    async with aclosing(sent) as events:
+        async for event in events:
+            yield event
+
+
+class ServeRun(Vertical):
+    """`start` runs an order; `cancel` ends it and leaves everything as it was."""
+
+    DEFAULT_CSS = """
+    ServeRun {
+        height: auto;
+        & LogView { height: 1fr; min-height: 3; margin: 1 0; }
+        & #outcome { height: auto; max-height: 8; overflow-y: auto; }
+        & #outcome.failed { color: $text-error; }
+        & #outcome.done { color: $text-success; }
+    }
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set()
+
+    class Ended(Message):
+        """Done, failed or cancelled."""
+
+        def __init__(self, served: Served | None, error: FalError | None) -> None:
+            super().__init__()
+            self.served = served
+            self.error = error
+
+    def __init__(self, client: Client, config: Config, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._client = client
+        self._config = config
+        self._worker: Worker[None] | None = None
+        self.order: ServeOrder | None = None
+        """What runs or ran last."""
+        self.served: Served | None = None
+        """What came of it; None while it runs and when it failed."""
+        self.error: FalError | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Phases()
+        log = LogView()
+        log.empty = "The build log appears here"
+        yield log
+        yield Static("", markup=False, id="outcome")
+
+    @property
+    def running(self) -> bool:
+        return self._worker is not None and self._worker.is_running
+
+    def start(self, order: ServeOrder) -> None:
+        self.order, self.served, self.error = order, None, None
+        log = self.query_one(LogView)
+        log.clear()
+        log.title = f"build-{order.name}"
+        log.focus()
+        self._say("", "")
+        self.query_one(Phases).show(Progress())
+        self._worker = self.run_worker(
+            self._run(order), group=GROUP, exclusive=True, exit_on_error=False
+        )
+
+    def cancel(self) -> None:
+        """Closes the connection, by which the backend gives the serve up."""
+        if self._worker is not None:
+            self._worker.cancel()
+
+    async def _run(self, order: ServeOrder) -> None:
+        log = self.query_one(LogView)
+        try:
+            async with aclosing(serving(self._client, self._config, order, log)) as events:
+                async for event in events:
+                    self._take(event, log)
+        except FalError as exc:
+            self._fail(exc)
+        else:
+            self.post_message(self.Ended(self.served, None))
+
+    def _take(self, event: ServeEvent, log: LogView) -> None:
+        phases = self.query_one(Phases)
+        if event.kind == "phase" and event.phase is not None:
+            phases.show(phases.progress.enter(event.phase, event.message, monotonic()))
+        elif event.kind == "log" and event.entry is not None:
+            log.write([event.entry])
+        elif event.kind == "done" and event.served is not None:
+            self.served = event.served
+            phases.show(phases.progress.end(monotonic()))
+            self._say(_success(event.served, phases.progress), "done")
+
+    def _fail(self, error: FalError) -> None:
+        self.error = error
+        phases = self.query_one(Phases)
+        phases.show(phases.progress.end(monotonic(), failed=True))
+        trace = str(error.data.get("traceback", "")).rstrip()
+        if trace:
+            entry = LogEntry(0, datetime.now(UTC), "STDERR", "user", trace, "")
+            self.query_one(LogView).write([entry])
+        self._say("✗ " + error.message.removeprefix("×").lstrip(), "failed")
+        self.post_message(self.Ended(None, error))
+
+    def _say(self, text: str, state: str) -> None:
+        outcome = self.query_one("#outcome", Static)
+        outcome.set_classes(state)
+        outcome.update(Text(text))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker is self._worker and event.state is WorkerState.ERROR:
+            self._fail(FalError(f"the serve broke off: {event.worker.error!r}"))
+
+
+def _success(served: Served, progress: Progress) -> str:
+    where = f"live on {served.alias.name}" if served.alias else "ready"
+    took = progress.seconds(monotonic())
+    return f"✓ revision {served.revision.id[:8]} {where} in {took:.1f} s\n{served.url}"

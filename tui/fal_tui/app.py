@@ -77,6 +77,7 @@ class FalTui(App[None]):
         self._cache = cache.place(config.paths.cache, context.name)
         self._cached: tuple[Function, ...] = ()
         self._main: MainScreen | None = None
+        self._leaving = False
 
     # First paint
 
@@ -183,6 +184,20 @@ class FalTui(App[None]):
         self.notify(text, title="Unexpected error", severity="error", markup=False)
         if event.worker.group == "link":
             self.set_timer(1.0, self._keep_linked)
+
+    async def action_quit(self) -> None:
+        """Asks what becomes of the backend; a second time, and before it is up, leaves at once."""
+        if self.dispatch is None or self._leaving:
+            self.exit()
+            return
+        self._leaving = True
+        self.run_worker(self._leave(self.dispatch), group="flow", exit_on_error=False)
+
+    async def _leave(self, dispatch: Dispatch) -> None:
+        try:
+            await dispatch.do_quit()
+        finally:
+            self._leaving = False
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the registry of actions, as far as they can be done now."""

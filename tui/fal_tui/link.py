@@ -78,7 +78,8 @@ class Link:
         self._stirred = asyncio.Event()
         self._awake = asyncio.Event()
         self._may_start = True
-        self._attempt = 0
+        self.attempts = 0
+        """Failed ones since it was last live."""
 
     async def run(self) -> None:
         """For ever; ends by cancellation only."""
@@ -110,10 +111,10 @@ class Link:
         """
         if self.state.live and self.client is not None:
             return self.client
-        before = self._attempt
+        before = self.attempts
         self.wake(start=start)
         while not self.state.live:
-            if self._attempt > before + 1:
+            if self.attempts > before + 1:
                 raise errors.Unreachable(self.state.why or "no backend answers")
             await asyncio.sleep(0.05)
         assert self.client is not None
@@ -126,7 +127,7 @@ class Link:
         await self._close()
         self.context, self.client = context, client
         await self._fetch(frozenset({STATUS, FUNCTIONS}) | self._wanted())
-        self._attempt = 0
+        self.attempts = 0
         self._set(LinkState("live", seen_at=datetime.now()))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(client))
@@ -160,14 +161,14 @@ class Link:
     def _lose(self, error: BaseException) -> None:
         now = datetime.now()
         lost = self.state.lost_at or now
-        self._attempt += 1
+        self.attempts += 1
         gone = (now - lost).total_seconds() > GIVEN_UP or error_is_final(error)
         mood: Mood = "offline" if gone else "retrying"
         why = str(error) or type(error).__name__
         self._set(LinkState(mood, lost, self.state.seen_at, None, why))
 
     async def _pause(self) -> None:
-        wait = BACKOFF[min(self._attempt, len(BACKOFF)) - 1]
+        wait = BACKOFF[min(self.attempts, len(BACKOFF)) - 1]
         again = datetime.fromtimestamp(datetime.now().timestamp() + wait)
         self._set(replace(self.state, retry_at=again))
         with suppress(TimeoutError):

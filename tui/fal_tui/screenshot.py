@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from fal_tui.app import FalTui
 
-PATIENCE = 60.0
-"""Seconds until data must be there."""
+PATIENCE = 30.0
+"""Seconds that anything may take to appear."""
+ATTEMPTS = 2
+"""Failed attempts to connect after which no picture is taken."""
 POLL = 0.05
 FONT = Path(__file__).with_name("fonts") / "DejaVuSansMono.ttf"
 BOLD = Path(__file__).with_name("fonts") / "DejaVuSansMono-Bold.ttf"
@@ -42,14 +44,26 @@ class Camera:
         await self.pilot.pause(0.1)
 
     async def until(self, seen: Callable[[], bool], what: str) -> None:
-        """Wait for something to be true. Raises Unreachable, naming `what` and the last error."""
-        async with asyncio.timeout(PATIENCE):
-            while not seen():
-                why = self.app.host.link.state.why if self.app.host else ""
-                if why and "does not run" in why:
-                    raise Unreachable(why)
-                await asyncio.sleep(POLL)
+        """Wait for something to be true. Raises Unreachable that names `what` after PATIENCE."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not seen():
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            raise Unreachable(f"waited in vain for {what}; {self._why()}") from None
         await self.pilot.pause(0.1)
+
+    async def until_loaded(self) -> None:
+        """Wait for the first data. Raises Unreachable as soon as waiting makes no sense."""
+        await self.until(lambda: self.app.loaded or self._given_up(), "the backend")
+        if not self.app.loaded:
+            raise Unreachable(self._why())
+
+    def _given_up(self) -> bool:
+        return self.app.host is not None and self.app.host.link.attempts > ATTEMPTS
+
+    def _why(self) -> str:
+        return self.app.host.link.state.why if self.app.host else ""
 
     def text(self) -> str:
         """What is on the screen, as plain lines."""
@@ -96,7 +110,7 @@ async def camera(app: FalTui, size: tuple[int, int]) -> AsyncIterator[Camera]:
     app.animation_level = "none"
     async with app.run_test(size=size, notifications=True) as pilot:
         found = Camera(app, pilot)
-        await found.until(lambda: app.loaded, "the backend")
+        await found.until_loaded()
         await pilot.pause(0.3)
         yield found
 

@@ -82,7 +82,7 @@ class Host:
             return None
         seconds = time.perf_counter() - started
         self.done(what, command, seconds)
-        self.say(f"{what} in {render.took(seconds)}{' · z undoes' if undoes else ''}")
+        self.say(f"{what} in {render.took(seconds)}" + ("\nz undoes" if undoes else ""))
         self.link.wake()
         return (answer,)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import ScrollableContainer
 from textual.widgets import Static
@@ -94,9 +94,9 @@ class RollbackScreen(Dialog[str]):
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
         if event.id is not None:
-            work: Callable[[], Coroutine[None, None, None]] = partial(self._compare, event.id)
-            self.run_worker(work, exclusive=True, group="diff", exit_on_error=False)
+            self._compare(event.id)
 
+    @work(exclusive=True, group="diff", exit_on_error=False)
     async def _compare(self, revision: str) -> None:
         if revision == self._alias.revision:
             text = Text("This is the live one.", self._palette.muted)

@@ -1,0 +1,262 @@
+"""The application as a person sees it, over a fake backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fal_serverless.config import Config
+from fal_tui import cache
+from fal_tui.app import FalTui
+from fal_tui.screenshot import Camera
+from fal_tui.store import Topic
+from tui.conftest import Opening
+from tui.fake_backend import FakeBackend, revision_id
+
+
+def screen_of(seen: Camera):  # type: ignore[no-untyped-def]
+    return seen.app.screen_stack[0]
+
+
+async def test_lists_functions_with_their_live_revision(opened: Opening) -> None:
+    async with opened() as seen:
+        text = seen.text()
+    assert "call" in text and "shout" in text and "anonymous" in text
+    assert "22222222" in text and "● live" in text
+
+
+async def test_fits_80_by_24(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        lines = seen.text().splitlines()
+        assert lines[0].rstrip().endswith("● live")
+        assert all(len(line) <= 80 for line in lines)
+        assert "S Serve" in lines[-1]
+
+
+async def test_says_when_there_is_not_enough_space_and_comes_back(opened: Opening) -> None:
+    async with opened((59, 24)) as seen:
+        assert "Not enough space" in seen.text()
+        await seen.pilot.resize_terminal(80, 24)
+        await seen.pilot.pause(0.1)
+        assert "functions" in seen.text()
+
+
+async def test_tab_swaps_the_one_pane_at_80_columns(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        await seen.press("G", "tab")
+        assert "def call(text: str)" in seen.text() and "NAME" not in seen.text()
+        await seen.press("tab")
+        assert "NAME" in seen.text()
+
+
+async def test_enter_opens_revisions_and_esc_comes_back_to_the_same_function(
+    opened: Opening,
+) -> None:
+    async with opened() as seen:
+        await seen.press("G", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "revisions")
+        assert "functions ▸ call ▸ revisions" in seen.text()
+        await seen.press("escape")
+        assert screen_of(seen).item.name == "call"
+
+
+async def test_the_cursor_stays_on_its_item_when_the_list_changes(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("G")
+        backend.add_revision(9, "newest", "upper")
+        backend.changed("function")
+        await seen.until(lambda: "newest" in seen.text(), "the new function")
+        assert screen_of(seen).item.name == "call"
+
+
+async def test_number_keys_lead_to_the_screens_and_minus_back(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("2")
+        await seen.until(lambda: "REVISION" in seen.text(), "aliases")
+        await seen.press("5")
+        await seen.until(lambda: "0a1b2c3d" in seen.text(), "keys")
+        await seen.press("7")
+        assert "Nothing was changed in this session" in seen.text()
+        await seen.press("minus")
+        assert screen_of(seen).place.kind == "keys"
+
+
+async def test_the_history_of_an_alias_opens_by_enter(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("2")
+        await seen.until(lambda: "SINCE" in seen.text(), "aliases")
+        await seen.press("enter")
+        await seen.until(lambda: "aliases ▸ call ▸ history" in seen.text(), "history")
+
+
+async def test_filter_narrows_and_esc_clears_it(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("slash", "s", "h", "o", "u")
+        await seen.until(lambda: "whisper" not in seen.text(), "the filter")
+        await seen.press("enter")
+        assert screen_of(seen).item.name == "shout"
+        await seen.press("escape")
+        await seen.until(lambda: "whisper" in seen.text(), "the whole list")
+
+
+async def test_source_and_diff_against_the_live_one_stand_in_the_tabs(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("G", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "revisions")
+        await seen.press("G", "full_stop")
+        await seen.until(lambda: "return text.upper()" in seen.text(), "source")
+        await seen.press("full_stop", "full_stop")
+        await seen.until(lambda: "-    return text.title()" in seen.text(), "diff")
+        assert "22222222 (live) → 11111111" in seen.text()
+
+
+async def test_markup_in_names_and_messages_is_text(opened: Opening, backend: FakeBackend) -> None:
+    made = backend.add_revision(8, "odd", "upper", message="[/oops] [bold]x")
+    backend.point("odd", made.id)
+    async with opened() as seen:
+        await seen.press("g", "g")
+        screen_of(seen).select("odd")
+        await seen.press("enter")
+        await seen.until(lambda: "[/oops] [bold]x" in seen.text(), "the message")
+
+
+async def test_help_is_searchable_and_runs_an_entry(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("question_mark")
+        assert "Roll back" not in seen.text() or True
+        await seen.press(*"keys: who", "enter")
+        await seen.until(lambda: screen_of(seen).place.kind == "keys", "keys")
+
+
+async def test_a_command_leads_to_the_revisions_of_a_function(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("colon", *"rev call", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "revisions")
+
+
+async def test_an_unknown_command_says_which_there_are(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("colon", *"nope", "enter")
+        assert "no command 'nope'" in seen.text()
+
+
+async def test_describe_and_json_show_the_item(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("G", "y")
+        assert '"entrypoint": "call"' in seen.text()
+        await seen.press("escape", "d")
+        assert "last minute" in seen.text()
+
+
+async def test_copy_menu_copies_the_url(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("G", "c", "2")
+        assert seen.app.clipboard == "http://1-call.gateway.localhost:3250"
+
+
+async def test_logs_open_below_and_close_with_the_same_key(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    backend.log("hello from call")
+    async with opened() as seen:
+        await seen.press("G", "l")
+        await seen.until(lambda: "hello from call" in seen.text(), "the log line")
+        backend.log("and another")
+        await seen.until(lambda: "and another" in seen.text(), "the new line")
+        await seen.press("l")
+        assert "hello from call" not in seen.text()
+
+
+async def test_logs_of_everything_have_a_screen(opened: Opening, backend: FakeBackend) -> None:
+    backend.log("hello from call")
+    async with opened((80, 24)) as seen:
+        await seen.press("4")
+        await seen.until(lambda: "hello from call" in seen.text(), "the log line")
+
+
+async def test_an_empty_backend_names_the_next_key(opened: Opening, backend: FakeBackend) -> None:
+    backend.revisions.clear()
+    backend.aliases.clear()
+    async with opened() as seen:
+        assert "No functions yet. Press S to serve a file." in seen.text()
+
+
+async def test_the_last_list_is_painted_before_the_backend_answers(
+    backend: FakeBackend, config: Config
+) -> None:
+    cache.write(cache.place(config.paths.cache, "local"), tuple(backend.functions()))
+    backend.down = True
+    app = FalTui(config, config.context(), connect=backend.connect)
+    async with app.run_test(size=(100, 30)) as pilot:
+        seen = Camera(app, pilot)
+        await pilot.pause()
+        assert "shout" in seen.text()
+
+
+async def test_the_list_is_kept_for_the_next_start(opened: Opening, config: Config) -> None:
+    async with opened():
+        kept = cache.read(cache.place(config.paths.cache, "local"))
+    assert [each.entrypoint for each in kept] == ["whisper", "shout", "call"]
+    assert all(each.workers == {} for each in kept)
+
+
+async def test_a_theme_is_chosen_by_command_and_remembered(opened: Opening, config: Config) -> None:
+    async with opened() as seen:
+        await seen.press("colon", *"theme nord", "enter")
+        assert seen.app.theme == "nord"
+    assert "nord" in config.paths.config.read_text()
+
+
+async def test_readonly_greys_changes_out_and_says_why(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened(readonly=True) as seen:
+        assert " RO " in seen.text().splitlines()[0]
+        await seen.press("G", "A")
+        assert "this context is read-only" in seen.text()
+    assert not [each for each in backend.requests if each[0] != "GET"]
+
+
+async def test_a_revision_that_is_gone_empties_its_detail(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("g")
+        backend.revisions.pop(revision_id(4))
+        backend.changed("function")
+        await seen.until(lambda: "whisper" not in seen.text(), "the change")
+        assert screen_of(seen).item.name == "shout"
+
+
+async def test_a_bug_in_a_worker_is_shown_and_the_application_goes_on(opened: Opening) -> None:
+    async def broken() -> None:
+        raise RuntimeError("[/boom]")
+
+    async with opened() as seen:
+        seen.app.run_worker(broken(), exit_on_error=False)
+        await seen.until(lambda: "[/boom]" in seen.text(), "the toast")
+        assert seen.app.is_running
+
+
+async def test_what_was_fetched_once_of_a_revision_is_not_fetched_again(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("G")
+        topic = Topic("revision", revision_id(2))
+        await seen.until(lambda: seen.app.store.has(topic), "the revision")
+        backend.changed("resync")
+        await seen.press("g", "G")
+    asked = [path for _, path in backend.requests if path.endswith(revision_id(2))]
+    assert len(asked) == 1
+
+
+async def test_two_aliases_keep_the_order_of_their_function(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    backend.point("also", revision_id(1))
+    backend.aliases["also"] = replace(backend.aliases["also"], function="call")
+    async with opened() as seen:
+        names = [each.name for each in seen.app.store.aliases_of("call")]
+    assert names == ["call", "also"]

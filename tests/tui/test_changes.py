@@ -1,0 +1,164 @@
+"""What changes the backend: asked first, undone by z, written into Activity."""
+
+from __future__ import annotations
+
+from fal_serverless import errors
+from fal_serverless.models import Worker
+from fal_tui.screens.confirm import ConfirmScreen
+from fal_tui.screens.rollback import RollbackScreen
+from tui.conftest import Opening
+from tui.fake_backend import START, FakeBackend, revision_id
+
+ONE, TWO = revision_id(1), revision_id(2)
+
+
+async def test_roll_back_preselects_where_the_alias_came_from(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("G", "R")
+        await seen.until(lambda: isinstance(seen.app.screen, RollbackScreen), "the picker")
+        await seen.until(lambda: "+    return text.upper()" in seen.text(), "the diff")
+        await seen.press("enter")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        text = seen.text()
+        assert "from   22222222" in text and "to     11111111" in text and "by ada" in text
+        assert f"$ fal-serverless function rollback call {ONE}" in text
+        await seen.press("y")
+        await seen.until(lambda: backend.aliases["call"].revision == ONE, "the move")
+        await seen.until(lambda: "Rolled back call: 22222222 → 11111111 in 0." in seen.text(), "it")
+        assert "z undoes" in seen.text()
+
+
+async def test_undo_puts_the_pointer_back(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "R")
+        await seen.until(lambda: isinstance(seen.app.screen, RollbackScreen), "the picker")
+        await seen.press("enter")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        await seen.press("y")
+        await seen.until(lambda: "z undoes" in seen.text(), "the toast")
+        await seen.press("z")
+        await seen.until(lambda: backend.aliases["call"].revision == TWO, "the undo")
+    assert [move.reason for move in backend.moves["call"]][:2] == ["undo", "rollback"]
+
+
+async def test_roll_back_on_a_revision_goes_to_that_one(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("G", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "revisions")
+        await seen.press("G", "R")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        await seen.press("y")
+        await seen.until(lambda: backend.aliases["call"].revision == ONE, "the move")
+
+
+async def test_roll_back_says_why_it_makes_no_sense(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("g", "R")
+        assert "no alias points at this function" in seen.text()
+        await seen.press("j", "R")
+        assert "there is only one revision" in seen.text()
+
+
+async def test_enter_in_a_question_is_cancel(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "D")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        await seen.press("enter")
+        assert "call" in seen.text()
+    assert not [each for each in backend.requests if each[0] == "DELETE"]
+
+
+async def test_public_asks_and_names_the_address(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "A", "enter")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "http://1-call.gateway.localhost:3250" in seen.text()
+        await seen.press("y")
+        await seen.until(lambda: backend.aliases["call"].auth == "public", "the change")
+        await seen.press("z")
+        await seen.until(lambda: backend.aliases["call"].auth == "private", "the undo")
+
+
+async def test_a_refused_auth_change_is_put_back_and_said(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    backend.refuse["PATCH", "/v1/endpoints/call"] = errors.NotAllowed("not with this key")
+    async with opened() as seen:
+        await seen.press("G", "A", "k", "enter")
+        await seen.until(lambda: "not with this key" in seen.text(), "the toast")
+        alias = seen.app.store.alias("call")
+        assert alias is not None and alias.auth == "private"
+
+
+async def test_delete_takes_a_function_away(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "D")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "2 revisions and the alias call" in seen.text()
+        await seen.press("y")
+        await seen.until(lambda: "call" not in backend.aliases, "the deletion")
+
+
+async def test_a_live_revision_is_not_deleted(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "revisions")
+        await seen.press("g", "D")
+        assert "alias call points at it" in seen.text()
+
+
+async def test_a_new_key_shows_its_secret_once_and_nowhere_else(
+    opened: Opening, backend: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("5")
+        await seen.until(lambda: "0a1b2c3d" in seen.text(), "keys")
+        await seen.press("n", "enter", *"ci", "enter")
+        await seen.until(lambda: "FAL_KEY_SECRET='s3cr3t'" in seen.text(), "the secret")
+        await seen.press("escape", "7")
+        assert "fal-serverless key generate --scope API" in seen.text()
+        assert "s3cr3t" not in seen.text()
+
+
+async def test_a_worker_is_stopped_after_a_question(opened: Opening, backend: FakeBackend) -> None:
+    backend.workers = [Worker("w" * 12, "call", TWO, "busy", 42, "unix", START, 7, 1)]
+    async with opened() as seen:
+        await seen.press("3")
+        await seen.until(lambda: "wwwwwwww" in seen.text(), "workers")
+        await seen.press("X")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "after 1 running call" in seen.text()
+        await seen.press("y")
+        await seen.until(lambda: not backend.workers, "the stop")
+
+
+async def test_activity_teaches_the_command_line(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "A", "k", "enter")
+        await seen.until(lambda: backend.aliases["call"].auth == "shared", "the change")
+        await seen.press("7")
+        await seen.until(lambda: "fal-serverless function auth call shared" in seen.text(), "it")
+
+
+async def test_a_new_alias_is_refused_with_the_rule(opened: Opening, backend: FakeBackend) -> None:
+    async with opened() as seen:
+        await seen.press("G", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "revisions")
+        await seen.press("n", *"Bad!", "enter")
+        assert "lower-case letters" in seen.text()
+        await seen.press("escape", "n", *"stage", "enter")
+        await seen.until(lambda: "stage" in backend.aliases, "the alias")
+
+
+async def test_quit_offers_to_stop_the_backend(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("ctrl+q")
+        await seen.until(lambda: "the backend goes on serving" in seen.text(), "the question")
+        await seen.press("escape")
+        assert seen.app.is_running
+        await seen.press("ctrl+q", "q")
+        assert not seen.app.is_running

@@ -61,8 +61,12 @@ def backend() -> None:
 @pass_session
 def run_here(session: Session, /, **place: Any) -> None:
     """Run the backend in the foreground until it is interrupted."""
+    import logging
+
     from fal_serverless.backend import server
 
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.getLogger("alembic").setLevel("WARNING")
     server.run(Place(**place).applied(session.config), any_port=False)
 
 
@@ -76,7 +80,9 @@ def start(session: Session, /, **place: Any) -> None:
     config = Place(**place).applied(session.config)
     before = run(launcher.running(config))
     info = before or run(launcher.ensure(config))
-    if not before and info.port != config.settings.port:
+    if before and place["port"] not in (None, info.port):
+        output.say(f"It keeps port {info.port}; stop it first to start it on {place['port']}.")
+    elif not before and info.port != config.settings.port:
         output.say(f"Port {config.settings.port} is taken; using {info.port}.")
     _use_local(config)
     verb = "runs already" if before else "started"

@@ -1,0 +1,77 @@
+"""Contexts: added, chosen, listed; none of it needs a backend."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Program
+
+
+def test_a_context_is_added_chosen_and_listed(alone: Program, tmp_path: Path) -> None:
+    url = "http://fal.example:3250"
+    added = alone("context", "add", "prod", url + "/", "--key", "id:secret", "--readonly")
+    assert added.out == f"Added context 'prod' ({url}).\n"
+    assert alone("context", "use", "prod").out == "Using context 'prod'.\n"
+    listed = alone("context", "list")
+    assert listed.lines[0].split() == ["Context", "URL", "User", "Key", "Protected", "Readonly"]
+    assert listed.lines[2].split() == ["*", "prod", url, "id", "no", "yes"]
+    assert "secret" not in listed.out + alone("context", "list", "--json").out
+    credentials = tmp_path / "home" / "credentials.toml"
+    assert credentials.stat().st_mode & 0o777 == 0o600
+    assert tomllib.loads(credentials.read_text())["contexts"]["prod"]["key"] == "id:secret"
+
+
+def test_comments_of_the_config_file_stay(alone: Program, tmp_path: Path) -> None:
+    config = tmp_path / "home" / "config.toml"
+    config.parent.mkdir()
+    config.write_text("# mine\nport = 4000 # taken: 3250\n")
+    alone("context", "add", "prod", "http://fal.example")
+    alone("context", "use", "prod")
+    assert "# mine\nport = 4000 # taken: 3250\n" in config.read_text()
+    assert tomllib.loads(config.read_text())["context"] == "prod"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("local", "http://a"), "'local' is the embedded backend"),
+        (("a b", "http://a"), "context name 'a b'"),
+        (("a", "ftp://a"), "url 'ftp://a' must look like"),
+        (("a", "http://a", "--key", "x"), "a key looks like id:secret"),
+    ],
+)
+def test_what_cannot_be_a_context_is_refused(
+    alone: Program, tmp_path: Path, args: tuple[str, ...], said: str
+) -> None:
+    ran = alone("context", "add", *args)
+    assert ran.code == 1 and ran.err.startswith("Error: ") and said in ran.err
+    assert not (tmp_path / "home" / "config.toml").exists()
+
+
+def test_an_unknown_context_names_those_that_exist(alone: Program) -> None:
+    for args in (("context", "use", "x"), ("--context", "x", "function", "list")):
+        ran = alone(*args)
+        assert (ran.code, ran.err) == (5, "Error: no context 'x'; there are: local\n")
+
+
+def test_json_of_the_list(alone: Program) -> None:
+    assert json.loads(alone("context", "list", "--json").out)[0]["name"] == "local"
+
+
+def test_an_unreachable_context_is_one_line_and_code_3(alone: Program, tmp_path: Path) -> None:
+    alone("context", "add", "gone", "http://127.0.0.1:9")
+    for args in (("function", "list"), ("function", "logs", "-f"), ("backend", "status")):
+        ran = alone("--context", "gone", *args)
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err == "Error: no backend answers at http://127.0.0.1:9\n"
+    assert not (tmp_path / "home" / "state").exists()
+
+
+def test_a_readonly_context_refuses_changes_before_anything_is_sent(alone: Program) -> None:
+    alone("context", "add", "ro", "http://127.0.0.1:9", "--readonly")
+    ran = alone("--context", "ro", "alias", "delete", "call")
+    assert ran.code == 4 and "read-only" in ran.err

@@ -1,0 +1,96 @@
+"""Options of the program itself, and what becomes of errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import click
+import pytest
+
+from cli.conftest import CONSOLE, Program
+from fal_serverless import __version__, errors
+from fal_serverless.cli import main
+
+SLOW = ("httpx", "sqlalchemy", "uvicorn", "textual", "starlette", "alembic", "tomlkit")
+
+
+def every_command(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = [path]
+    for name, command in group.commands.items():
+        inner = (*path, name)
+        found += every_command(command, inner) if isinstance(command, click.Group) else [inner]
+    return found
+
+
+def test_help_of_anything_imports_nothing_slow() -> None:
+    program = (
+        "import sys\nfrom fal_serverless.cli import main\n"
+        f"for path in {every_command(main.program)!r}:\n"
+        "    assert main.run([*path, '--help']) == 0, path\n"
+        f"print([name for name in {SLOW!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "[]\n"
+
+
+def test_version(alone: Program) -> None:
+    assert alone("--version").out == f"fal-serverless {__version__}\n"
+
+
+def test_without_a_command_there_is_help_and_code_2(alone: Program) -> None:
+    ran = alone()
+    assert (ran.code, ran.out) == (2, "") and "Commands:" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [("fn", "function"), ("keys", "key"), ("aliases", "alias"), ("workers", "worker")],
+)
+def test_groups_answer_to_their_other_names(other: str, name: str) -> None:
+    with click.Context(main.program) as ctx:
+        assert main.program.get_command(ctx, other) is main.program.get_command(ctx, name)
+    assert other not in main.program.commands
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["nope"], ["function", "serve"], ["key", "generate", "--scope", "ROOT"], ["--key", "x"]],
+)
+def test_wrong_usage_is_one_line_and_code_2(alone: Program, args: list[str]) -> None:
+    ran = alone(*args, *(["context", "list"] if args == ["--key", "x"] else []))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Error: ") and ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.BadInput("x"), 1),
+        (errors.Unreachable("x"), 3),
+        (errors.NotAuthenticated("x"), 4),
+        (errors.ReadOnly("x"), 4),
+        (errors.NotFound("x"), 5),
+    ],
+)
+def test_exit_codes(error: errors.FalError, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.report(error) == code
+    assert capsys.readouterr().err == "Error: x\n"
+
+
+def test_a_bug_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.report(KeyError("x")) == 1
+    assert capsys.readouterr().err.startswith("Error: KeyError: 'x' (a bug of")
+
+
+def test_debug_shows_where(alone: Program) -> None:
+    ran = alone("--debug", "--context", "nope", "function", "list")
+    assert ran.code == 5
+    assert ran.err.startswith("Traceback") and ran.err.endswith("there are: local\n")
+
+
+def test_a_reader_that_leaves_is_no_traceback(alone_env: Mapping[str, str]) -> None:
+    command = f"{CONSOLE} function serve --help | true"
+    ran = subprocess.run(["bash", "-c", command], env=alone_env, capture_output=True, text=True)
+    assert ran.stderr == ""

@@ -247,7 +247,7 @@ class InvokeScreen(ModalScreen[str | None]):
         if self.running:
             keys = "esc cancel"
         elif self.focused is self.query_one("#answer"):
-            keys = "ctrl+j send · e edit · c curl · C Python · y copy · l logs · esc close"
+            keys = "ctrl+j send · e edit · c curl · C Python · y copy · l logs · esc"
         self.query_one("#box").border_subtitle = Text(keys)
 
     # Keys

@@ -1,0 +1,248 @@
+"""Calling a function from the terminal: what is sent, what is shown, what can be copied."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from textual.app import App
+from textual.widgets import Input, Static, TextArea
+
+from fal_serverless.client import Client
+from fal_serverless.models import BundleInfo, Parameter, Revision, User, to_json
+from fal_tui.screens.call import Call, History, as_curl, as_python, first, problem, shown
+from fal_tui.screens.invoke import InvokeScreen
+
+ID = "9f3e1a2b-1111-4111-8111-111111111111"
+NOW = datetime.now(UTC)
+Answers = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
+
+
+def revision(**options: Any) -> Revision:
+    parameters = (
+        Parameter("text", "positional_or_keyword", True, "str"),
+        Parameter("n", "positional_or_keyword", False, "int", "3"),
+    )
+    given = options or {"serve": True}
+    bundle = BundleInfo("call_text", "app.py", "", given, parameters, "", "3.11")
+    url = f"http://1-{ID}.gateway.localhost:3250"
+    path_url = f"http://127.0.0.1:3250/1/{ID}"
+    return Revision(
+        ID, "call_text", False, "1", NOW, "me", "private", url, path_url, bundle, "environment"
+    )
+
+
+class Shell(App[None]):
+    """An application with the screen over a backend that is a plain function."""
+
+    def __init__(self, answers: Answers, called: Revision, folder: Path | None = None) -> None:
+        super().__init__()
+        self.sent: list[httpx.Request] = []
+        self.answers, self.called, self.folder = answers, called, folder
+        self.result: list[str | None] = []
+        self.history = History()
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/user":
+            return httpx.Response(200, json=to_json(User("1", "me", NOW)))
+        self.sent.append(request)
+        answer = self.answers(request)
+        return answer if isinstance(answer, httpx.Response) else await answer
+
+    def on_mount(self) -> None:
+        client = Client("http://127.0.0.1:3250", transport=httpx.MockTransport(self.handle))
+        screen = InvokeScreen(client, "call", self.called, self.history, folder=self.folder)
+        self.push_screen(screen, self.result.append)
+
+    def said(self, id: str) -> str:
+        return str(self.screen.query_one(f"#{id}", Static).render())
+
+    async def send(self, pilot: Any, text: str) -> None:
+        """Write, send and wait for the answer."""
+        before = len(self.sent)
+        self.editor.text = text
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: len(self.sent) > before and "200" in self.said("status"))
+
+    @property
+    def editor(self) -> TextArea:
+        return self.screen.query_one(TextArea)
+
+
+async def until(pilot: Any, happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not happened():
+            await pilot.pause(0.02)
+
+
+def echo(request: httpx.Request) -> httpx.Response:
+    body = {"got": json.loads(request.content or b"null"), "note": "[/oops]"}
+    return httpx.Response(200, json=body, headers={"x-fal-request-id": "r-77"})
+
+
+async def test_the_body_is_prefilled_and_the_answer_is_laid_out() -> None:
+    app = Shell(echo, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert json.loads(app.editor.text) == {"text": "text", "n": 3}
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: "200" in app.said("status"))
+        assert app.sent[0].url.path == "/1/call/"
+        assert json.loads(app.sent[0].content) == {"text": "text", "n": 3}
+        assert '"note": "[/oops]"' in app.said("body")
+        assert "request r-77" in app.said("status")
+        await pilot.press("l")
+        assert app.result == ["r-77"]
+
+
+async def test_what_is_not_json_is_not_sent() -> None:
+    app = Shell(echo, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.editor.text = '{"text": }'
+        await pilot.press("ctrl+j")
+        await pilot.pause()
+        assert "line 1, column 10" in app.said("status")
+        assert app.sent == []
+
+
+async def test_a_server_of_its_own_gets_method_path_and_body() -> None:
+    app = Shell(echo, revision(exposed_port=8080))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.screen.query_one("#path", Input).value = "items/7?full=1"
+        await pilot.press("shift+tab", "right", "right")
+        app.editor.text = "[1, 2]"
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: bool(app.sent))
+        assert (app.sent[0].method, app.sent[0].url.raw_path) == (
+            "PUT",
+            b"/1/call/items/7?full=1",
+        )
+        assert app.sent[0].content == b"[1, 2]"
+
+
+async def test_an_error_status_is_an_answer_and_a_lost_backend_is_said() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        if len(app.sent) == 1:
+            return httpx.Response(422, json={"detail": "unknown parameter 'str'"})
+        raise httpx.ConnectError("refused")
+
+    app = Shell(refuse, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: "422" in app.said("status"))
+        assert "unknown parameter 'str'" in app.said("body")
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: "no backend answers" in app.said("status"))
+
+
+async def test_earlier_calls_come_back_and_so_does_the_draft() -> None:
+    app = Shell(echo, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        for text in ("1", "2"):
+            await app.send(pilot, text)
+        app.editor.text = "draft"
+        await pilot.press("ctrl+up", "ctrl+up")
+        assert app.editor.text == "1"
+        await pilot.press("ctrl+down", "ctrl+down")
+        assert app.editor.text == "draft"
+
+
+async def test_the_call_is_copied_as_curl_and_as_python() -> None:
+    app = Shell(echo, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: bool(app.sent))
+        await pilot.pause()
+        await pilot.press("c")
+        assert app.clipboard.startswith("curl -sS")
+        await pilot.press("C")
+        assert "urllib.request" in app.clipboard
+
+
+async def test_escape_gives_a_call_up_and_then_closes() -> None:
+    given_up = asyncio.Event()
+
+    async def never(request: httpx.Request) -> httpx.Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        return httpx.Response(200)
+
+    app = Shell(never, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: bool(app.sent))
+        await pilot.press("escape")
+        await until(pilot, lambda: "cancelled" in app.said("status"))
+        assert given_up.is_set()
+        await pilot.press("escape")
+        assert app.result == [None]
+
+
+async def test_bytes_are_not_drawn_but_can_be_saved(tmp_path: Path) -> None:
+    def picture(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"\x89PNG\xff", headers={"content-type": "image/png"})
+
+    app = Shell(picture, revision(), tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: "5 bytes of image/png" in app.said("body"))
+        await pilot.press("ctrl+s")
+        (saved,) = tmp_path.iterdir()
+        assert saved.suffix == ".png"
+        assert saved.read_bytes() == b"\x89PNG\xff"
+
+
+def test_the_curl_line_can_be_pasted() -> None:
+    call = Call("POST", "/", '{\n  "text": "it\'s"\n}')
+    line = as_curl(call, revision(), "call").replace("curl", "printf '%s\\n'", 1)
+    words = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+    assert words.stdout.splitlines() == [
+        "-sS",
+        "-H",
+        "Authorization: Key :",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        '{"text": "it\'s"}',
+        "http://1-call.gateway.localhost:3250/",
+    ]
+
+
+def test_the_python_program_is_one() -> None:
+    text = as_python(Call("PUT", "/a?b=1", '{"a": "é"}'), revision(exposed_port=80), "call")
+    compile(text, "copied.py", "exec")
+    assert "http://127.0.0.1:3250/1/call/a?b=1" in text
+    assert sys.version_info >= (3, 11)
+
+
+def test_a_first_call_fits_the_function() -> None:
+    assert first(revision(exposed_port=80)) == Call("GET")
+    assert json.loads(first(revision(serve=True, setup_function="load")).body) == {"n": 3}
+
+
+def test_history_keeps_a_call_once_the_last_one_last() -> None:
+    history = History()
+    for body in "abca":
+        history.add("f", Call(body=body))
+    assert [call.body for call in history.of("f")] == ["b", "c", "a"]
+    assert history.of("g") == []
+
+
+def test_problems_of_json_are_named_by_place() -> None:
+    assert problem('{"a": 1}') == ""
+    assert "line 2, column 1" in problem("{\n]")
+    assert problem("[" * 100_000) == "not JSON: nested too deeply"
+
+
+def test_an_empty_answer_says_so() -> None:
+    from fal_serverless.models import Answer
+
+    assert shown(Answer(204, {}, b"", 0.1, "")).text == "(empty)"

@@ -1,0 +1,317 @@
+"""Serving a file from the terminal: what is offered, what is said, what is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from textual.app import App
+from textual.widgets import Input, Static
+
+from fal_serverless import errors
+from fal_serverless.client import Client
+from fal_serverless.config import load
+from fal_serverless.models import (
+    Alias,
+    BundleInfo,
+    LogEntry,
+    LogQuery,
+    Phase,
+    Revision,
+    Served,
+    ServeEvent,
+    Status,
+    Traffic,
+    User,
+)
+from fal_tui.screens.serve import ServeScreen
+from fal_tui.screens.serve_form import ServeForm
+from fal_tui.widgets.grid import Grid
+from fal_tui.widgets.log_view import LogView
+from fal_tui.widgets.phases import Phases
+
+NOW = datetime.now(UTC)
+ID = "9f3e1a2b-1111-4111-8111-111111111111"
+APP = """
+from fal_serverless import isolated
+
+@isolated(serve=True)
+def call_text(text: str, n: int = 1) -> str:
+    "Answer with the text."
+    return text * n
+
+@isolated(exposed_port=8080)
+def site():
+    pass
+
+@isolated()
+def half():
+    pass
+
+def plain(a, *rest):
+    pass
+"""
+
+
+def revision(function: str = "call_text") -> Revision:
+    bundle = BundleInfo(function, "app.py", "", {"serve": True}, (), "", "3.11")
+    url = f"http://1-{ID}.gateway.localhost:3250"
+    path_url = f"http://127.0.0.1:3250/1/{ID}"
+    return Revision(
+        ID, function, False, "1", NOW, "me", "private", url, path_url, bundle, "environment"
+    )
+
+
+def alias(name: str, function: str) -> Alias:
+    url = f"http://1-{name}.gateway.localhost:3250"
+    return Alias(name, function, ID, "1", "public", url, url, NOW, NOW, 2, 2)
+
+
+def log(message: str) -> ServeEvent:
+    entry = LogEntry(1, NOW, "INFO", "builder", message, "1")
+    return ServeEvent("log", entry=entry)
+
+
+def phase(name: Phase) -> ServeEvent:
+    return ServeEvent("phase", name)
+
+
+class Backend:
+    """Remembers what it was asked to serve; `hold` keeps a serve from ending."""
+
+    def __init__(self, *aliases: Alias, fails: list[errors.FalError] | None = None) -> None:
+        self.known = list(aliases)
+        self.fails = fails or []
+        self.served: list[dict[str, Any]] = []
+        self.hold: asyncio.Event | None = None
+        self.closed = False
+
+    async def aliases(self) -> list[Alias]:
+        return self.known
+
+    async def status(self) -> Status:
+        user, url = User("1", "me", NOW), "http://127.0.0.1:3250"
+        return Status(
+            "0.1", 1, url, "localhost", NOW, "/", user, 1, 1, 1, 1, Traffic(), "3.11", "seccomp"
+        )
+
+    async def serve(self, bundle: bytes, **given: Any) -> AsyncGenerator[ServeEvent, None]:
+        assert bundle.startswith(b"PK")
+        self.served.append(given)
+        try:
+            yield phase("environment")
+            yield log("Resolved [/oops] 3 packages")
+            if self.hold is not None:
+                await self.hold.wait()
+            if self.fails:
+                raise self.fails.pop(0)
+            yield phase("worker")
+            yield phase("publish")
+            made = alias(given["alias"], "call_text") if given["alias"] else None
+            yield ServeEvent("done", served=Served(revision(), made, "http://u", "http://p", 0.1))
+        finally:
+            self.closed = True
+
+
+class Shell(App[None]):
+    def __init__(self, backend: Backend, home: Path, path: Path | None = None) -> None:
+        super().__init__()
+        self.backend, self.home, self.path = backend, home, path
+        self.result: list[Served | None] = []
+
+    def on_mount(self) -> None:
+        config = load({"FAL_SERVERLESS_HOME": str(self.home), "PATH": "/usr/bin:/bin"})
+        recents = [self.home / "app.py"]
+        client = cast(Client, self.backend)
+        screen = ServeScreen(client, config, self.path, recents, base=self.home)
+        self.push_screen(screen, self.result.append)
+
+    @property
+    def serve(self) -> ServeScreen:
+        assert isinstance(self.screen, ServeScreen)
+        return self.screen
+
+    def said(self, id: str) -> str:
+        return str(self.screen.query_one(f"#{id}", Static).render())
+
+    @property
+    def alias(self) -> str:
+        return self.screen.query_one("#alias", Input).value
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "app.py"
+    path.write_text(APP)
+    return path
+
+
+async def until(pilot: Any, happened: Any) -> None:
+    async with asyncio.timeout(20):
+        while not happened():
+            await pilot.pause(0.02)
+
+
+async def test_the_functions_of_a_file_are_shown_with_why_some_cannot_be_served(
+    file: Path,
+) -> None:
+    app = Shell(Backend(), file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        rows = app.screen.query_one(ServeForm).query_one(Grid).rows
+        assert [(row.id, str(row.cells[1]), row.dim) for row in rows] == [
+            ("call_text", "POST /", False),
+            ("site", "port 8080", False),
+            ("half", "needs serve=True or exposed_port=N", True),
+            ("plain", "no @isolated", True),
+        ]
+        assert rows[0].cells[2] == "text: str, n: int = 1"
+        await pilot.press("G")
+        assert "plain cannot be served: no @isolated" in app.said("said")
+
+
+async def test_the_alias_is_the_one_the_function_had_last(file: Path) -> None:
+    app = Shell(Backend(alias("call", "call_text")), file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        assert app.alias == "call"
+        assert "Moves call from 9f3e1a2b" in app.said("said")
+        await pilot.press("j")
+        await pilot.pause()
+        assert app.alias == "site"
+        assert "http://1-site.gateway.localhost:3250" in app.said("said")
+
+
+async def test_an_alias_that_will_be_refused_is_refused_here(file: Path) -> None:
+    backend = Backend(alias("prod", "other"))
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        line = app.screen.query_one("#alias", Input)
+        line.value = "prod"
+        await pilot.pause()
+        assert app.said("said") == "alias 'prod' belongs to function 'other'"
+        line.value = "No"
+        await pilot.pause()
+        assert "lower-case letters" in app.said("said")
+        line.focus()
+        await pilot.press("enter")
+        assert backend.served == []
+
+
+async def test_a_serve_shows_its_phases_and_ends_with_what_was_served(file: Path) -> None:
+    backend = Backend()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("enter", "tab", "right", "tab", *"first", "enter")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        assert backend.served == [{"alias": "call_text", "auth": "shared", "message": "first"}]
+        steps = app.screen.query_one(Phases).progress.steps
+        assert [step.phase for step in steps] == [
+            "bundle", "upload", "environment", "worker", "publish",
+        ]  # fmt: skip
+        buffer = app.screen.query_one(LogView).buffer
+        assert buffer.total == 1
+        await pilot.press("enter")
+        assert app.result[0] is not None and app.result[0].revision.id == ID
+
+
+async def test_without_an_alias_the_revision_is_anonymous(file: Path) -> None:
+    backend = Backend()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        app.screen.query_one("#alias", Input).value = ""
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.serve.page == "run" and "ready" in app.said("outcome"))
+        assert backend.served[0]["alias"] is None
+        await pilot.press("l")
+        assert app.result[0] is not None
+
+
+async def test_a_failed_serve_says_why_and_can_be_tried_again(file: Path) -> None:
+    backend = Backend(fails=[errors.BuildFailed("× no [/such] package 'flaskk'")])
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "flaskk" in app.said("outcome"))
+        assert app.screen.query_one(Phases).progress.failed
+        await pilot.press("r")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        assert len(backend.served) == 2
+
+
+async def test_escape_cancels_the_serve_and_goes_back_to_the_form(file: Path) -> None:
+    backend = Backend()
+    backend.hold = asyncio.Event()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(backend.served))
+        await pilot.press("escape")
+        await until(pilot, lambda: backend.closed)
+        assert app.serve.page == "form"
+        await pilot.press("escape")
+        assert app.result == [None]
+
+
+async def test_a_file_is_picked_by_typing_and_one_that_does_not_parse_says_why(
+    file: Path,
+) -> None:
+    (file.parent / "broken.py").write_text("def broken(:\n")
+    app = Shell(Backend(), file.parent)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press(*"brok", "enter")
+        await pilot.pause()
+        assert app.serve.page == "pick"
+        assert "broken.py:1" in app.said("problem")
+        await pilot.press("ctrl+u", *"ap", "tab", "enter")
+        await pilot.pause()
+        assert app.serve.page == "form"
+        assert app.serve.path == file
+        await pilot.press("escape", "escape")
+        assert app.result == [None]
+
+
+async def test_logs_of_what_was_served_can_be_asked_for(file: Path) -> None:
+    app = Shell(Backend(), file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        screen = app.serve
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        await pilot.press("l")
+        assert screen.logs_wanted == LogQuery(label="call_text")
+
+
+async def test_a_file_that_cannot_be_imported_here_can_be_read_from_source(file: Path) -> None:
+    file.write_text("import surely_not_installed_here\n" + APP)
+    backend = Backend()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "surely_not_installed_here" in app.said("outcome"))
+        assert backend.served == []
+        await pilot.press("f")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+
+
+def test_an_alias_of_another_function_is_not_suggested() -> None:
+    from fal_tui.screens.serve_form import suggested_alias
+
+    mine = replace(alias("stable", "call_text"), since=NOW.replace(year=2020))
+    newer = alias("latest", "call_text")
+    assert suggested_alias("call_text", [mine, newer]) == "latest"
+    assert suggested_alias("Prod", [alias("prod", "other")]) == ""
+    assert suggested_alias("Call_Text", []) == "call_text"
+    assert suggested_alias("_hidden", []) == ""

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,6 @@ from fal_serverless.backend.engine.frames import Link
 from fal_serverless.models import Level
 
 CHILD = Path(__file__).parent / "runtime" / "child.py"
-BLOCK = 256 * 1024
-"""Bytes read from a pipe at once."""
 LONGEST_LINE = 64 * 1024
 """Bytes; more is cut into pieces."""
 PIPE_GRACE = 0.5
@@ -44,13 +42,12 @@ class Start:
 class Process:
     """A started child. `ended` is awaited by whoever owns it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, hear: Hear) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, folder: Path, outputs: tuple[Lines, ...]
+    ) -> None:
         self._process = process
         self._folder = folder
-        self._pipes = [
-            asyncio.ensure_future(_hear(process.stdout, "STDOUT", hear)),
-            asyncio.ensure_future(_hear(process.stderr, "STDERR", hear)),
-        ]
+        self._outputs = outputs
 
     @property
     def pid(self) -> int:
@@ -60,9 +57,12 @@ class Process:
         """Its exit code, negative for a signal, when it and all of its group are gone."""
         code = await self._process.wait()
         self.signal(signal.SIGKILL)
-        await asyncio.wait(self._pipes, timeout=PIPE_GRACE)
-        for pipe in self._pipes:
-            pipe.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PIPE_GRACE):
+                for output in self._outputs:
+                    await output.closed.wait()
+        for output in self._outputs:
+            output.close()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         return code
 
@@ -70,6 +70,48 @@ class Process:
         """To the whole process group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+class Lines(asyncio.Protocol):
+    """The reading end of one pipe.
+
+    Our own, not asyncio's for processes: those report the end of a process only when its pipes
+    are closed, and a grandchild may hold them for ever.
+    """
+
+    def __init__(self, level: Level, hear: Hear) -> None:
+        self._level = level
+        self._hear = hear
+        self._rest = b""
+        self._transport: asyncio.BaseTransport | None = None
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._tell(line)
+        if len(self._rest) >= LONGEST_LINE:
+            end = len(self._rest) // LONGEST_LINE * LONGEST_LINE
+            self._tell(self._rest[:end])
+            self._rest = self._rest[end:]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._rest:
+            self._tell(self._rest)
+        self.closed.set()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _tell(self, line: bytes) -> None:
+        line = line.rstrip(b"\r")
+        for begin in range(0, max(1, len(line)), LONGEST_LINE):
+            piece = line[begin : begin + LONGEST_LINE]
+            self._hear(self._level, piece.decode("utf-8", "replace"))
 
 
 async def start(what: Start, link: Link, hear: Hear) -> Process:
@@ -80,29 +122,41 @@ async def start(what: Start, link: Link, hear: Hear) -> Process:
     work, temporary = what.folder / "work", what.folder / "tmp"
     for folder in (work, temporary):
         folder.mkdir(parents=True, mode=0o700)
+    outputs = (Lines("STDOUT", hear), Lines("STDERR", hear))
     ours, theirs = socket.socketpair()
-    loop = asyncio.get_running_loop()
+    given = [theirs.fileno()]
     try:
-        await loop.create_unix_connection(lambda: link, sock=ours)
+        await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+        given += [await _pipe_to(output) for output in outputs]
+        channel, stdout, stderr = given
         process = await asyncio.create_subprocess_exec(
             str(what.python),
-            *("-I", "-X", "faulthandler", str(CHILD), str(theirs.fileno())),
+            *("-I", "-X", "faulthandler", str(CHILD), str(channel)),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             cwd=work,
             env={**what.environ, "TMPDIR": str(temporary)},
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(channel,),
             start_new_session=True,
-            limit=BLOCK,
         )
     except BaseException:
-        ours.close()
+        link.close()
         shutil.rmtree(what.folder, ignore_errors=True)
         raise
     finally:
-        theirs.close()
-    return Process(process, what.folder, hear)
+        theirs.detach()
+        for descriptor in given:
+            os.close(descriptor)
+    return Process(process, what.folder, outputs)
+
+
+async def _pipe_to(reader: Lines) -> int:
+    """A descriptor to write to."""
+    reading, writing = os.pipe()
+    pipe = os.fdopen(reading, "rb", buffering=0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: reader, pipe)
+    return writing
 
 
 def ending(code: int) -> str:
@@ -114,23 +168,3 @@ def ending(code: int) -> str:
     except ValueError:
         name = ""
     return f"killed by signal {-code}{name}"
-
-
-async def _hear(stream: asyncio.StreamReader | None, level: Level, hear: Hear) -> None:
-    assert stream is not None
-    async for line in _lines(stream):
-        hear(level, line.rstrip(b"\r").decode("utf-8", "replace"))
-
-
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    rest = b""
-    while block := await stream.read(BLOCK):
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            for start_at in range(0, max(1, len(line)), LONGEST_LINE):
-                yield line[start_at : start_at + LONGEST_LINE]
-        while len(rest) >= LONGEST_LINE:
-            yield rest[:LONGEST_LINE]
-            rest = rest[LONGEST_LINE:]
-    if rest:
-        yield rest

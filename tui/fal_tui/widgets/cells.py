@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from textual.strip import Strip
 
 from fal_tui.logs.printable import printable
 from fal_tui.widgets.columns import Align
@@ -50,3 +51,14 @@ def _sized(text: str, width: int, align: Align) -> str:
 def foreground(style: Style) -> Style:
     """The same without its background, for text over a background that is not known yet."""
     return Style(color=style.color, bold=style.bold, italic=style.italic, dim=style.dim)
+
+
+def centred(text: str, y: int, width: int, height: int, style: Style, console: Console) -> Strip:
+    """Line `y` of a text in the upper middle of an empty area."""
+    lines = Text(text, justify="center").wrap(console, max(width - 4, 1))
+    top = max((height - len(lines)) // 3, 0)
+    if not top <= y < top + len(lines):
+        return Strip.blank(width, style)
+    line = lines[y - top].plain.strip()
+    left = " " * max((width - cell_len(line)) // 2, 0)
+    return Strip([Segment(left + line, style)]).adjust_cell_length(width, style)

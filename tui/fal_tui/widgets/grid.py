@@ -12,7 +12,6 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
@@ -21,16 +20,15 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fal_tui.widgets.cells import Cell, draw, foreground, width_of
-from fal_tui.widgets.columns import GAP, Column, Placed, fit
+from fal_tui.widgets.cells import Cell, centred, draw, foreground
+from fal_tui.widgets.columns import GAP, Column, Placed
+from fal_tui.widgets.layout import Layout
 from fal_tui.widgets.rows import Order, Row, merged, nearest, sorted_rows
 
 __all__ = ["Column", "Grid", "Order", "Row"]
 
 GUTTER = 2
 """Cells left of the first column: cursor bar and mark."""
-MEASURED = 200
-"""Rows above and below the visible ones whose cells decide the width of a column."""
 STRIPS = 512
 """Drawn rows that are kept."""
 
@@ -85,41 +83,37 @@ class Grid(ScrollView, can_focus=True):
         Binding("O", "sort", "Sort", show=False),
     ]
 
-    class Moved(Message):
+    class Said(Message):
+        """What all messages of a table have in common."""
+
+        def __init__(self, grid: Grid) -> None:
+            super().__init__()
+            self.grid = grid
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class Moved(Said):
         """The cursor is on another item; None when there is none."""
 
         def __init__(self, grid: Grid, id: str | None) -> None:
-            super().__init__()
-            self.grid = grid
+            super().__init__(grid)
             self.id = id
 
-        @property
-        def control(self) -> Grid:
-            return self.grid
-
-    class Opened(Message):
+    class Opened(Said):
         """Enter or a double click on an item."""
 
         def __init__(self, grid: Grid, id: str) -> None:
-            super().__init__()
-            self.grid = grid
+            super().__init__(grid)
             self.id = id
 
-        @property
-        def control(self) -> Grid:
-            return self.grid
-
-    class Marked(Message):
+    class Marked(Said):
         """Other items are marked than before."""
 
         def __init__(self, grid: Grid, ids: frozenset[str]) -> None:
-            super().__init__()
-            self.grid = grid
+            super().__init__(grid)
             self.ids = ids
-
-        @property
-        def control(self) -> Grid:
-            return self.grid
 
     def __init__(
         self,
@@ -130,7 +124,7 @@ class Grid(ScrollView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._columns = tuple(columns)
+        self._layout = Layout(columns)
         self._empty = empty
         self._given: Sequence[Row] = ()
         self._rows: list[Row] = []
@@ -139,9 +133,6 @@ class Grid(ScrollView, can_focus=True):
         self._marks: set[str] = set()
         self._order: Order | None = None
         self._picked: int | None = None
-        self._natural = [0] * len(self._columns)
-        self._measured = range(0)
-        self._placed: tuple[Placed, ...] | None = None
         self._strips: LRUCache[tuple[str, bool, bool], tuple[Row, Strip]] = LRUCache(STRIPS)
 
     # What it holds
@@ -195,9 +186,9 @@ class Grid(ScrollView, can_focus=True):
         keys = {column.key: place for place, column in enumerate(columns)}
         order = self._order
         if order is not None:
-            place = keys.get(self._columns[order.column].key)
+            place = keys.get(self._layout.columns[order.column].key)
             self._order = None if place is None else Order(place, order.flipped)
-        self._columns = tuple(columns)
+        self._layout = Layout(columns)
         self._picked = None
         self._forget_layout()
         self.set_rows(rows)
@@ -257,7 +248,7 @@ class Grid(ScrollView, can_focus=True):
         self.action_move(1)
 
     def action_pick_column(self, steps: int) -> None:
-        shown = [placed.index for placed in self._layout()]
+        shown = [placed.index for placed in self._place()]
         if not shown:
             return
         start = self._picked if self._picked is not None else self._sorted_column
@@ -290,7 +281,7 @@ class Grid(ScrollView, can_focus=True):
 
     def _sort_at(self, x: int) -> None:
         left = GUTTER
-        for placed in self._layout():
+        for placed in self._place():
             if left <= x < left + placed.width + GAP:
                 self._picked = placed.index
                 self.action_sort()
@@ -311,8 +302,7 @@ class Grid(ScrollView, can_focus=True):
     def _put(self, rows: list[Row]) -> None:
         self._rows = rows
         self._index = {row.id: index for index, row in enumerate(rows)}
-        self._measured = range(0)
-        self._placed = None
+        self._layout.look_again()
         self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
         self.refresh()
 
@@ -350,7 +340,6 @@ class Grid(ScrollView, can_focus=True):
             self.scroll_to(y=self._cursor - visible + 1, animate=False, force=True)
 
     def on_resize(self) -> None:
-        self._natural = [0] * len(self._columns)
         self._forget_layout()
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
         self._show_cursor()
@@ -358,49 +347,20 @@ class Grid(ScrollView, can_focus=True):
     # Widths
 
     def _forget_layout(self) -> None:
-        self._measured = range(0)
-        self._placed = None
+        self._layout.forget()
         self._strips.clear()
-        if len(self._natural) != len(self._columns):
-            self._natural = [0] * len(self._columns)
         self.refresh()
 
-    def _layout(self) -> tuple[Placed, ...]:
-        """The columns that are drawn; measured again only where the reader is."""
+    def _place(self) -> tuple[Placed, ...]:
+        """The columns that are drawn, measured where the reader is."""
         top = self.scroll_offset.y
         seen = range(top, min(top + self._visible, len(self._rows)))
-        if not seen or (
-            self._measured and seen[0] in self._measured and seen[-1] in self._measured
-        ):
-            if self._placed is not None:
-                return self._placed
-        else:
-            self._measure(range(max(seen[0] - MEASURED, 0), seen[-1] + 1 + MEASURED))
-        placed = fit(self._columns, self._wanted_widths(), self._room(0))
-        if len(placed) < len(self._columns):
-            room = self._room(cell_len(self._dropped_text(placed)) + 1)
-            placed = fit(self._columns, self._wanted_widths(), room)
-        if placed != self._placed:
+        room = self.scrollable_content_region.width - GUTTER
+        before = self._layout.placed
+        placed = self._layout.place(self._rows, seen, room, self._sorted_column)
+        if placed != before:
             self._strips.clear()
-        self._placed = placed
         return placed
-
-    def _room(self, reserved: int) -> int:
-        return self.scrollable_content_region.width - GUTTER - reserved
-
-    def _measure(self, span: range) -> None:
-        """Columns only grow while one scrolls, so that they do not jump."""
-        self._measured = span
-        for row in self._rows[span.start : span.stop]:
-            for place, cell in enumerate(row.cells[: len(self._natural)]):
-                self._natural[place] = max(self._natural[place], width_of(cell))
-
-    def _wanted_widths(self) -> list[int]:
-        return [max(size, self._label_width(place)) for place, size in enumerate(self._natural)]
-
-    def _label_width(self, place: int) -> int:
-        arrow = 2 if place == self._sorted_column else 0
-        return cell_len(self._columns[place].label) + arrow
 
     # Drawing
 
@@ -409,7 +369,7 @@ class Grid(ScrollView, can_focus=True):
         self._strips.clear()
 
     def render_line(self, y: int) -> Strip:
-        placed = self._layout()
+        placed = self._place()
         width = self.scrollable_content_region.width
         if y == 0:
             return self._header(placed, width)
@@ -428,20 +388,15 @@ class Grid(ScrollView, can_focus=True):
             style = self.get_component_rich_style(name)
             segments += self._cell(self._label(column.index), column, style)
             segments.append(Segment(" " * GAP, base))
-        dropped = self._dropped_text(placed)
+        dropped = self._layout.dropped
         strip = Strip(segments).adjust_cell_length(width - cell_len(dropped), base)
         return Strip([*strip, Segment(dropped, base)])
 
     def _label(self, index: int) -> str:
-        label = self._columns[index].label
+        label = self._layout.columns[index].label
         if self._order is None or self._order.column != index:
             return label
         return f"{label} {'▼' if self._order.flipped else '▲'}"
-
-    def _dropped_text(self, placed: tuple[Placed, ...]) -> str:
-        """How many columns are not shown, for the header's right end."""
-        dropped = len(self._columns) - len(placed)
-        return f"+{dropped}" if dropped else ""
 
     def _row(self, row: Row, at_cursor: bool, placed: tuple[Placed, ...], width: int) -> Strip:
         lit = at_cursor and self.has_focus
@@ -477,18 +432,9 @@ class Grid(ScrollView, can_focus=True):
         return Segment(bar, style), Segment("✓" if marked else " ", style + mark)
 
     def _cell(self, cell: Cell, column: Placed, style: Style) -> list[Segment]:
-        align = self._columns[column.index].align
+        align = self._layout.columns[column.index].align
         return list(draw(cell, column.width, align, style, self.app.console))
 
     def _empty_line(self, y: int, width: int) -> Strip:
         style = self.get_component_rich_style("grid--empty")
-        lines = Text(self._empty, justify="center").wrap(self.app.console, max(width - 4, 1))
-        top = max((self._visible - len(lines)) // 3, 0)
-        if not top <= y < top + len(lines):
-            return Strip.blank(width, style)
-        text = lines[y - top].plain.strip()
-        left = max((width - cell_len(text)) // 2, 0)
-        return Strip([Segment(" " * left + text, style)]).adjust_cell_length(width, style)
-
-    def get_content_width(self, container: Size, viewport: Size) -> int:
-        return container.width
+        return centred(self._empty, y, width, self._visible, style, self.app.console)

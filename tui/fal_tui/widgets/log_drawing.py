@@ -23,12 +23,12 @@ from fal_tui.logs.buffer import Gap, Item
 from fal_tui.logs.clock import WIDTHS, Clock, written
 from fal_tui.logs.lines import chopped, split, styled
 from fal_tui.logs.printable import printable
+from fal_tui.widgets.log_looks import LABEL_COLOURS
 
 KIND = 7
 """Cells of the word that says what a line is: its source, or the level of the function's own."""
 LABEL = 12
 """Cells of the endpoint's name."""
-LABEL_COLOURS = 6
 
 
 @dataclass(frozen=True)

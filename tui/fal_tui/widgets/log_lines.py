@@ -6,7 +6,6 @@ by `write`; where they come from, and what keys do, is not known here.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from re import Pattern
@@ -26,10 +25,12 @@ from textual.timer import Timer
 from fal_tui.logs.buffer import LIMIT, Gap, Item, LogBuffer, dropped
 from fal_tui.logs.clock import Clock
 from fal_tui.logs.filters import Filter
+from fal_tui.logs.inbox import Inbox
 from fal_tui.logs.lines import height
 from fal_tui.logs.places import Places
 from fal_tui.widgets.cells import foreground
-from fal_tui.widgets.log_drawing import LABEL_COLOURS, Look, body, prefix, prefix_width
+from fal_tui.widgets.log_drawing import Look, body, prefix, prefix_width
+from fal_tui.widgets.log_looks import COMPONENTS, CSS, LOOKS
 
 FRAME = 0.05
 """Seconds between two repaints at least, however fast entries come."""
@@ -38,59 +39,12 @@ STRIPS = 1024
 GUTTER = 2
 """Cells left of the prefix: cursor bar, bookmark or mark."""
 
-_LOOKS = (
-    "time", "gap", "hit", "message", "aside",
-    "trace", "debug", "info", "warning", "error", "stdout", "stderr",
-    *(f"label-{number}" for number in range(LABEL_COLOURS)),
-)  # fmt: skip
-
 
 class LogLines(ScrollView):
     """`limit` items are kept; `labels` says for each line whose it is."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"log--{name}" for name in _LOOKS),
-        "log--cursor",
-        "log--cursor-blurred",
-        "log--mark",
-    }
-
-    DEFAULT_CSS = """
-    LogLines {
-        background: $surface;
-        color: $foreground;
-        overflow-x: auto;
-        overflow-y: scroll;
-        scrollbar-size-vertical: 1;
-        scrollbar-size-horizontal: 0;
-        scrollbar-color: $foreground 25%;
-        scrollbar-background: $surface;
-        scrollbar-background-hover: $surface;
-        scrollbar-background-active: $surface;
-        scrollbar-corner-color: $surface;
-        & > .log--time { color: $text-muted; }
-        & > .log--gap { color: $text-warning; text-style: italic; }
-        & > .log--hit { color: $background; background: $warning; text-style: bold; }
-        & > .log--message { color: $foreground; }
-        & > .log--aside { color: $text-muted; }
-        & > .log--trace { color: $text-disabled; }
-        & > .log--debug { color: $text-muted; }
-        & > .log--info { color: $text-success; }
-        & > .log--warning { color: $text-warning; }
-        & > .log--error { color: $text-error; text-style: bold; }
-        & > .log--stdout { color: $text-primary; }
-        & > .log--stderr { color: $text-accent; }
-        & > .log--label-0 { color: $text-primary; }
-        & > .log--label-1 { color: $text-success; }
-        & > .log--label-2 { color: $text-accent; }
-        & > .log--label-3 { color: $text-secondary; }
-        & > .log--label-4 { color: $text-warning; }
-        & > .log--label-5 { color: $foreground; text-style: bold; }
-        & > .log--cursor { background: $primary 45%; }
-        & > .log--cursor-blurred { background: $primary 15%; }
-        & > .log--mark { color: $text-warning; text-style: bold; }
-    }
-    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
+    DEFAULT_CSS = CSS
 
     follow: var[bool] = var(True)
     wrap: var[bool] = var(False)
@@ -127,8 +81,7 @@ class LogLines(ScrollView):
         self.paused = False
         self.empty = "No lines yet: they appear here as they are written"
         """Shown while there is none."""
-        self._pending: deque[Item] = deque()
-        self._overflow = 0
+        self._inbox = Inbox(limit)
         self._flushed = 0.0
         self._timer: Timer | None = None
         self._places = Places()
@@ -149,16 +102,13 @@ class LogLines(ScrollView):
 
     def write(self, items: Iterable[Item]) -> None:
         """Add entries; they are seen at the next repaint, or when the pause is over."""
-        self._pending.extend(items)
-        while len(self._pending) >= max(self.buffer.limit, 2):
-            self._pending.popleft()
-            self._overflow += 1
+        self._inbox.put(items)
         self._flush_soon()
 
     def clear(self) -> None:
         """Start anew; filters, search and the way of reading stay."""
-        self._pending.clear()
-        self._overflow = self.new = 0
+        self._inbox.take()
+        self.new = 0
         self.buffer.clear()
         self._places = Places()
         self.cursor = None
@@ -174,7 +124,7 @@ class LogLines(ScrollView):
     @property
     def waiting(self) -> int:
         """Entries that wait for the end of the pause."""
-        return len(self._pending) + self._overflow if self.paused else 0
+        return self._inbox.count if self.paused else 0
 
     def _flush_soon(self) -> None:
         if not self.is_mounted or self._timer is not None:
@@ -195,14 +145,10 @@ class LogLines(ScrollView):
     def _flush(self) -> None:
         self._timer = None
         self._flushed = monotonic()
-        if self.paused or not self._pending:
+        if self.paused or not self._inbox.count:
             return
-        if self._overflow:
-            self._pending.appendleft(dropped(self._overflow))
-            self._overflow = 0
         lead = self._lead
-        delta = self.buffer.extend(self._pending)
-        self._pending.clear()
+        delta = self.buffer.extend(self._inbox.take())
         gone = self._places.drop(delta.removed) - (self._lead - lead)
         self._add_places(delta.added)
         self._forget_trimmed()
@@ -401,7 +347,7 @@ class LogLines(ScrollView):
     def _looks(self) -> Look:
         if self._look is None:
             styles = {
-                name: foreground(self.get_component_rich_style(f"log--{name}")) for name in _LOOKS
+                name: foreground(self.get_component_rich_style(f"log--{name}")) for name in LOOKS
             }
             styles["hit"] = self.get_component_rich_style("log--hit")
             self._look = Look(styles, self.clock, self.labels, self._wrap_width, self.hits)

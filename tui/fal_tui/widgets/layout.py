@@ -1,0 +1,69 @@
+"""Which columns of a table are drawn where the reader is, and how wide? Measures; draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from fal_tui.widgets.cells import width_of
+from fal_tui.widgets.columns import Column, Placed, fit
+from fal_tui.widgets.rows import Row
+
+MEASURED = 200
+"""Rows above and below the visible ones whose cells decide the width of a column."""
+ARROW = 2
+"""Cells that the sign of the order takes."""
+
+
+class Layout:
+    """Of one set of columns. Columns only grow while one scrolls, so that they do not jump."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self.placed: tuple[Placed, ...] = ()
+        self._natural = [0] * len(self.columns)
+        self._measured = range(0)
+        self._asked: tuple[int, int | None] | None = None
+
+    @property
+    def dropped(self) -> str:
+        """How many columns there was no room for: `+2`, or nothing."""
+        count = len(self.columns) - len(self.placed)
+        return f"+{count}" if count else ""
+
+    def forget(self) -> None:
+        """Measure from nothing."""
+        self._natural = [0] * len(self.columns)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """There are other rows; no column shrinks for it."""
+        self._measured = range(0)
+        self._asked = None
+
+    def place(
+        self, rows: Sequence[Row], seen: range, room: int, ordered: int | None
+    ) -> tuple[Placed, ...]:
+        """For the rows that are `seen`; `ordered` is the column that shows an arrow."""
+        known = not seen or (seen[0] in self._measured and seen[-1] in self._measured)
+        if known and self._asked == (room, ordered):
+            return self.placed
+        if seen:
+            self._measure(rows, range(max(seen[0] - MEASURED, 0), seen[-1] + 1 + MEASURED))
+        self._asked = (room, ordered)
+        wanted = [self._wanted(place, ordered) for place in range(len(self.columns))]
+        self.placed = fit(self.columns, wanted, room)
+        if self.dropped:
+            self.placed = fit(self.columns, wanted, room - cell_len(self.dropped) - 1)
+        return self.placed
+
+    def _measure(self, rows: Sequence[Row], span: range) -> None:
+        self._measured = span
+        for row in rows[span.start : span.stop]:
+            for place, cell in enumerate(row.cells[: len(self._natural)]):
+                self._natural[place] = max(self._natural[place], width_of(cell))
+
+    def _wanted(self, place: int, ordered: int | None) -> int:
+        label = cell_len(self.columns[place].label) + (ARROW if place == ordered else 0)
+        return max(self._natural[place], label)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from fal_serverless.config import load
 from fal_serverless.models import (
     Alias,
     BundleInfo,
+    Function,
     LogEntry,
     LogQuery,
     Phase,
@@ -30,7 +30,7 @@ from fal_serverless.models import (
     User,
 )
 from fal_tui.screens.serve import ServeScreen
-from fal_tui.screens.serve_form import ServeForm
+from fal_tui.screens.serve_form import ServeForm, suggested_alias
 from fal_tui.widgets.grid import Grid
 from fal_tui.widgets.log_view import LogView
 from fal_tui.widgets.phases import Phases
@@ -72,6 +72,13 @@ def alias(name: str, function: str) -> Alias:
     return Alias(name, function, ID, "1", "public", url, url, NOW, NOW, 2, 2)
 
 
+def function(name: str, alias: str, entrypoint: str = "call_text", days: int = 0) -> Function:
+    served = NOW - timedelta(days=days)
+    return Function(
+        name, False, entrypoint, "1", 1, ID, ID, (alias,), "public", "http://u", "http://p", served
+    )
+
+
 def log(message: str) -> ServeEvent:
     entry = LogEntry(1, NOW, "INFO", "builder", message, "1")
     return ServeEvent("log", entry=entry)
@@ -93,6 +100,9 @@ class Backend:
 
     async def aliases(self) -> list[Alias]:
         return self.known
+
+    async def functions(self) -> list[Function]:
+        return [function(known.function, known.name) for known in self.known]
 
     async def status(self) -> Status:
         user, url = User("1", "me", NOW), "http://127.0.0.1:3250"
@@ -176,7 +186,7 @@ async def test_the_functions_of_a_file_are_shown_with_why_some_cannot_be_served(
 
 
 async def test_the_alias_is_the_one_the_function_had_last(file: Path) -> None:
-    app = Shell(Backend(alias("call", "call_text")), file.parent, file)
+    app = Shell(Backend(alias("call", "call")), file.parent, file)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.1)
         assert app.alias == "call"
@@ -306,12 +316,9 @@ async def test_a_file_that_cannot_be_imported_here_can_be_read_from_source(file:
         await until(pilot, lambda: "live on" in app.said("outcome"))
 
 
-def test_an_alias_of_another_function_is_not_suggested() -> None:
-    from fal_tui.screens.serve_form import suggested_alias
-
-    mine = replace(alias("stable", "call_text"), since=NOW.replace(year=2020))
-    newer = alias("latest", "call_text")
-    assert suggested_alias("call_text", [mine, newer]) == "latest"
-    assert suggested_alias("Prod", [alias("prod", "other")]) == ""
-    assert suggested_alias("Call_Text", []) == "call_text"
-    assert suggested_alias("_hidden", []) == ""
+def test_the_name_it_was_served_under_last_is_suggested() -> None:
+    known = [function("old", "old", days=2), function("new", "new"), function("x", "x", "other")]
+    assert suggested_alias("call_text", known, []) == "new"
+    assert suggested_alias("Call_Text", [], []) == "call_text"
+    assert suggested_alias("prod", [], [alias("prod", "call")]) == ""
+    assert suggested_alias("_hidden", [], []) == ""

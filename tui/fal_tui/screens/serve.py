@@ -5,6 +5,7 @@ Three pages in one box. `esc` goes one back, and cancels what runs.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -96,11 +97,13 @@ class ServeScreen(ModalScreen[Served | None]):
     async def _ask_backend(self) -> None:
         """What the form suggests from; without an answer it suggests less."""
         try:
-            aliases, status = await self._client.aliases(), await self._client.status()
+            functions, aliases, status = await asyncio.gather(
+                self._client.functions(), self._client.aliases(), self._client.status()
+            )
         except FalError as exc:
             self.notify(exc.message, severity="warning", markup=False)
             return
-        self._form.know(aliases, status)
+        self._form.know(functions, aliases, status)
 
     # Pages
 

@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 
 from fal_serverless.endpoint import check_alias, url
 from fal_serverless.errors import InvalidName
-from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Status
+from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Status
 from fal_serverless.source import Found
 from fal_tui.widgets.choice import Choice, Option
 from fal_tui.widgets.grid import Column, Grid, Row
@@ -85,24 +85,24 @@ def parameters(found: Found) -> str:
     return ", ".join(parts)
 
 
-def suggested_alias(name: str, aliases: Sequence[Alias]) -> str:
-    """The alias that the function had last, else its name where that is free and allowed."""
-    own = [alias for alias in aliases if alias.function == name]
-    if own:
-        return max(own, key=lambda alias: alias.since).name
+def suggested_alias(name: str, functions: Sequence[Function], aliases: Sequence[Alias]) -> str:
+    """The one this function was served under last, else its own name where that is allowed."""
+    served = [one for one in functions if one.entrypoint == name and not one.anonymous]
+    if served:
+        return max(served, key=lambda one: one.served_at).name
     lower = name.lower()
-    taken = any(alias.name == lower for alias in aliases)
-    return "" if taken or alias_problem(lower, "1") else lower
+    return "" if alias_problem(lower, "1", aliases) else lower
 
 
-def alias_problem(alias: str, user: str) -> str:
-    """Why nobody may have this alias; '' when it is none or allowed."""
+def alias_problem(alias: str, user: str, aliases: Sequence[Alias]) -> str:
+    """Why a serve under this alias will be refused; '' when it is none or allowed."""
     try:
         if alias:
             check_alias(alias, user)
     except InvalidName as exc:
         return exc.message
-    return ""
+    owner = next((known.function for known in aliases if known.name == alias), alias)
+    return f"alias '{alias}' belongs to function '{owner}'" if owner != alias else ""
 
 
 class ServeForm(Vertical):
@@ -137,6 +137,7 @@ class ServeForm(Vertical):
         super().__init__(id=id)
         self._path = Path()
         self._found: dict[str, Found] = {}
+        self._functions: tuple[Function, ...] = ()
         self._aliases: tuple[Alias, ...] = ()
         self._status: Status | None = None
         self._alias_typed = False
@@ -175,9 +176,9 @@ class ServeForm(Vertical):
         target = self.query_one("#alias", Input) if len(able) == 1 else self.query_one(Grid)
         target.focus()
 
-    def know(self, aliases: Sequence[Alias], status: Status) -> None:
+    def know(self, functions: Sequence[Function], aliases: Sequence[Alias], status: Status) -> None:
         """What exists in the backend; it decides suggestions and what is said below."""
-        self._aliases, self._status = tuple(aliases), status
+        self._functions, self._aliases, self._status = tuple(functions), tuple(aliases), status
         self._suggest()
 
     # What is chosen
@@ -194,10 +195,13 @@ class ServeForm(Vertical):
     def _suggest(self) -> None:
         chosen = self._chosen
         if chosen is not None and not self._alias_typed:
-            alias = "" if reason(chosen) else suggested_alias(chosen.name, self._aliases)
+            alias = "" if reason(chosen) else self._suggested(chosen.name)
             with self.prevent(Input.Changed):
                 self.query_one("#alias", Input).value = alias
         self._say()
+
+    def _suggested(self, name: str) -> str:
+        return suggested_alias(name, self._functions, self._aliases)
 
     def problem(self) -> str:
         """Why this cannot be served; '' when it can be tried."""
@@ -208,11 +212,7 @@ class ServeForm(Vertical):
         if why:
             return f"{chosen.name} cannot be served: {why}"
         user = self._status.user.id if self._status else "1"
-        problem = alias_problem(self._alias, user)
-        owner = next((a.function for a in self._aliases if a.name == self._alias), chosen.name)
-        if not problem and owner != chosen.name:
-            return f"alias '{self._alias}' belongs to function '{owner}'"
-        return problem
+        return alias_problem(self._alias, user, self._aliases)
 
     def _say(self) -> None:
         chosen, problem = self._chosen, self.problem()

@@ -1,0 +1,265 @@
+"""Functions with a server of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fal_serverless.backend.engine.ports import Ports, accepts
+from fal_serverless.errors import StartupTimeout, WorkerFailed
+
+
+SERVER = """
+import http.server, os
+class Tell(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        self.wfile.write(f"{os.getpid()} {os.environ['PORT']}".encode())
+    def log_message(self, *args): print('asked')
+def f():
+    http.server.ThreadingHTTPServer((%r, %d), Tell).serve_forever()
+"""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found = probe.getsockname()[1]
+    yield found
+
+
+async def get(address: tuple[str, int]) -> str:
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return answer.decode().rpartition("\r\n\r\n")[2]
+
+
+async def ask(stage: Any, spec: Any) -> str:
+    async with stage.engine.lease(spec) as lease:
+        return await get(lease.address)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "localhost", ""])
+async def test_its_server_is_reached_by_a_lease(
+    stage: Any, make_spec: Any, port: int, host: str
+) -> None:
+    spec = make_spec(SERVER % (host, port), exposed_port=port)
+    async with stage.engine.lease(spec) as lease:
+        (worker,) = stage.engine.workers()
+        assert await get(lease.address) == f"{worker.pid} {port}"
+        assert lease.cold is not None and lease.worker == worker.id
+        assert worker.address == "{}:{}".format(*lease.address)
+        assert (worker.state, worker.running) == ("busy", 1)
+    assert stage.lines() == ["asked"]
+
+
+async def test_many_functions_on_one_port(stage: Any, make_spec: Any, port: int) -> None:
+    specs = [make_spec(SERVER % ("0.0.0.0", port), exposed_port=port) for _ in range(3)]
+    answers = await asyncio.gather(*(ask(stage, spec) for spec in specs))
+    assert len(set(answers)) == 3
+    assert not await accepts(("127.0.0.1", port))
+
+
+async def test_two_workers_of_one_function(stage: Any, make_spec: Any, port: int) -> None:
+    spec = make_spec(SERVER % ("0.0.0.0", port), exposed_port=port, max_concurrency=2)
+    async with stage.engine.lease(spec) as one, stage.engine.lease(spec) as two:
+        assert await get(one.address) != await get(two.address)
+
+
+SIX = """
+import socket
+def f():
+    server = socket.create_server(('::', %d), family=socket.AF_INET6, dualstack_ipv6=True)
+    while True:
+        client, _ = server.accept()
+        client.recv(100); client.sendall(b'\\r\\n\\r\\nsix'); client.close()
+"""
+BOTH = """
+import socket, threading
+def serve(server, text):
+    while True:
+        client, _ = server.accept()
+        client.recv(100); client.sendall(text); client.close()
+def f():
+    four = socket.create_server(('0.0.0.0', %d))
+    six = socket.create_server(('::', %d), family=socket.AF_INET6)
+    threading.Thread(target=serve, args=(six, b'six'), daemon=True).start()
+    serve(four, b'\\r\\n\\r\\nfour')
+"""
+
+
+async def test_a_server_on_ipv6(stage: Any, make_spec: Any, port: int) -> None:
+    assert await ask(stage, make_spec(SIX % port, exposed_port=port)) == "six"
+
+
+async def test_a_server_on_both_families(stage: Any, make_spec: Any, port: int) -> None:
+    assert await ask(stage, make_spec(BOTH % (port, port), exposed_port=port)) == "four"
+
+
+CHILDREN = """
+import subprocess, sys
+def f():
+    code = '''import http.server
+class Tell(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b"child")
+http.server.HTTPServer(("", %d), Tell).serve_forever()'''
+    subprocess.run([sys.executable, '-c', code])
+"""
+SELF = """
+import http.server, threading, urllib.request
+class Tell(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        inner = '' if self.path == '/in' else urllib.request.urlopen(
+            'http://localhost:%d/in').read().decode()
+        self.wfile.write(f"<{inner}>".encode())
+def f():
+    http.server.ThreadingHTTPServer(('', %d), Tell).serve_forever()
+"""
+
+
+async def test_a_server_in_a_python_child(stage: Any, make_spec: Any, port: int) -> None:
+    specs = [make_spec(CHILDREN % port, exposed_port=port) for _ in range(2)]
+    assert await asyncio.gather(*(ask(stage, spec) for spec in specs)) == ["child"] * 2
+
+
+async def test_a_server_that_calls_itself(stage: Any, make_spec: Any, port: int) -> None:
+    specs = [make_spec(SELF % (port, port), exposed_port=port) for _ in range(2)]
+    assert await asyncio.gather(*(ask(stage, spec) for spec in specs)) == ["<<>>"] * 2
+
+
+ASYNC = """
+import asyncio
+async def answer(reader, writer):
+    await reader.readline(); writer.write(b'\\r\\n\\r\\nasync'); writer.close()
+async def f(word='x'):
+    server = await asyncio.start_server(answer, '0.0.0.0', %d)
+    await server.serve_forever()
+"""
+
+
+async def test_an_async_function(stage: Any, make_spec: Any, port: int) -> None:
+    assert await ask(stage, make_spec(ASYNC % port, exposed_port=port, is_async=True)) == "async"
+
+
+# A socket made past Python's `socket.socket`, as servers in C or Rust make it.
+NATIVE = """
+import _socket, socket
+def f():
+    server = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(('127.0.0.1', %d)); server.listen()
+    while True:
+        fd, _ = server._accept()
+        client = socket.socket(fileno=fd)
+        client.recv(100); client.sendall(b'\\r\\n\\r\\nnative'); client.close()
+"""
+
+
+async def test_a_server_out_of_reach_of_the_patch_gets_the_real_port_once(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    first, second = (make_spec(NATIVE % port, exposed_port=port) for _ in range(2))
+    assert await ask(stage, first) == "native"
+    assert stage.engine.workers()[0].address == f"127.0.0.1:{port}"
+    with pytest.raises(WorkerFailed, match="in use") as failed:
+        await stage.engine.warm(second)
+    assert "Address already in use" in failed.value.message
+    await stage.engine.retire(first.revision)
+    assert await ask(stage, second) == "native"
+
+
+async def test_somebody_elses_server_is_not_taken_for_the_functions(
+    stage: Any, make_spec: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        source = "import time\ndef f(): time.sleep(60)"
+        spec = make_spec(source, exposed_port=port, startup_timeout=0.5)
+        with pytest.raises(StartupTimeout, match=f"port {port} of this machine is in use"):
+            await stage.engine.warm(spec)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def f(): pass", "f returned without listening on port {port}"),
+        ("import sys\ndef f(): sys.exit(0)", "f returned without listening on port {port}"),
+        ("def f(): raise ValueError('no')", "f raised ValueError: no"),
+        ("import sys\ndef f(): sys.exit('bad')", "f raised SystemExit: bad"),
+        ("import os\ndef f(): os._exit(4)", "exit code 4"),
+    ],
+)
+async def test_a_function_that_does_not_listen(
+    stage: Any, make_spec: Any, port: int, source: str, said: str
+) -> None:
+    with pytest.raises(WorkerFailed) as failed:
+        await stage.engine.warm(make_spec(source, exposed_port=port))
+    assert said.format(port=port) in failed.value.message
+
+
+async def test_a_server_that_ends_later_is_told_and_started_again(
+    stage: Any, make_spec: Any, port: int, until: Any
+) -> None:
+    source = (
+        "import socket\ndef f():\n"
+        f"    server = socket.create_server(('', {port}))\n"
+        "    while True:\n        client, _ = server.accept(); data = client.recv(100)\n"
+        "        client.sendall(b'\\r\\n\\r\\nonce'); client.close()\n"
+        "        if data: return"
+    )
+    spec = make_spec(source, exposed_port=port)
+    assert await ask(stage, spec) == "once"
+    await until(lambda: stage.engine.workers() == [])
+    errors = [e.message for e in stage.entries if e.source == "system" and e.level == "ERROR"]
+    assert errors == [f"f returned, and does not listen on port {port} any more"]
+    assert await ask(stage, spec) == "once"
+
+
+async def test_setup_comes_first_and_a_lease_of_a_served_function_is_refused(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    source = "def load(): return 'x'\n" + SERVER.replace("def f()", "def f(word)") % ("", port)
+    assert str(port) in await ask(stage, make_spec(source, setup="load", exposed_port=port))
+    with pytest.raises(WorkerFailed, match="no exposed port"):
+        await ask(stage, make_spec("def f(): pass"))
+
+
+FLASK = """
+def flask_app():
+    from flask import Flask, jsonify, request
+
+    app = Flask(__name__)
+
+    @app.route("/")
+    def call_str(str="none"):
+        return jsonify({"result": str})
+
+    app.run(host="0.0.0.0", port=8080)
+"""
+
+
+async def test_two_flasks_as_people_write_them(
+    stage: Any, make_spec: Any, make_environment: Any
+) -> None:
+    into = await asyncio.to_thread(make_environment, "3.11", ["flask"])
+    specs = [make_spec(FLASK, "flask_app", into=into, exposed_port=8080) for _ in range(2)]
+    answers = await asyncio.gather(*(ask(stage, spec) for spec in specs))
+    assert answers == ['{"result":"none"}\n'] * 2
+
+
+async def test_elsewhere_than_on_linux_another_port_is_given(port: int) -> None:
+    ports = Ports("darwin")
+    place = await ports.claim(port)
+    assert place.private[0] == "127.0.0.1" and place.private[1] != port
+    assert "port of 127.0.0.1" in ports.describe()
+    assert "127.64" in Ports("linux").describe()

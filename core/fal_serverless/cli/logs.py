@@ -159,7 +159,7 @@ async def _tail(
     _, client = await launcher.connect(session.config, session.context, session.key, start=first)
     async with client:
         query = await _whole_revision(client, query)
-        await client.status()
+        await client.user()
         yield None
         async with aclosing(client.tail(query)) as entries:
             async for entry in entries:

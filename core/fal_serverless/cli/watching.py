@@ -95,6 +95,7 @@ class Look:
         from fal_serverless import source
 
         try:
+            source.scan(self.path)
             found = source.reached(self.path)
         except (FalError, OSError):
             found = {self.path.name: self.path, **self._last}

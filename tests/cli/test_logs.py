@@ -1,0 +1,158 @@
+"""`function logs`: its lines, its filters, and following."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from cli.conftest import CONSOLE, Program, run
+from fal_serverless.cli import logs
+from fal_serverless.cli.main import program as whole_program
+from fal_serverless.models import LogEntry
+from running import FUNCTIONS, RunningBackend, StartBackend
+
+LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[(.{9})\] (.*)"
+
+
+def entry(message: str, **fields: Any) -> LogEntry:
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+    return LogEntry(1, moment, fields.pop("level", "STDOUT"), "user", message, "1", **fields)
+
+
+def test_a_line_has_local_time_and_the_level_in_nine_columns() -> None:
+    local = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).astimezone()
+    assert logs.render(entry("hi")) == f"{local:%Y-%m-%d %H:%M:%S}.678 [stdout   ] hi"
+    assert "[warning  ] x" in logs.render(entry("x", level="WARNING"))
+
+
+def test_each_line_of_a_message_is_a_line_of_its_own() -> None:
+    assert [x.partition("] ")[2] for x in logs.render(entry("a\nb")).split("\n")] == ["a", "b"]
+
+
+def moment(text: str) -> datetime:
+    command = whole_program.commands["function"]
+    ctx = click.Context(command)
+    found = logs.moment(ctx, click.Option(["--since"]), text)
+    assert found is not None
+    return found
+
+
+def test_since_takes_spans_and_times() -> None:
+    now = datetime.now(UTC)
+    for text, seconds in (("90s", 90), ("5m", 300), ("2h", 7200), ("3d", 3 * 86400)):
+        assert abs(now - timedelta(seconds=seconds) - moment(text)) < timedelta(seconds=5)
+    assert moment("2026-01-31T12:00:00Z") == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert moment("2026-01-31T12:00:00+02:00") == datetime(2026, 1, 31, 10, tzinfo=UTC)
+    assert moment("2026-01-31 12:00").tzinfo is UTC
+    with pytest.raises(click.BadParameter, match="neither like 5m"):
+        moment("soon")
+
+
+@pytest.fixture
+def called(program: Program) -> str:
+    """An alias with three calls behind it."""
+    program("function", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "logged")
+    for text in ("one", "two", "three"):
+        program("function", "invoke", "logged", "-d", json.dumps({"text": text}))
+    return "logged"
+
+
+def messages(text: str) -> list[str]:
+    found = [re.fullmatch(LINE, line) for line in text.splitlines()]
+    assert all(found), text
+    return [match[2] for match in found if match]
+
+
+def test_logs_are_the_newest_oldest_first(program: Program, called: str) -> None:
+    ran = program("function", "logs", "--url", called, "--source", "user", "--lines", "2")
+    assert messages(ran.out) == ["asked for two", "asked for three"]
+    assert ran.err == ""
+
+
+def test_url_is_taken_with_and_without_scheme_and_port(
+    program: Program, called: str, backend: RunningBackend
+) -> None:
+    host = f"1-{called}.gateway.localhost"
+    for url in (f"http://{host}:{backend.port}", f"{host}:{backend.port}", host, called):
+        ran = program("function", "logs", "--url", url, "--search", "asked for t", "-n", "2")
+        assert messages(ran.out) == ["asked for two", "asked for three"]
+
+
+def test_filters_narrow(program: Program, called: str) -> None:
+    assert program("fn", "logs", "--url", called, "--level", "error").out == ""
+    only = program("fn", "logs", "--url", called, "--source", "request", "--since", "5m").out
+    assert all("POST / 200" in message for message in messages(only))
+    assert program("fn", "logs", "--url", called, "--until", "1h").out == ""
+    revision = json.loads(program("alias", "history", called, "--json").out)[0]["to_revision"]
+    assert "asked for" in program("fn", "logs", "--revision", revision[:10]).out
+
+
+def test_json_is_one_object_a_line(program: Program, called: str) -> None:
+    lines = program("fn", "logs", "--url", called, "--search", "asked", "--json").lines
+    found = [json.loads(line) for line in lines]
+    assert {item["alias"] for item in found} == {called}
+    assert all(item["time"].endswith("Z") and item["request_id"] for item in found)
+
+
+def test_nothing_found_is_said_on_stderr_with_code_0(program: Program, called: str) -> None:
+    ran = program("function", "logs", "--search", "^no line is like this$")
+    assert (ran.code, ran.out, ran.err) == (0, "", "No logs found\n")
+    for url in ("nobody", f"1-{called}x.gateway.localhost"):
+        ran = program("function", "logs", "--url", url)
+        assert (ran.code, ran.out) == (0, "")
+        assert ran.err == "No logs found, make sure you have the correct URL\n"
+
+
+@pytest.mark.parametrize(
+    "args", [("--search", "("), ("--since", "soon"), ("--lines", "-1"), ("--level", "loud")]
+)
+def test_wrong_filters_are_usage_errors(alone: Program, args: tuple[str, ...]) -> None:
+    ran = alone("function", "logs", *args)
+    assert ran.code == 2 and ran.err.count("\n") == 1
+
+
+@pytest.fixture
+def own(backends: StartBackend, tmp_path: Path) -> RunningBackend:
+    """A backend that may be killed."""
+    return backends(tmp_path / "own")
+
+
+@pytest.fixture
+def following(own: RunningBackend) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [CONSOLE, "function", "logs", "--follow", "--source", "user"],
+        env=own.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_following_goes_on_where_it_was_after_a_crash(
+    own: RunningBackend, following: subprocess.Popen[str], backends: StartBackend
+) -> None:
+    assert following.stdout and following.stderr
+
+    def call(text: str) -> None:
+        run(own.env, "function", "invoke", "followed", "-d", json.dumps({"text": text}))
+
+    run(own.env, "fn", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "followed")
+    call("one")
+    assert following.stdout.readline().endswith("asked for one\n")
+    own.kill()
+    assert "trying again" in following.stderr.readline()
+    backends(own.home)
+    assert re.match(r"— reconnected after \d+ s —", following.stderr.readline())
+    call("two")
+    assert following.stdout.readline().endswith("asked for two\n")
+    following.send_signal(signal.SIGINT)
+    assert following.wait(timeout=20) == 130

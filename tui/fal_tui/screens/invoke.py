@@ -60,6 +60,7 @@ class InvokeScreen(ModalScreen[str | None]):
         & TextArea {
             height: auto; min-height: 3; max-height: 45%; border: none; padding: 0;
             margin: 1 0 0 0; background: $panel; scrollbar-size: 1 1;
+            &:focus { border: none; }
         }
         & #status { height: 1; margin-top: 1; color: $text-muted; }
         & #status.good { color: $text-success; }
@@ -315,8 +316,8 @@ class InvokeScreen(ModalScreen[str | None]):
 
 def _summary(answer: Answer) -> str:
     parts = [f"{answer.status}", f"{answer.seconds * 1000:.0f} ms", f"{len(answer.body):,} bytes"]
-    kind = answer.headers.get("content-type", "").partition(";")[0]
-    request = f"request {answer.request_id}" if answer.request_id else ""
+    kind = answer.headers.get("content-type", "").partition(";")[0].removeprefix("application/")
+    request = f"request {answer.request_id[:13]}" if answer.request_id else ""
     sign = "✓" if answer.status < 400 else "✗"
     return f"{sign} " + " · ".join(part for part in [*parts, kind, request] if part)
 

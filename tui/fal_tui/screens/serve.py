@@ -101,7 +101,8 @@ class ServeScreen(ModalScreen[Served | None]):
                 self._client.functions(), self._client.aliases(), self._client.status()
             )
         except FalError as exc:
-            self.notify(exc.message, severity="warning", markup=False)
+            text = f"No suggestions: {exc.message}"
+            self.notify(text, severity="warning", markup=False)
             return
         self._form.know(functions, aliases, status)
 

@@ -76,8 +76,8 @@ class EnvironmentStore:
     def __init__(
         self, root: Path, cache: Path, environ: Mapping[str, str], python_downloads: str
     ) -> None:
-        self.root = root
-        self.cache = cache
+        self.root = root.absolute()
+        self.cache = cache.absolute()
         self._environ = _uv_environ(environ, python_downloads)
         self._downloads = python_downloads
         self._builds: dict[str, _Build] = {}

@@ -12,7 +12,6 @@ import pytest
 from fal_serverless.backend.engine.ports import Ports, accepts
 from fal_serverless.errors import StartupTimeout, WorkerFailed
 
-
 SERVER = """
 import http.server, os
 class Tell(http.server.BaseHTTPRequestHandler):

@@ -37,7 +37,7 @@ class LocalEngine:
         self._settings = settings
         self._ports = Ports()
         self._around = Surroundings(
-            run_dir=make_private(run_dir),
+            run_dir=make_private(run_dir.absolute()),
             environ=environ,
             ports=self._ports,
             startup_timeout=settings.startup_timeout,
@@ -50,7 +50,7 @@ class LocalEngine:
         self._pools: dict[str, Pool] = {}
         self._unpacked: set[str] = set()
 
-    def isolation(self) -> str:
+    def describe(self) -> str:
         """How functions that want the same port are kept apart, and why."""
         return self._ports.describe()
 

@@ -153,14 +153,19 @@ class Client:
             "content": bundle,
             "headers": {"Content-Type": "application/zip"},
         }
+        done: ServeEvent | None = None
         async with self._stream("POST", "/v1/revisions", **request) as lines:
             async for event, data in lines:
                 if event == "error":
                     raise errors.from_json(data)
-                yield from_json(ServeEvent, data)
                 if data.get("kind") == "done":
-                    return
-        raise errors.Unreachable("the backend closed the connection before the serve was done")
+                    done = from_json(ServeEvent, data)
+                    break
+                yield from_json(ServeEvent, data)
+        if done is None:
+            raise errors.Unreachable("the backend closed the connection before the serve was done")
+        # Only now: a reader who leaves at `done` leaves no open connection behind.
+        yield done
 
     # Aliases and auth
 

@@ -226,7 +226,16 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return False  # somebody else's: the number was given out again
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Ended, and waiting for a parent to ask how: in a container that may take seconds."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state == "Z"
 
 
 async def _answers(info: BackendInfo) -> bool:

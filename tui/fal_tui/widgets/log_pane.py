@@ -138,7 +138,7 @@ class LogPane(Vertical):
         if client is None:
             raise errors.Unreachable("no backend yet")
         if lost is not None:
-            await client.status()
+            await _answers(client)
         return client
 
     async def _read(self, client: Client, resume: Resume) -> None:
@@ -237,3 +237,13 @@ class LogPane(Vertical):
     def _view_changed(self, event: LogLines.Changed) -> None:
         self._title.refresh()
         self.refresh_bindings()
+
+
+async def _answers(client: Client) -> None:
+    """Raises Unreachable while nobody answers; any other answer is one."""
+    try:
+        await client.status()
+    except errors.Unreachable:
+        raise
+    except errors.FalError:
+        return

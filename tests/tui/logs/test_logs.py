@@ -1,0 +1,217 @@
+"""The pure parts of a log: text, time, places, filters, buffer, inbox, resume."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fal_serverless.models import LogEntry, LogQuery
+from fal_tui.logs import lines
+from fal_tui.logs.buffer import Gap, LogBuffer, dropped, reconnected
+from fal_tui.logs.clock import CLOCKS, WIDTHS, age, following, written
+from fal_tui.logs.filters import Filter, all_of, replaced, without
+from fal_tui.logs.inbox import Inbox
+from fal_tui.logs.places import Places
+from fal_tui.logs.printable import printable
+from fal_tui.logs.resume import Resume, delay
+
+NOW = datetime(2026, 5, 4, 12, 30, 15, 123_000, tzinfo=UTC)
+
+
+def entry(number: int, message: str = "", **fields: Any) -> LogEntry:
+    given = {"level": "STDOUT", "source": "user", "user": "1", **fields}
+    return LogEntry(number, NOW, message=message or f"line {number}", **given)
+
+
+def messages(buffer: LogBuffer) -> list[str]:
+    items = [buffer.item(number) for number in buffer.shown]
+    return [item.text if isinstance(item, Gap) else item.message for item in items]
+
+
+class TestText:
+    def test_every_control_character_is_replaced_one_for_one(self) -> None:
+        text = "".join(chr(code) for code in range(0xA0)) + "\u202e\u2066"
+        assert len(printable(text)) == len(text)
+        assert printable(printable(text)) == printable(text)
+        assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in printable(text))
+
+    @pytest.mark.parametrize(
+        ("line", "seen"),
+        [
+            ("plain", "plain"),
+            ("\x1b[1;31mred\x1b[0m!", "red!"),
+            ("\x1b[38:5:208mx", "x"),
+            ("a\tb", "a       b"),
+            ("10%\r20%\r", "20%"),
+            ("dos\r", "dos"),
+            ("\x1b[2Jgone", "␛[2Jgone"),
+            ("\x1b]0;title\x07", "␛]0;title␇"),
+        ],
+    )
+    def test_what_is_seen_of_a_line(self, line: str, seen: str) -> None:
+        assert lines.clean(line) == seen
+        assert lines.styled(line).plain == seen
+
+    def test_a_very_long_line_is_cut(self) -> None:
+        assert len(lines.clean("x" * 1_000_000)) == lines.LONGEST
+
+    @pytest.mark.parametrize("text", ["", "x", "x" * 30, "日本語" * 9, "a日" * 11, "é" * 21])
+    def test_the_height_of_a_wrapped_line_is_the_number_of_its_pieces(self, text: str) -> None:
+        for width in (2, 3, 10):
+            pieces = lines.chopped(text, width)
+            assert lines.height(text, width) == len(pieces)
+            assert "".join(pieces) == text
+            assert all(lines.cells(piece) <= width for piece in pieces)
+
+    def test_a_message_of_several_lines_takes_several_rows(self) -> None:
+        assert lines.height("a\nb\n", None) == 2
+        assert lines.height("a\n" + "b" * 25, 10) == 4
+
+
+class TestClock:
+    def test_every_form_has_its_width(self) -> None:
+        for clock in CLOCKS:
+            for ago in (0, 61, 7200, 90_000, 10**8):
+                then = NOW - timedelta(seconds=ago)
+                assert len(written(then, clock, NOW)) == WIDTHS[clock]
+
+    def test_another_day_is_named(self) -> None:
+        assert written(NOW, "utc", NOW) == "12:30:15.123Z"
+        assert written(NOW - timedelta(days=1), "utc", NOW) == "May  3 12:30Z"
+
+    def test_ages(self) -> None:
+        seconds = (-1, 59.9, 60, 3600, 86_400 * 40)
+        assert [age(each) for each in seconds] == ["0s", "59s", "1m", "1h", "40d"]
+
+    def test_one_key_goes_round(self) -> None:
+        seen = [following(clock) for clock in CLOCKS]
+        assert seen == ["relative", "local", "utc", "off"]
+
+
+class TestPlaces:
+    def test_an_item_is_found_by_any_of_its_rows(self) -> None:
+        places = Places([1, 3, 2])
+        found = [places.at(row) for row in range(places.rows)]
+        assert found == [(0, 0), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]
+
+    def test_dropping_the_first_ones_moves_the_rest_up(self) -> None:
+        places = Places([1, 3, 2])
+        assert places.drop(2) == 4
+        places.add(5)
+        assert (places.rows, places.at(2), places.start(1), places.end(1)) == (7, (1, 0), 2, 7)
+        assert places.drop(2) == 7
+        places.add(1)
+        assert places.at(0) == (0, 0)
+
+
+class TestFilters:
+    def test_all_must_hold(self) -> None:
+        passes = all_of([Filter("keep", "^b"), Filter("hide", "an"), Filter("level", "WARNING")])
+        assert passes is not None
+        seen = [passes(entry(1, text, level="ERROR")) for text in ("banana", "berry", "cherry")]
+        assert seen == [False, True, False]
+        assert not passes(entry(1, "berry", level="INFO"))
+
+    def test_colours_do_not_hide_what_is_looked_for(self) -> None:
+        passes = all_of([Filter("keep", "time out")])
+        assert passes is not None and passes(entry(1, "\x1b[31mtime\x1b[0m out"))
+
+    def test_there_is_one_level_at_a_time_and_any_number_of_words(self) -> None:
+        stack: tuple[Filter, ...] = ()
+        for one in (
+            Filter("level", "INFO"),
+            Filter("keep", "a"),
+            Filter("keep", "b"),
+            Filter("level", "ERROR"),
+            Filter("keep", "a"),
+        ):
+            stack = replaced(stack, one)
+        assert [one.chip for one in stack] == ["&b", "≥error", "&a"]
+        assert [one.chip for one in without(stack, "keep")] == ["≥error"]
+
+
+class TestBuffer:
+    def test_the_oldest_go_and_numbers_stay(self) -> None:
+        buffer = LogBuffer(3)
+        buffer.extend([entry(1), entry(2)])
+        delta = buffer.extend([entry(3), entry(4)])
+        assert (delta.added, delta.removed) == (2, 1)
+        assert list(buffer.shown) == [1, 2, 3]
+        assert messages(buffer) == ["line 2", "line 3", "line 4"]
+        assert buffer.missing == 1
+
+    def test_more_than_the_limit_at_once(self) -> None:
+        buffer = LogBuffer(3)
+        buffer.extend([entry(1)])
+        delta = buffer.extend([entry(n) for n in range(2, 12)])
+        assert (delta.added, delta.removed) == (3, 1)
+        assert messages(buffer) == ["line 9", "line 10", "line 11"]
+
+    def test_a_trimmed_gap_counts_what_it_stood_for(self) -> None:
+        buffer = LogBuffer(2)
+        buffer.extend([dropped(40), entry(1), entry(2)])
+        assert buffer.missing == 40
+
+    def test_filters_apply_to_what_was_there_and_to_what_comes(self) -> None:
+        buffer = LogBuffer(100)
+        buffer.extend([entry(n) for n in range(20)])
+        buffer.set_filters([Filter("keep", "1")])
+        delta = buffer.extend([entry(30), entry(31), reconnected(6.6)])
+        assert delta.added == 2
+        assert messages(buffer)[-2:] == ["line 31", "— reconnected after 7 s —"]
+        assert buffer.counts() == "13 of 23 shown"
+        buffer.set_filters([])
+        assert buffer.counts() == "23 lines"
+
+    def test_a_further_filter_narrows_and_its_loss_widens(self) -> None:
+        buffer = LogBuffer(100)
+        buffer.extend([entry(n) for n in range(40)])
+        first, second = Filter("keep", "1"), Filter("hide", "3")
+        buffer.set_filters([first])
+        before = list(buffer.shown)
+        buffer.set_filters([first, second])
+        assert messages(buffer)[-1] == "line 21"
+        buffer.set_filters([first])
+        assert list(buffer.shown) == before
+
+    def test_finding_goes_both_ways(self) -> None:
+        buffer = LogBuffer(100)
+        buffer.extend([entry(n, level="ERROR" if n in (3, 7) else "INFO") for n in range(10)])
+
+        def wanted(item: object) -> bool:
+            return isinstance(item, LogEntry) and item.level == "ERROR"
+
+        assert buffer.find(0, 1, wanted) == 3
+        assert buffer.find(9, -1, wanted) == 7
+        assert buffer.find(8, 1, wanted) is None
+
+
+class TestInbox:
+    def test_what_is_too_much_is_counted(self) -> None:
+        inbox = Inbox(4)
+        inbox.put([entry(n) for n in range(6)])
+        inbox.put([entry(6)])
+        assert inbox.count == 7
+        gap, *rest = inbox.take()
+        assert gap == dropped(4)
+        assert [item.message for item in rest if isinstance(item, LogEntry)] == [
+            "line 4",
+            "line 5",
+            "line 6",
+        ]
+        assert inbox.take() == []
+
+
+class TestResume:
+    def test_it_asks_for_what_comes_after_the_last_and_takes_nothing_twice(self) -> None:
+        resume = Resume(LogQuery(label="call", lines=50))
+        assert resume.query() == LogQuery(label="call", lines=50)
+        assert [resume.is_new(entry(n)) for n in (5, 6, 6, 4, 7)] == [
+            True, True, False, False, True,
+        ]  # fmt: skip
+        assert resume.query() == LogQuery(label="call", lines=50, after=7)
+
+    def test_tries_become_rarer(self) -> None:
+        assert [delay(n, (1, 2)) for n in range(4)] == [1, 2, 2, 2]

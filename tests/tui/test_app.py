@@ -14,7 +14,7 @@ from tui.fake_backend import FakeBackend, revision_id
 
 
 def screen_of(seen: Camera):  # type: ignore[no-untyped-def]
-    return seen.app.screen_stack[0]
+    return seen.app.main
 
 
 async def test_lists_functions_with_their_live_revision(opened: Opening) -> None:
@@ -245,7 +245,7 @@ async def test_what_was_fetched_once_of_a_revision_is_not_fetched_again(
     async with opened() as seen:
         await seen.press("G")
         topic = Topic("revision", revision_id(2))
-        await seen.until(lambda: seen.app.store.has(topic), "the revision")
+        await seen.until(lambda: seen.app.host.store.has(topic), "the revision")
         backend.changed("resync")
         await seen.press("g", "G")
     asked = [path for _, path in backend.requests if path.endswith(revision_id(2))]
@@ -258,5 +258,5 @@ async def test_two_aliases_keep_the_order_of_their_function(
     backend.point("also", revision_id(1))
     backend.aliases["also"] = replace(backend.aliases["also"], function="call")
     async with opened() as seen:
-        names = [each.name for each in seen.app.store.aliases_of("call")]
+        names = [each.name for each in seen.app.host.store.aliases_of("call")]
     assert names == ["call", "also"]

@@ -90,7 +90,7 @@ async def test_a_refused_auth_change_is_put_back_and_said(
     async with opened() as seen:
         await seen.press("G", "A", "k", "enter")
         await seen.until(lambda: "not with this key" in seen.text(), "the toast")
-        alias = seen.app.store.alias("call")
+        alias = seen.app.host.store.alias("call")
         assert alias is not None and alias.auth == "private"
 
 

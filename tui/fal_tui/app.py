@@ -15,21 +15,21 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from fal_serverless.config import Config, Context
-from fal_serverless.models import Function, Traffic
-from fal_tui import cache, palette
-from fal_tui.chrome.header import Heading
-from fal_tui.link import Connect, Link, LinkState
-from fal_tui.messages import LinkChanged, StoreChanged
-from fal_tui.screens.main import MainScreen
-from fal_tui.store import FUNCTIONS, Store, Topic
+from fal_tui import cache
+from fal_tui.screens.first import FirstScreen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.worker import Worker
 
+    from fal_serverless.models import Function
+    from fal_tui.chrome.header import Heading
     from fal_tui.dispatch import Dispatch
     from fal_tui.flows.host import Host
+    from fal_tui.link import Connect, LinkState
+    from fal_tui.screens.main import MainScreen
+    from fal_tui.store import Topic
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FalTui(App[None]):
         self.config = config
         self.context = replace(context, readonly=context.readonly or start.readonly)
         self.start = start
-        self.store = Store()
+        self.main: MainScreen | None = None
         self.host: Host | None = None
         self.dispatch: Dispatch | None = None
         self.loaded = False
@@ -75,73 +75,82 @@ class FalTui(App[None]):
         self._connect = connect
         self._background = background
         self._cache = cache.place(config.paths.cache, context.name)
-        self._cached: tuple[Function, ...] = ()
-        self._main: MainScreen | None = None
+        self._kept: tuple[Function, ...] = ()
         self._leaving = False
 
     # First paint
 
     def get_default_screen(self) -> Screen[Any]:
-        self._read_cache()
-        context = self.context
-        heading = Heading(
-            "demo" if self.start.demo else context.name,
-            readonly=context.readonly,
-            protected=context.protected,
-            demo=False,
-        )
-        self._main = MainScreen(self.store, heading)
-        return self._main
+        rows = [] if self.start.demo else cache.read_rows(self._cache)
+        return FirstScreen(self._shown_context, rows)
 
-    def _read_cache(self) -> None:
-        if not self.start.demo:
-            self._cached = cache.read(self._cache)
-        if self._cached:
-            self.store.put(FUNCTIONS, self._cached)
+    @property
+    def _shown_context(self) -> str:
+        return "demo" if self.start.demo else self.context.name
 
     def on_mount(self) -> None:
         wanted = self.config.settings.theme
         if wanted in self.available_themes:
             self.theme = wanted
-        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
-        self._recolour()
-        self.call_after_refresh(self._begin)
-
-    def _recolour(self) -> None:
-        if self._main is None:
-            return
-        found = palette.from_theme(self.theme_variables, self.current_theme.dark)
-        self._main.recolour(found)
-        if self.host is not None:
-            self.host.palette = found
+        self.call_after_refresh(self._after_first_paint)
 
     # After it
+
+    def _after_first_paint(self) -> None:
+        self.run_worker(self._begin(), name="start", group="start", exit_on_error=False)
 
     async def _begin(self) -> None:
         from fal_tui.dispatch import Dispatch
         from fal_tui.flows.host import Host
+        from fal_tui.link import Link
+        from fal_tui.screens.main import MainScreen
+        from fal_tui.store import FUNCTIONS, Store
 
-        assert self._main is not None
+        store = Store()
+        cached = () if self.start.demo else cache.read(self._cache)
+        if cached:
+            store.put(FUNCTIONS, cached)
+        main = MainScreen(store, self._heading())
         link = Link(
             self._connect or self._connect_by_launcher,
-            self.store,
-            self._main.wanted,
+            store,
+            main.wanted,
             self._on_link,
             self._on_change,
         )
-        self.host = Host(self, self.store, link, self.config, self.context)
-        self.host.palette = self._main.palette
+        self.main = main
+        self.host = Host(self, main, store, link, self.config, self.context)
         self.host.throw_away = self.start.demo
-        await self._main.complete(self.host)
-        self.dispatch = Dispatch(self, self._main, self.host)
-        self._main.run_action_id = self.dispatch.run
+        await self.push_screen(main)
+        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+        self._recolour()
+        await main.complete(self.host)
+        self.dispatch = Dispatch(self, main, self.host)
+        main.run_action_id = self.dispatch.run
         self._keep_linked()
+        self._start_extras(self.dispatch)
+
+    def _heading(self) -> Heading:
+        from fal_tui.chrome.header import Heading
+
+        return Heading(
+            self._shown_context, readonly=self.context.readonly, protected=self.context.protected
+        )
+
+    def _start_extras(self, dispatch: Dispatch) -> None:
         if self._background is not None:
             self.run_worker(self._background(self), group="background", exit_on_error=False)
         if self.start.path is not None:
-            self.run_worker(
-                self.dispatch.do_serve(self.start.path), group="flow", exit_on_error=False
-            )
+            self.run_worker(dispatch.do_serve(self.start.path), group="flow", exit_on_error=False)
+
+    def _recolour(self) -> None:
+        from fal_tui import palette
+
+        if self.main is None or self.host is None:
+            return
+        found = palette.from_theme(self.theme_variables, self.current_theme.dark)
+        self.host.palette = found
+        self.main.recolour(found)
 
     def _keep_linked(self) -> None:
         assert self.host is not None
@@ -155,23 +164,34 @@ class FalTui(App[None]):
         return await connect(self.config, self.context, start=start)
 
     def _on_link(self, state: LinkState) -> None:
-        assert self._main is not None
+        from fal_tui.messages import LinkChanged
+
+        assert self.main is not None
         if state.live:
             self.loaded = True
-        self._main.post_message(LinkChanged(state))
+        self.main.post_message(LinkChanged(state))
 
     def _on_change(self, topics: frozenset[Topic]) -> None:
-        assert self._main is not None
-        self._main.post_message(StoreChanged(topics))
-        if FUNCTIONS in topics:
+        from fal_tui.messages import StoreChanged
+        from fal_tui.store import FUNCTIONS
+
+        assert self.main is not None
+        self.main.post_message(StoreChanged(topics))
+        if FUNCTIONS in topics and not self.start.demo:
             self._keep_list()
 
     def _keep_list(self) -> None:
         """Write the list for the next start, without what will not be true then."""
-        now = tuple(replace(f, workers={}, traffic=Traffic()) for f in self.store.functions)
-        if now != self._cached and not self.start.demo:
-            self._cached = now
+        from fal_serverless.models import Traffic
+        from fal_tui.render import lasting_row
+
+        assert self.host is not None
+        functions = self.host.store.functions
+        now = tuple(replace(each, workers={}, traffic=Traffic()) for each in functions)
+        if now != self._kept:
+            self._kept = now
             cache.write(self._cache, now)
+            cache.write_rows(self._cache, [lasting_row(each, self.host.palette) for each in now])
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A bug in a worker is said, and does not end the application."""
@@ -203,11 +223,11 @@ class FalTui(App[None]):
         """The palette: the registry of actions, as far as they can be done now."""
         from fal_tui.actions import ACTIONS, why_not
 
-        if self._main is None or self.dispatch is None:
+        if self.main is None or self.dispatch is None:
             return
         run = self.dispatch.run
         for action in ACTIONS:
-            if not why_not(action, self._main.situation) and action.id != "palette":
+            if not why_not(action, self.main.situation) and action.id != "palette":
                 yield SystemCommand(
                     f"{action.label}  {action.key}",
                     action.help,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from fal_serverless.config import save_setting
 from fal_serverless.models import LogQuery, Revision, Worker
-from fal_tui import commands, detail
+from fal_tui import commands, detail, render
 from fal_tui.actions import BY_ID, Action, why_not
 from fal_tui.flows import access, calls, leave, pointer, remove
 from fal_tui.flows.host import Host
@@ -133,9 +133,11 @@ class Dispatch:
     # Change
 
     async def do_serve(self, path: Path | None = None) -> None:
-        served = await calls.serve(self.host, path)
-        if served is not None:
-            await self.screen.reveal(served.revision.function)
+        outcome = await calls.serve(self.host, path)
+        if outcome.served is not None:
+            await self.screen.reveal(outcome.served.revision.function)
+        if outcome.logs is not None:
+            self.screen.show_logs(outcome.logs, render.title_of(outcome.logs.label))
 
     async def do_rollback(self) -> None:
         await pointer.rollback(self.host, self.screen.item)

@@ -47,7 +47,7 @@ class Camera:
         """Wait for something to be true. Raises Unreachable that names `what` after PATIENCE."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while not seen():
+                while not seen():  # noqa: ASYNC110 - what is on a screen sends no events
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise Unreachable(f"waited in vain for {what}; {self._why()}") from None

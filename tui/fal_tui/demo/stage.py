@@ -29,6 +29,7 @@ from fal_tui.store import endpoint_label
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
+    from fal_serverless.models import Function
     from fal_tui.app import FalTui
 
 HERE = Path(__file__).parent
@@ -83,7 +84,7 @@ def run_demo(picture: Path | None, size: tuple[int, int]) -> int:
             return app.return_code or 0
         from fal_tui.screenshot import take
 
-        take(app, picture, size, lambda: len(app.store.functions) >= len(SAMPLES) - 1)
+        take(app, picture, size, lambda: len(_functions(app)) >= len(SAMPLES) - 1)
         return 0
 
 
@@ -161,12 +162,16 @@ async def _traffic(app: FalTui) -> None:
     assert host is not None
     for call in itertools.chain.from_iterable(itertools.repeat(calls())):
         client = host.link.client
-        labels = {each.entrypoint: endpoint_label(each) for each in app.store.functions}
+        labels = {each.entrypoint: endpoint_label(each) for each in _functions(app)}
         if client is not None and host.link.state.live and call.name in labels:
             with suppress(FalError):
                 label = labels[call.name]
                 await client.invoke(label, call.body, method=call.method, path=call.path)
         await asyncio.sleep(random.uniform(0.2, 2 * PAUSE))
+
+
+def _functions(app: FalTui) -> tuple[Function, ...]:
+    return app.host.store.functions if app.host else ()
 
 
 def calls() -> list[Call]:

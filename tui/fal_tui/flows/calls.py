@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from fal_serverless.config import write_whole
 from fal_serverless.errors import FalError
-from fal_serverless.models import Function, Revision, Served
+from fal_serverless.models import Function, LogQuery, Revision, Served
 from fal_tui import detail, equivalents, render
 from fal_tui.flows.host import Host
 from fal_tui.flows.pointer import came_from
@@ -18,7 +19,16 @@ RECENTS = 10
 """Files that are remembered."""
 
 
-async def serve(host: Host, path: Path | None = None) -> Served | None:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the serve screen."""
+
+    served: Served | None
+    logs: LogQuery | None
+    """Logs that are wanted next."""
+
+
+async def serve(host: Host, path: Path | None = None) -> Outcome:
     """The serve screen; what it did goes into Activity and can be undone."""
     from fal_tui.screens.serve import ServeScreen
 
@@ -26,16 +36,14 @@ async def serve(host: Host, path: Path | None = None) -> Served | None:
         client = await host.link.ready()
     except FalError as error:
         host.complain(str(error), title="Cannot serve")
-        return None
+        return Outcome(None, None)
     screen = ServeScreen(client, host.config, path, recents(host))
-    served = await host.ask(screen)
-    if served is None:
-        return None
-    file = getattr(screen, "path", None) or path
-    if isinstance(file, Path):
-        remember(host, file)
-    await _record(host, served, file)
-    return served
+    served: Served | None = await host.ask(screen)
+    if served is not None:
+        if screen.path is not None:
+            remember(host, screen.path)
+        await _record(host, served, screen.path)
+    return Outcome(served, screen.logs_wanted)
 
 
 async def _record(host: Host, served: Served, file: Path | None) -> None:
@@ -72,7 +80,8 @@ async def invoke(host: Host, item: Item | None) -> str | None:
     except FalError as error:
         host.complain(str(error), title="Cannot invoke")
         return None
-    return await host.ask(InvokeScreen(client, label, revision))
+    request: str | None = await host.ask(InvokeScreen(client, label, revision))
+    return request
 
 
 async def _revision(host: Host, revision: str) -> Revision:

@@ -26,6 +26,7 @@ from fal_tui.undo import Undo
 if TYPE_CHECKING:
     from textual.app import App
     from textual.screen import Screen
+    from textual.widget import Widget
 
     from fal_serverless.client import Client
 
@@ -36,9 +37,17 @@ class Host:
     """One application, its store and its way to the backend."""
 
     def __init__(
-        self, app: App[Any], store: Store, link: Link, config: Config, context: Context
+        self,
+        app: App[Any],
+        main: Widget,
+        store: Store,
+        link: Link,
+        config: Config,
+        context: Context,
     ) -> None:
         self.app = app
+        self.main = main
+        """Where it is drawn; told when the store changes."""
         self.store = store
         self.link = link
         self.config = config
@@ -94,7 +103,7 @@ class Host:
 
     def redraw(self, *topics: Topic) -> None:
         """The store was changed from here."""
-        self.app.screen_stack[0].post_message(StoreChanged(frozenset(topics)))
+        self.main.post_message(StoreChanged(frozenset(topics)))
 
     def say(self, text: str) -> None:
         self.app.notify(text, markup=False)

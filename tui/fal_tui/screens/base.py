@@ -16,6 +16,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from fal_tui import render
+from fal_tui.headings import COLUMNS
 from fal_tui.messages import FilterChanged
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Kind, Place
@@ -68,7 +69,7 @@ class Listing(Vertical):
         super().__init__(classes="listing")
         self.place = place
         self.items: dict[str, Item] = {}
-        self.grid = Grid(render.COLUMNS[self.kind], "Loading…")
+        self.grid = Grid(COLUMNS[self.kind], "Loading…")
         self.input = FilterInput()
         self.input.display = False
         self._drawn: dict[str, tuple[Item, str, Palette, Row]] = {}

@@ -16,6 +16,7 @@ from textual.widgets import Static
 from fal_serverless.errors import FalError
 from fal_serverless.models import Alias, Move, Revision
 from fal_tui import render
+from fal_tui.headings import COLUMNS
 from fal_tui.palette import Palette
 from fal_tui.render import Look
 from fal_tui.screens.dialog import Dialog, label
@@ -24,7 +25,7 @@ from fal_tui.widgets.grid import Grid
 DiffOf = Callable[[str, str], Awaitable[Text]]
 """(before, after) ids -> what changes, drawn."""
 
-_SHOWN = ("id", "aliases", "age", "by", "message", "git")
+_KEYS = ("id", "aliases", "age", "by", "message", "git")
 
 
 def preselected(alias: Alias, moves: Sequence[Move], revisions: Sequence[Revision]) -> str | None:
@@ -39,7 +40,7 @@ def preselected(alias: Alias, moves: Sequence[Move], revisions: Sequence[Revisio
 class RollbackScreen(Dialog[str]):
     """The id of the revision to point `alias` at, or None."""
 
-    COLUMNS: ClassVar = tuple(c for c in render.COLUMNS["revisions"] if c.key in _SHOWN)
+    SHOWN: ClassVar = tuple(c for c in COLUMNS["revisions"] if c.key in _KEYS)
 
     DEFAULT_CSS = """
     RollbackScreen {
@@ -71,14 +72,14 @@ class RollbackScreen(Dialog[str]):
     def inside(self) -> ComposeResult:
         text = Text("Now live: ").append(render.short(self._alias.revision), self._palette.accent)
         yield label(text.append(". Point it at:"), id="line")
-        yield Grid(self.COLUMNS, "This function has no other revision.")
+        yield Grid(self.SHOWN, "This function has no other revision.")
         with ScrollableContainer(id="diff", can_focus=False):
             yield Static(markup=False)
 
     def on_mount(self) -> None:
         grid, look = self.query_one(Grid), Look(datetime.now(UTC), self._palette)
-        keys = [column.key for column in render.COLUMNS["revisions"]]
-        places = [keys.index(column.key) for column in self.COLUMNS]
+        keys = [column.key for column in COLUMNS["revisions"]]
+        places = [keys.index(column.key) for column in self.SHOWN]
         rows = [render.row(each, look) for each in self._revisions]
         grid.set_rows(
             [

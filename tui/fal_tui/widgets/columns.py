@@ -10,8 +10,8 @@ GAP = 2
 """Cells between two columns."""
 WIDEST = 48
 """Cells that a column without a width of its own takes at most."""
-NARROWEST = 6
-"""Cells below which such a column never shrinks, nor below two thirds of its wish."""
+NARROWEST = 16
+"""Cells below which such a column never shrinks, nor below half of its wish: others go first."""
 
 Align = Literal["left", "right", "center"]
 
@@ -58,7 +58,7 @@ def _wanted(column: Column, natural: int) -> int:
 def _least(column: Column, width: int) -> int:
     if column.width is not None:
         return width
-    return min(width, max(NARROWEST, len(column.label), width * 2 // 3))
+    return min(width, max(NARROWEST, len(column.label), width // 2))
 
 
 def _needs(kept: Sequence[int], widths: Sequence[int]) -> int:

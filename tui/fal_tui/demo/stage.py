@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PAUSE = 0.8
 """Seconds between two calls, on average."""
+PATIENCE_SERVE = 30.0
+"""Seconds that one sample may take; the others come anyway."""
 PATIENCE = 8.0
 """Seconds for the backend to end."""
 
@@ -133,9 +135,11 @@ async def play(app: FalTui) -> None:
     try:
         for sample in SAMPLES:
             try:
-                await _serve(await host.link.ready(), host.config, folder, sample)
-            except FalError as error:
-                host.complain(f"{sample.file}: {error}", title="Demo")
+                async with asyncio.timeout(PATIENCE_SERVE):
+                    await _serve(await host.link.ready(), host.config, folder, sample)
+            except (FalError, TimeoutError) as error:
+                why = str(error) or "it took too long"
+                host.complain(f"{sample.file}: {why}", title="Demo")
             calling = calling or asyncio.create_task(_traffic(app))
         if calling is not None:
             await calling

@@ -48,6 +48,8 @@ SETTLE = 0.05
 """Seconds the cursor rests before the detail pane follows it."""
 LOG_HEIGHT = 14
 LOG_STEP = 3
+MANY = 1000
+"""Rows above which ages wait for news."""
 BEHIND = 50
 """Places that can be come back to."""
 NARROW = 100
@@ -144,8 +146,9 @@ class MainScreen(Screen[None]):
     def _tick(self) -> None:
         """Ages and countdowns go on without news."""
         self._draw_header()
-        if isinstance(self.view, Listing) and len(self.view.items) < 1000:
+        if isinstance(self.view, Listing) and len(self.view.items) < MANY:
             self.view.show(self.store, self.palette)
+            self._draw_detail()
 
     # Where one is
 

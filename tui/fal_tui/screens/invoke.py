@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -98,9 +99,12 @@ class InvokeScreen(ModalScreen[str | None]):
         history: History = SESSION,
         *,
         folder: Path | None = None,
+        ready: Callable[[], Awaitable[Client]] | None = None,
     ) -> None:
         super().__init__()
         self._client = client
+        self._ready = ready
+        """Gives the client of the moment, where it may have to be replaced."""
         self._label = label
         self._revision = revision
         self._history = history
@@ -199,7 +203,8 @@ class InvokeScreen(ModalScreen[str | None]):
 
     async def _send(self, call: Call) -> None:
         try:
-            answer = await self._client.invoke(
+            client = self._client if self._ready is None else await self._ready()
+            answer = await client.invoke(
                 self._label,
                 call.body.encode(),
                 method=call.method,

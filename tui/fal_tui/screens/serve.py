@@ -24,7 +24,7 @@ from fal_serverless.errors import FalError, PythonMismatch, SourceError
 from fal_serverless.models import LogQuery, Served
 from fal_serverless.source import scan
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
-from fal_tui.screens.serve_run import ServeRun
+from fal_tui.screens.serve_run import Ready, ServeRun
 from fal_tui.widgets.file_picker import FilePicker
 
 Page = Literal["pick", "form", "run"]
@@ -34,7 +34,8 @@ class ServeScreen(ModalScreen[Served | None]):
     """Dismissed with what was served, or None.
 
     With `path` it starts at the functions of that file. Afterwards `path` is the file that was
-    served, and `logs_wanted` says which logs the reader asked to see next.
+    served, and `logs_wanted` says which logs the reader asked to see next. `ready` gives the
+    client of the moment, for callers that may have to replace it.
     """
 
     DEFAULT_CSS = """
@@ -70,12 +71,14 @@ class ServeScreen(ModalScreen[Served | None]):
         recents: Sequence[Path] = (),
         *,
         base: Path | None = None,
+        ready: Ready | None = None,
     ) -> None:
         super().__init__()
         self.path = path
         self.logs_wanted: LogQuery | None = None
         """What to tail after it is closed; None: nothing was asked for."""
         self._client = client
+        self._ready = ready
         self._config = config
         self._given = path
         self._recents = tuple(recents)
@@ -85,7 +88,13 @@ class ServeScreen(ModalScreen[Served | None]):
         with Vertical(id="box"), ContentSwitcher(initial="pick"):
             yield FilePicker(self._base, self._recents, id="pick")
             yield ServeForm(id="form")
-            yield ServeRun(self._client, self._config, id="run")
+            yield ServeRun(self._current, self._config, id="run")
+
+    async def _current(self) -> Client:
+        """The client; another one when the connection was lost meanwhile."""
+        if self._ready is not None:
+            self._client = await self._ready()
+        return self._client
 
     def on_mount(self) -> None:
         self.run_worker(self._ask_backend(), group="known", exit_on_error=False)
@@ -226,7 +235,7 @@ class ServeScreen(ModalScreen[Served | None]):
         served = self._run.served
         if served is not None:
             label = served.alias.name if served.alias else served.revision.id
-            screen = InvokeScreen(self._client, label, served.revision)
+            screen = InvokeScreen(self._client, label, served.revision, ready=self._ready)
             self.app.push_screen(screen, self._request_wanted)
 
     def action_logs(self) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from time import monotonic
-from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -26,9 +25,12 @@ from fal_tui.widgets.phases import Phases, Progress
 
 GROUP = "serve"
 
+Ready = Callable[[], Awaitable[Client]]
+"""Gives a client whose backend answers; raises Unreachable when there is none."""
+
 
 async def serving(
-    client: Client, config: Config, order: ServeOrder, log: LogView
+    ready: Ready, config: Config, order: ServeOrder, log: LogView
 ) -> AsyncGenerator[ServeEvent, None]:
     """Bundle the file, then serve the bundle; what the file prints goes to the log."""
 
@@ -40,6 +42,7 @@ async def serving(
         order.path, order.name, from_source=order.from_source, config=config, log=printed
     )
     yield ServeEvent("phase", "upload", f"{len(data) / 1024:.1f} KiB")
+    client = await ready()
     sent = client.serve(data, alias=order.alias, auth=order.auth, message=order.message)
     async with aclosing(sent) as events:
         async for event in events:
@@ -59,8 +62,6 @@ class ServeRun(Vertical):
     }
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set()
-
     class Ended(Message):
         """Done, failed or cancelled."""
 
@@ -69,9 +70,9 @@ class ServeRun(Vertical):
             self.served = served
             self.error = error
 
-    def __init__(self, client: Client, config: Config, *, id: str | None = None) -> None:
+    def __init__(self, ready: Ready, config: Config, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._client = client
+        self._ready = ready
         self._config = config
         self._worker: Worker[None] | None = None
         self.order: ServeOrder | None = None
@@ -84,6 +85,7 @@ class ServeRun(Vertical):
         yield Phases()
         log = LogView()
         log.empty = "The build log appears here"
+        log.wrap, log.clock = True, "off"
         yield log
         yield Static("", markup=False, id="outcome")
 
@@ -111,7 +113,7 @@ class ServeRun(Vertical):
     async def _run(self, order: ServeOrder) -> None:
         log = self.query_one(LogView)
         try:
-            async with aclosing(serving(self._client, self._config, order, log)) as events:
+            async with aclosing(serving(self._ready, self._config, order, log)) as events:
                 async for event in events:
                     self._take(event, log)
         except FalError as exc:

@@ -48,7 +48,9 @@ class Logs(App[None]):
 
     async def put(self, pilot: Any, items: Iterable[LogEntry | Gap]) -> None:
         self.view.write(items)
-        await pilot.pause(0.12)
+        while self.view.waiting and not self.view.paused:
+            await pilot.pause(0.02)
+        await pilot.pause()
 
 
 async def test_it_follows_the_end_until_one_scrolls_up() -> None:

@@ -61,7 +61,7 @@ class FilePicker(Vertical):
         yield Input(placeholder="path of a Python file", compact=True)
         yield Static("", markup=False, id="problem")
         grid = Grid(COLUMNS, "No Python file and no folder fits")
-        grid.can_focus = False
+        grid.can_focus, grid.lit = False, True
         yield grid
 
     def on_mount(self) -> None:

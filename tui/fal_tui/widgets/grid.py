@@ -126,6 +126,8 @@ class Grid(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._layout = Layout(columns)
         self._empty = empty
+        self.lit = False
+        """Draw the cursor as with the focus: another widget passes its keys on."""
         self._given: Sequence[Row] = ()
         self._rows: list[Row] = []
         self._index: dict[str, int] = {}
@@ -296,6 +298,10 @@ class Grid(ScrollView, can_focus=True):
         return max(self.scrollable_content_region.height - 1, 0)
 
     @property
+    def _has_keys(self) -> bool:
+        return self.has_focus or self.lit
+
+    @property
     def _sorted_column(self) -> int | None:
         return None if self._order is None else self._order.column
 
@@ -399,7 +405,7 @@ class Grid(ScrollView, can_focus=True):
         return f"{label} {'▼' if self._order.flipped else '▲'}"
 
     def _row(self, row: Row, at_cursor: bool, placed: tuple[Placed, ...], width: int) -> Strip:
-        lit = at_cursor and self.has_focus
+        lit = at_cursor and self._has_keys
         key = (row.id, at_cursor, lit)
         cached = self._strips.get(key)
         marked = row.id in self._marks
@@ -421,13 +427,13 @@ class Grid(ScrollView, can_focus=True):
         if row.dim:
             style += foreground(self.get_component_rich_style("grid--dim"))
         if at_cursor:
-            name = "grid--cursor" if self.has_focus else "grid--cursor-blurred"
+            name = "grid--cursor" if self._has_keys else "grid--cursor-blurred"
             full = self.get_component_rich_style(name)
             style += Style(bgcolor=full.bgcolor, bold=full.bold)
         return style
 
     def _gutter(self, at_cursor: bool, marked: bool, style: Style) -> tuple[Segment, ...]:
-        bar = "▌" if at_cursor and self.has_focus else " "
+        bar = "▌" if at_cursor and self._has_keys else " "
         mark = foreground(self.get_component_rich_style("grid--mark"))
         return Segment(bar, style), Segment("✓" if marked else " ", style + mark)
 

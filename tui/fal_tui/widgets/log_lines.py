@@ -123,8 +123,8 @@ class LogLines(ScrollView):
 
     @property
     def waiting(self) -> int:
-        """Entries that wait for the end of the pause."""
-        return self._inbox.count if self.paused else 0
+        """Entries that came and wait for the next repaint, or for the end of the pause."""
+        return self._inbox.count
 
     def _flush_soon(self) -> None:
         if not self.is_mounted or self._timer is not None:

@@ -14,6 +14,7 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ VARIABLE = "FAL_SERVERLESS_BIND"
 """The patch reads it; a test compares the name."""
 REAL_HOSTS = ("127.0.0.1", "::1")
 CONNECT_TIMEOUT = 1.0
+HOSTS_TRIED = 3
+"""Addresses looked at for the port asked for, before another port will do."""
 
 Address = tuple[str, int]
 
@@ -54,7 +57,7 @@ class Ports:
     def __init__(self, platform: str = sys.platform) -> None:
         self._linux = platform == "linux"
         # Another backend on this machine starts elsewhere; whoever comes too near is probed.
-        self._hosts = itertools.count(random.randrange(1 << 22))
+        self._hosts = _hosts(random.randrange(1 << 22))
         self._real: dict[int, Place] = {}
 
     def describe(self) -> str:
@@ -67,7 +70,7 @@ class Ports:
 
     async def claim(self, port: int) -> Place:
         """A place for a worker that is about to start."""
-        private = (self._free_host(port), port) if self._linux else ("127.0.0.1", _free_port())
+        private = self._private(port)
         real = [await accepts((host, port)) for host in REAL_HOSTS]
         return Place(port, private, was_free=not any(real))
 
@@ -96,13 +99,15 @@ class Ports:
             "own sockets can be given another address)"
         )
 
-    def _free_host(self, port: int) -> str:
-        for number in self._hosts:
-            rest = number % (1 << 22)
-            host = f"127.{64 + (rest >> 16)}.{rest >> 8 & 255}.{rest & 255}"
-            if rest & 255 not in (0, 255) and _can_bind(host, port):
-                return host
-        raise AssertionError("unreachable: the count has no end")
+    def _private(self, port: int) -> Address:
+        """An address nobody uses, with the port asked for where that can be had."""
+        if not self._linux:
+            return ("127.0.0.1", _free_port("127.0.0.1"))
+        for host in itertools.islice(self._hosts, HOSTS_TRIED):
+            if _can_bind(host, port):
+                return (host, port)
+        # Somebody listens on the port on all addresses, or it is one for root alone.
+        return (host, _free_port(host))
 
     def _listens(self, port: int, session: int) -> bool:
         """Whether the listener is of that session; taken for granted where nobody can tell."""
@@ -123,23 +128,29 @@ async def accepts(address: Address) -> bool:
     return True
 
 
+def _hosts(first: int) -> Iterator[str]:
+    """The addresses of 127.64.0.0/10, over and over."""
+    for number in itertools.count(first):
+        rest = number % (1 << 22)
+        if rest & 255 not in (0, 255):
+            yield f"127.{64 + (rest >> 16)}.{rest >> 8 & 255}.{rest & 255}"
+
+
 def _can_bind(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except PermissionError:
-            # A port below 1024: the function will be told so itself.
-            return True
         except OSError:
             return False
     return True
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 # Linux: whose socket is it?

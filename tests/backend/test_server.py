@@ -1,0 +1,217 @@
+"""The backend as a process: crashes, restarts, second copies, swaps under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fal_serverless import source
+from fal_serverless.client import Client
+from fal_serverless.errors import BuildFailed, Conflict, NotFound, WorkerFailed
+from fal_serverless.models import LogQuery
+from running import FUNCTIONS, RunningBackend, StartBackend
+from serving import serve
+
+
+def folders(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "state" / "revisions").iterdir())
+
+
+async def test_after_kill_9_every_acknowledged_thing_is_there_and_answers(
+    backends: StartBackend,
+) -> None:
+    first = backends()
+    async with first.client() as client:
+        older = await serve(first, client, "texts.py", "call_text", "call")
+        newer = await serve(first, client, "texts.py", "call_text", "call", "public")
+        lone = await serve(first, client, "texts.py", "call_text")
+        made = await client.generate_key("API", "laptop")
+    first.kill()
+    again = backends(first.home)
+    async with again.client(f"{made.key.id}:{made.secret}") as caller, again.client() as client:
+        assert (await client.alias("call")).revision == newer.revision.id
+        assert [m.to_revision for m in await client.moves("call")] == [
+            newer.revision.id,
+            older.revision.id,
+        ]
+        caller._user = await client.user()
+        for label in ("call", older.revision.id, newer.revision.id, lone.revision.id):
+            answer = await caller.invoke(label, b'{"text": "back"}')
+            assert (answer.status, answer.body) == (200, b'"back"')
+        assert any("POST / 200" in e.message for e in await client.logs(LogQuery(label="call")))
+
+
+async def test_nothing_of_a_killed_backend_survives(backends: StartBackend) -> None:
+    one = backends()
+    async with one.client() as client:
+        await serve(one, client, "texts.py", "call_text", "call")
+        await serve(one, client, "echo_server.py", "echo_server", "echo")
+        pids = [worker.pid for worker in await client.workers()]
+    assert len(pids) == 2
+    handles = [os.pidfd_open(pid) for pid in pids if pid]
+    one.kill()
+    loop = asyncio.get_running_loop()
+    for handle in handles:
+        ended = asyncio.Event()
+        loop.add_reader(handle, ended.set)
+        await asyncio.wait_for(ended.wait(), 2)
+        loop.remove_reader(handle)
+        os.close(handle)
+
+
+async def test_a_stopped_backend_exits_0_and_takes_its_files_along(backends: StartBackend) -> None:
+    one = backends()
+    async with one.client() as client:
+        await serve(one, client, "texts.py", "call_text", "call")
+    assert one.stop() == 0
+    assert not one.config.paths.backend.exists()
+
+
+def test_a_second_backend_on_the_same_state_is_refused(backend: RunningBackend) -> None:
+    program = [sys.executable, "-m", "fal_serverless.backend"]
+    done = subprocess.run(
+        program, env=backend.env, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 1
+    assert "runs on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "text"),
+    [
+        ("no_such_requirement", BuildFailed, "fal-no-such-package"),
+        ("fails_to_start", WorkerFailed, "no weights"),
+        ("returns_at_once", WorkerFailed, "8123"),
+    ],
+)
+async def test_a_serve_that_fails_leaves_alias_and_folders_as_they_were(
+    backends: StartBackend, name: str, error: type[Exception], text: str
+) -> None:
+    one = backends()
+    async with one.client() as client:
+        good = await serve(one, client, "texts.py", "call_text", "call")
+        before = folders(one.home)
+        with pytest.raises(error, match=text) as raised:
+            await serve(one, client, "broken.py", name, "call")
+        assert raised.value.data["log"]
+        assert (await client.alias("call")).revision == good.revision.id
+        assert len(await client.revisions("call")) == 1
+        assert folders(one.home) == before
+        with pytest.raises(NotFound):
+            await client.revision(raised.value.data["revision"])
+        kept = await client.logs(LogQuery(revision=raised.value.data["revision"]))
+        assert any(text in entry.message for entry in kept)
+
+
+async def test_a_serve_that_is_cancelled_leaves_nothing(
+    backends: StartBackend,
+) -> None:
+    one = backends()
+    async with one.client() as client:
+        bundle = await source.bundle(FUNCTIONS / "broken.py", "never_ready", config=one.config)
+        events = client.serve(bundle, alias="call")
+        async for event in events:
+            if event.phase == "worker":
+                break
+        await events.aclose()
+        async for _ in client.changes():
+            if not await client.workers():
+                break
+        assert await client.functions() == []
+        assert one.stop() == 0
+    assert folders(one.home) == []
+
+
+async def test_swaps_under_load_fail_no_call(backend: RunningBackend, client: Client) -> None:
+    first = await serve(backend, client, "texts.py", "call_text", "swapped", "public")
+    second = await serve(backend, client, "texts.py", "call_text", "swapped")
+    statuses: list[int] = []
+    stop = asyncio.Event()
+
+    async def load() -> None:
+        async with httpx.AsyncClient(timeout=30) as http:
+            while not stop.is_set():
+                answer = await http.post(first.path_url, content=b'{"text": "x"}')
+                statuses.append(answer.status_code)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(load())
+        for _ in range(3):
+            await client.rollback("swapped")
+            await client.set_alias("swapped", second.revision.id)
+            await serve(backend, client, "texts.py", "call_text", "swapped")
+            await client.set_auth("swapped", "public")
+        stop.set()
+    assert len(statuses) > 50
+    assert set(statuses) == {200}
+
+
+async def test_a_revision_in_use_cannot_be_deleted_and_an_unused_one_can(
+    backend: RunningBackend, client: Client
+) -> None:
+    older = await serve(backend, client, "texts.py", "call_text", "deleting")
+    newer = await serve(backend, client, "texts.py", "call_text", "deleting")
+    with pytest.raises(Conflict):
+        await client.delete_revision(newer.revision.id)
+    await client.delete_revision(older.revision.id)
+    with pytest.raises(NotFound):
+        await client.revision(older.revision.id)
+    assert older.revision.id not in folders(backend.home)
+    await client.delete_function("deleting")
+    assert (await client.invoke("deleting", b"{}")).status == 404
+
+
+async def test_the_control_api_is_for_admin_keys_and_for_our_own_names(
+    backend: RunningBackend, client: Client
+) -> None:
+    made = await client.generate_key("API")
+    api_key = {"Authorization": f"Key {made.key.id}:{made.secret}"}
+    admin = {"Authorization": f"Key {backend.key}"}
+    async with httpx.AsyncClient(base_url=backend.url) as http:
+        assert (await http.get("/v1/functions")).status_code == 401
+        assert (await http.get("/v1/functions", headers=api_key)).status_code == 403
+        assert (await http.get("/v1/functions", headers=admin)).status_code == 200
+        for odd in ({"Host": "evil.test"}, {"Origin": "http://evil.test"}):
+            answer = await http.get("/v1/functions", headers=admin | odd)
+            assert answer.status_code == 403
+        assert (await http.get("/healthz")).json()["status"] == "ok"
+        missing = await http.get("/v1/nothing", headers=admin)
+        assert (missing.status_code, missing.json()["error_type"]) == (404, "not_found")
+        bad = await http.get("/v1/logs?lines=many", headers=admin)
+        assert bad.status_code == 400
+
+
+async def test_changes_are_told_as_they_happen(backend: RunningBackend, client: Client) -> None:
+    changes = client.changes()
+    assert (await anext(changes)).kind == "resync"
+    await serve(backend, client, "texts.py", "call_text", "told")
+    heard = set()
+    async for change in changes:
+        heard.add((change.kind, change.name))
+        if {("alias", "told"), ("function", "told")} <= heard:
+            break
+    await changes.aclose()
+
+
+async def test_a_tail_resumes_after_the_last_entry_seen(
+    backend: RunningBackend, client: Client
+) -> None:
+    served = await serve(backend, client, "texts.py", "call_text", "tailed", "public")
+    for n in range(6):
+        await client.invoke("tailed", json.dumps({"text": f"line-{n}"}).encode())
+    seen = await client.logs(LogQuery(label="tailed", sources=("user",)))
+    resumed = client.tail(LogQuery(label="tailed", sources=("user",), after=seen[2].id))
+    rest = [(await anext(resumed)).message for _ in range(3)]
+    assert rest == [f"asked for line-{n}" for n in (3, 4, 5)]
+    await client.invoke("tailed", b'{"text": "line-6"}')
+    assert (await anext(resumed)).message == "asked for line-6"
+    await resumed.aclose()
+    assert served.url.startswith("http://1-tailed.gateway.localhost:")

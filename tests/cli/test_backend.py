@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bundles import Write
-from cli.conftest import CONSOLE, Program, run
+from cli.conftest import CONSOLE, Program, run, run_here
 from cli.test_serving import GOOD
 
 
@@ -21,7 +21,7 @@ from cli.test_serving import GOOD
 def home(alone_env: dict[str, str], tmp_path: Path) -> Iterator[Path]:
     """The folder of a backend that the test starts; it is stopped in the end."""
     yield tmp_path / "home"
-    run(alone_env, "backend", "stop")
+    run_here(alone_env, "backend", "stop")
 
 
 def free_port() -> int:
@@ -54,9 +54,9 @@ def test_a_command_starts_the_embedded_backend_and_finds_it_again(
     alone_env: dict[str, str], home: Path
 ) -> None:
     env = {**alone_env, "FAL_SERVERLESS_PORT": str(free_port())}
-    assert run(env, "function", "list").code == 0
+    assert run_here(env, "function", "list").code == 0
     first = json.loads((home / "state" / "backend.json").read_text())["pid"]
-    assert run(env, "alias", "list").code == 0
+    assert run_here(env, "alias", "list").code == 0
     assert json.loads((home / "state" / "backend.json").read_text())["pid"] == first
 
 
@@ -68,13 +68,13 @@ def test_the_context_in_use_stays_when_there_is_one(alone: Program, home: Path) 
 
 
 def test_a_taken_port_fails_in_the_foreground_and_moves_in_the_background(
-    alone: Program, home: Path
+    alone: Program, alone_env: dict[str, str], home: Path
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ran = alone("backend", "run", "--port", str(port))
+        ran = run(alone_env, "backend", "run", "--port", str(port))
         assert ran.code == 1 and f"Error: port {port} is taken" in ran.err.splitlines()[-1]
         started = alone("backend", "start", "--port", str(port))
     assert re.fullmatch(rf"Port {port} is taken; using \d+\.\n", started.err)
@@ -103,7 +103,7 @@ def test_run_serves_until_it_is_interrupted(alone_env: dict[str, str], home: Pat
     for line in process.stderr:
         if "listening on" in line:
             break
-    assert run(alone_env, "function", "list").code == 0
+    assert run_here(alone_env, "function", "list").code == 0
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode in (0, 130)
@@ -114,9 +114,9 @@ def test_what_was_served_is_there_after_a_kill(
 ) -> None:
     env = {**alone_env, "FAL_SERVERLESS_PORT": str(free_port())}
     for alias in ("kept", "kept"):
-        assert run(env, "fn", "serve", write(GOOD), "f", "--alias", alias).code == 0
-    before = run(env, "function", "revisions", "kept").out
+        assert run_here(env, "fn", "serve", write(GOOD), "f", "--alias", alias).code == 0
+    before = run_here(env, "function", "revisions", "kept").out
     pid = json.loads((home / "state" / "backend.json").read_text())["pid"]
     subprocess.run(["kill", "-9", str(pid)], check=True)
-    assert run(env, "function", "revisions", "kept").out == before
-    assert run(env, "function", "invoke", "kept", "-d", '{"x": 5}').out == "5"
+    assert run_here(env, "function", "revisions", "kept").out == before
+    assert run_here(env, "function", "invoke", "kept", "-d", '{"x": 5}').out == "5"

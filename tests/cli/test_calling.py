@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.conftest import Program, run
+from cli.conftest import Program, run_here
 from fal_serverless.cli.calling import body_of
 from running import FUNCTIONS, RunningBackend
 
@@ -61,10 +61,10 @@ def test_an_unknown_label_is_code_5_and_a_wrong_key_code_4(
     program: Program, label: str, backend: RunningBackend, alone_env: dict[str, str]
 ) -> None:
     assert program("function", "invoke", "nobody-there").code == 5
-    run(alone_env, "context", "add", "there", backend.url)
+    run_here(alone_env, "context", "add", "there", backend.url)
     url = f"1-{label}.gateway.localhost:{backend.port}"
     for key in ("00000000-0000-4000-8000-000000000000:wrong", "a:b"):
-        ran = run(alone_env, "--context", "there", "--key", key, "function", "invoke", url)
+        ran = run_here(alone_env, "--context", "there", "--key", key, "function", "invoke", url)
         assert ran.code == 4 and ran.err.endswith("answered 401\n")
 
 
@@ -72,10 +72,10 @@ def test_an_api_key_may_call_by_url(
     program: Program, label: str, backend: RunningBackend, alone_env: dict[str, str]
 ) -> None:
     made = json.loads(program("key", "generate", "--json").out)
-    run(alone_env, "context", "add", "there", backend.url)
+    run_here(alone_env, "context", "add", "there", backend.url)
     env = {**alone_env, "FAL_KEY_ID": made["key"]["id"], "FAL_KEY_SECRET": made["secret"]}
     url = f"1-{label}.gateway.localhost:{backend.port}"
-    ran = run(env, "--context", "there", "function", "invoke", url, "-d", '{"text": "a"}')
+    ran = run_here(env, "--context", "there", "function", "invoke", url, "-d", '{"text": "a"}')
     assert (ran.code, ran.out) == (0, '"a"')
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from cli.conftest import CONSOLE, Program, run
+from cli.conftest import CONSOLE, Program, run_here
 from fal_serverless.cli import logs
 from fal_serverless.cli.main import program as whole_program
 from fal_serverless.models import LogEntry
@@ -143,9 +143,9 @@ def test_following_goes_on_where_it_was_after_a_crash(
     assert following.stdout and following.stderr
 
     def call(text: str) -> None:
-        run(own.env, "function", "invoke", "followed", "-d", json.dumps({"text": text}))
+        run_here(own.env, "function", "invoke", "followed", "-d", json.dumps({"text": text}))
 
-    run(own.env, "fn", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "followed")
+    run_here(own.env, "fn", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "followed")
     call("one")
     assert following.stdout.readline().endswith("asked for one\n")
     own.kill()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundles import HEAD, Write
-from cli.conftest import Program, run
+from cli.conftest import Program, run, run_here
 from running import FUNCTIONS, RunningBackend
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -17,9 +17,9 @@ GOOD = HEAD + "@isolated(serve=True)\ndef f(x: int = 1) -> int:\n    return x\n"
 
 
 def test_an_alias_gives_the_two_lines_of_the_original(
-    program: Program, backend: RunningBackend, write: Write
+    backend: RunningBackend, write: Write
 ) -> None:
-    ran = program("function", "serve", write(GOOD), "f", "--alias", "two-lines")
+    ran = run(backend.env, "function", "serve", write(GOOD), "f", "--alias", "two-lines")
     first, second = ran.lines
     assert re.fullmatch(
         rf"Registered a new revision for function 'two-lines' \(revision='{UUID}'\)\.", first
@@ -165,12 +165,12 @@ def test_bad_input_starts_no_backend(alone: Program, tmp_path: Path, name: str) 
 def test_a_wrong_key_and_one_without_the_right_are_code_4(
     backend: RunningBackend, alone_env: dict[str, str], program: Program, write: Write
 ) -> None:
-    run(alone_env, "context", "add", "there", backend.url, "--key", "no:body")
+    run_here(alone_env, "context", "add", "there", backend.url, "--key", "no:body")
     made = json.loads(program("key", "generate", "--scope", "API", "--json").out)
     api = f"{made['key']['id']}:{made['secret']}"
     for pair in ([], ["--key", api]):
-        ran = run(alone_env, *pair, "--context", "there", "fn", "serve", write(GOOD), "f")
+        ran = run_here(alone_env, *pair, "--context", "there", "fn", "serve", write(GOOD), "f")
         assert (ran.code, ran.out) == (4, "")
         assert ran.err.splitlines()[-1].startswith("Error: ")
     by_environment = {**alone_env, "FAL_KEY": backend.key}
-    assert run(by_environment, "--context", "there", "function", "list").code == 0
+    assert run_here(by_environment, "--context", "there", "function", "list").code == 0

@@ -132,6 +132,11 @@ async def test_a_name_that_only_running_can_tell_is_looked_up(here: Config, writ
     assert error.message == "Function 'other' not found in module; it has: made"
 
 
+async def test_a_function_that_gets_its_options_later_is_served(here: Config, write: Write) -> None:
+    path = write(HEAD + "@isolated\ndef f(): return 1\nf = f.on(serve=True)\n")
+    assert Opened(await source.bundle(path, "f", config=here)).info.options["serve"] is True
+
+
 async def test_a_function_that_is_not_isolated_says_how(here: Config) -> None:
     error = await refused(here, FUNCTIONS / "shapes.py", "plain")
     assert isinstance(error, errors.NotIsolated)

@@ -88,7 +88,6 @@ def _keeping_last(log: Callable[[str], None], last: list[str]) -> Callable[[str]
 async def _run(request: Request, python: Path, folder: Path, log: Callable[[str], None]) -> int:
     child = await asyncio.create_subprocess_exec(
         str(python), "-I", "-u", str(LOADER), str(folder),
-        cwd=Path.cwd(),
         env=dict(request.environ),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

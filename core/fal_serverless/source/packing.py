@@ -92,10 +92,12 @@ def _look(path: Path, name: str, *, certain: bool) -> _Read:
     functions = tuple(syntax.functions(tree))
     found = next((item for item in functions if item.name == name), None)
     read = _Read(path, name, tree.text, functions, found)
-    bound = syntax.bound_names(tree)
-    if found is None and bound is not None and name not in bound:
+    assigned = syntax.assigned_names(tree)
+    if assigned is None or name in assigned:
+        return read
+    if found is None:
         raise loading.missing(name, read.isolated)
-    if found and found.isolated and not found.servable and not found.computed:
+    if found.isolated and not found.servable and not found.computed:
         raise loading.not_servable({item.name: item.options for item in functions if item.isolated})
     return read
 

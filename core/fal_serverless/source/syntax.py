@@ -111,21 +111,21 @@ def functions(tree: Tree) -> list[Found]:
     return [_found(node, names) for node in sorted(last.values(), key=lambda node: node.lineno)]
 
 
-def bound_names(tree: Tree) -> set[str] | None:
-    """Names the file's top level gives a value; None when only running it can tell."""
-    bound: set[str] = set()
+def assigned_names(tree: Tree) -> set[str] | None:
+    """Names the file may give a value other than by `def`; None when only running it can tell."""
+    assigned: set[str] = set()
     for node in ast.walk(tree.module):
         if isinstance(node, ast.Name) and node.id in ("globals", "setattr", "exec", "vars"):
             return None
         if isinstance(node, ast.ImportFrom | ast.Import):
             if any(alias.name == "*" for alias in node.names):
                 return None
-            bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+            assigned |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
-        elif isinstance(node, Definition | ast.ClassDef):
-            bound.add(node.name)
-    return bound
+            assigned.add(node.id)
+        elif isinstance(node, ast.ClassDef):
+            assigned.add(node.name)
+    return assigned
 
 
 def imports(tree: Tree) -> Iterator[str]:

@@ -164,6 +164,19 @@ def test_the_interpreter_is_the_projects_own(tmp_path: Path) -> None:
     assert interpreter.locate(tmp_path / "app.py", None, {})[0] == Path(sys.executable)
 
 
+def test_a_version_is_looked_up_in_pyenv_and_on_the_path(tmp_path: Path) -> None:
+    old = make_venv(tmp_path / "versions" / "3.9.2")
+    new = make_venv(tmp_path / "versions" / "3.9.11")
+    command = make_venv(tmp_path / "path").rename(tmp_path / "path" / "bin" / "python3.10")
+    environ = {"PYENV_ROOT": str(tmp_path), "PATH": str(command.parent)}
+
+    def named(text: str) -> Path:
+        return interpreter.locate(tmp_path / "app.py", Path(text), environ)[0]
+
+    assert (named("3.9"), named("python3.9"), named("3.9.2")) == (new, new, old)
+    assert named("3.10") == named("python3.10") == command
+
+
 async def test_what_is_no_python_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.BadInput, match="no Python at /nowhere"):
         await interpreter.choose(tmp_path / "a.py", Path("/nowhere"), {})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bundles import HEAD, Write
-from cli.conftest import Program, run, run_here
+from cli.conftest import CONSOLE, Program, run, run_here
 from running import FUNCTIONS, RunningBackend
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -174,3 +176,28 @@ def test_a_wrong_key_and_one_without_the_right_are_code_4(
         assert ran.err.splitlines()[-1].startswith("Error: ")
     by_environment = {**alone_env, "FAL_KEY": backend.key}
     assert run_here(by_environment, "--context", "there", "function", "list").code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + "import threading\nprint('waiting')\nthreading.Event().wait()\ndef f(): ...\n",
+        HEAD + "def wait():\n    import threading\n    print('waiting')\n"
+        "    threading.Event().wait()\n"
+        "@isolated(serve=True, setup_function=wait)\ndef f(state): ...\n",
+    ],
+    ids=["while it loads", "while its worker starts"],
+)
+def test_an_interrupted_serve_leaves_nothing(
+    program: Program, backend: RunningBackend, standing: tuple[str, ...], write: Write, text: str
+) -> None:
+    process = subprocess.Popen(
+        [CONSOLE, "function", "serve", write(text), "f", "--alias", "standing"],
+        env=backend.env, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    heard = next(line for line in process.stderr if "waiting" in line or "starting" in line)
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and "Traceback" not in heard + rest
+    assert aliases(program) == standing

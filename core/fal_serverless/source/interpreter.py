@@ -9,7 +9,7 @@ import asyncio
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,11 +83,32 @@ def _named(python: Path, environ: Mapping[str, str]) -> Path:
         return found
     if python.is_file():
         return python.absolute()
-    for name in (str(python), f"python{python}"):
-        command = shutil.which(name, path=environ.get("PATH"))
-        if command:
-            return Path(command)
+    for found in (*_of_pyenv(str(python), environ), *_on_path(str(python), environ)):
+        return found
     raise BadInput(f"no Python at {python}", python=str(python))
+
+
+def _of_pyenv(wanted: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    """pyenv's own versions, newest first; its commands on PATH only work for the chosen one."""
+    version = re.fullmatch(r"(?:python)?(3\.\d+)(\.\d+)?", wanted)
+    if version is None:
+        return
+    home = environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/"), ".pyenv")
+    pattern = version[1] + (version[2] or ".*")
+    for folder in sorted(Path(home, "versions").glob(pattern), key=_patch, reverse=True):
+        if found := _inside(folder):
+            yield found
+
+
+def _patch(folder: Path) -> int:
+    last = folder.name.rpartition(".")[2]
+    return int(last) if last.isdigit() else -1
+
+
+def _on_path(wanted: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    for name in (wanted, f"python{wanted}"):
+        if command := shutil.which(name, path=environ.get("PATH")):
+            yield Path(command)
 
 
 def _inside(venv: Path) -> Path | None:

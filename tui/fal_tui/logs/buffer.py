@@ -81,7 +81,9 @@ class LogBuffer:
     def counts(self) -> str:
         """`1,204 of 9,981 shown`, or `9,981 lines` when nothing is hidden."""
         shown, total = len(self._shown), len(self._items)
-        return f"{total:,} lines" if shown == total else f"{shown:,} of {total:,} shown"
+        if shown != total:
+            return f"{shown:,} of {total:,} shown"
+        return "1 line" if total == 1 else f"{total:,} lines"
 
     def extend(self, items: Iterable[Item]) -> Delta:
         """Add at the end, trim at the beginning."""

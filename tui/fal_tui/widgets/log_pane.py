@@ -99,6 +99,7 @@ class LogPane(Vertical):
 
     def show(self, query: LogQuery, title: str) -> None:
         """Tail this from now on, in place of what was shown."""
+        title = title or named(query)
         self.query_shown = query
         self.view.clear()
         self.view.title = title
@@ -237,6 +238,15 @@ class LogPane(Vertical):
     def _view_changed(self, event: LogLines.Changed) -> None:
         self._title.refresh()
         self.refresh_bindings()
+
+
+def named(query: LogQuery) -> str:
+    """What a query shows, in a few words."""
+    if query.request_id:
+        return f"request {query.request_id[:13]}"
+    if query.worker:
+        return f"worker {query.worker}"
+    return query.label or query.revision[:8] or "all endpoints"
 
 
 async def _answers(client: Client) -> None:

@@ -170,11 +170,32 @@ async def test_a_server_out_of_reach_of_the_patch_gets_the_real_port_once(
     first, second = (make_spec(NATIVE % port, exposed_port=port) for _ in range(2))
     assert await ask(stage, first) == "native"
     assert stage.engine.workers()[0].address == f"127.0.0.1:{port}"
-    with pytest.raises(WorkerFailed, match="in use") as failed:
+    with pytest.raises(WorkerFailed, match="Address already in use") as failed:
         await stage.engine.warm(second)
-    assert "Address already in use" in failed.value.message
+    assert f"another program listens on port {port}" in failed.value.message
     await stage.engine.retire(first.revision)
     assert await ask(stage, second) == "native"
+
+
+async def test_a_native_server_on_all_addresses_is_not_taken_for_anothers(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    shared = NATIVE.replace("SO_REUSEADDR", "SO_REUSEPORT").replace("127.0.0.1", "0.0.0.0")
+    first, second = (make_spec(shared % port, exposed_port=port) for _ in range(2))
+    async with stage.engine.lease(first) as lease:
+        assert lease.address == ("127.0.0.1", port)
+        with pytest.raises(WorkerFailed, match="takes no address but port"):
+            await stage.engine.warm(second)
+        assert await get(lease.address) == "native"
+
+
+async def test_a_port_that_somebody_has_everywhere(stage: Any, make_spec: Any) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = other.getsockname()[1]
+        spec = make_spec(SERVER % ("0.0.0.0", port), exposed_port=port)
+        async with stage.engine.lease(spec) as lease:
+            assert lease.address[1] != port
+            assert (await get(lease.address)).endswith(f" {port}")
 
 
 async def test_somebody_elses_server_is_not_taken_for_the_functions(
@@ -184,7 +205,7 @@ async def test_somebody_elses_server_is_not_taken_for_the_functions(
         port = other.getsockname()[1]
         source = "import time\ndef f(): time.sleep(60)"
         spec = make_spec(source, exposed_port=port, startup_timeout=0.5)
-        with pytest.raises(StartupTimeout, match=f"port {port} of this machine is in use"):
+        with pytest.raises(StartupTimeout, match=f"another program listens on port {port}"):
             await stage.engine.warm(spec)
 
 

@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fal_serverless.errors import WorkerFailed
+
 BIND_FOLDER = Path(__file__).parent / "runtime" / "bind"
 VARIABLE = "FAL_SERVERLESS_BIND"
 """The patch reads it; a test compares the name."""
@@ -70,34 +72,38 @@ class Ports:
 
     async def claim(self, port: int) -> Place:
         """A place for a worker that is about to start."""
-        private = self._private(port)
-        real = [await accepts((host, port)) for host in REAL_HOSTS]
-        return Place(port, private, was_free=not any(real))
+        return Place(port, self._private(port), was_free=await _real_host(port) is None)
 
     def release(self, place: Place) -> None:
         if self._real.get(place.wanted) is place:
             del self._real[place.wanted]
 
     async def find(self, place: Place, session: int) -> Address | None:
-        """Where the server of a worker accepts connections; None: nowhere yet."""
-        if await accepts(place.private):
+        """Where the server of a worker accepts connections; None: nowhere yet.
+
+        Raises WorkerFailed when it listens on the real port, which is another's.
+        """
+        if await accepts(place.private) and self._is_at(place.private):
             return place.private
-        if not place.was_free or self._real.get(place.wanted, place) is not place:
+        host = await _real_host(place.wanted)
+        if host is None or not self._owns_real(place.wanted, session):
             return None
-        for host in REAL_HOSTS:
-            if await accepts((host, place.wanted)) and self._listens(place.wanted, session):
-                self._real[place.wanted] = place
-                return (host, place.wanted)
-        return None
+        if not self._may_be_real(place):
+            raise WorkerFailed(
+                f"the function's server takes no address but port {place.wanted} of this "
+                "machine, and there another one listens"
+            )
+        self._real[place.wanted] = place
+        return (host, place.wanted)
 
     def hint(self, place: Place) -> str:
         """What to add when a server never came up; '' when the port is not the reason."""
-        if place.was_free and self._real.get(place.wanted, place) is place:
+        if self._may_be_real(place):
             return ""
-        return (
-            f" (port {place.wanted} of this machine is in use, and only servers made of Python's "
-            "own sockets can be given another address)"
-        )
+        return f" (another program listens on port {place.wanted} of this machine)"
+
+    def _may_be_real(self, place: Place) -> bool:
+        return place.was_free and self._real.get(place.wanted, place) is place
 
     def _private(self, port: int) -> Address:
         """An address nobody uses, with the port asked for where that can be had."""
@@ -109,12 +115,27 @@ class Ports:
         # Somebody listens on the port on all addresses, or it is one for root alone.
         return (host, _free_port(host))
 
-    def _listens(self, port: int, session: int) -> bool:
+    def _is_at(self, address: Address) -> bool:
+        """Whether somebody listens at just this address, not at all of them."""
+        if not self._linux:
+            return True
+        # In these tables an IPv4 address is its bytes in reverse, also at the end of IPv6's.
+        wanted = socket.inet_aton(address[0])[::-1].hex().upper()
+        return any(host.endswith(wanted) for host, _ in _listeners(address[1]))
+
+    def _owns_real(self, port: int, session: int) -> bool:
         """Whether the listener is of that session; taken for granted where nobody can tell."""
         if not self._linux:
             return True
-        inodes = _listening_inodes(port)
+        inodes = {inode for _, inode in _listeners(port)}
         return any(inodes & _sockets_of(pid) for pid in _pids_of(session))
+
+
+async def _real_host(port: int) -> str | None:
+    for host in REAL_HOSTS:
+        if await accepts((host, port)):
+            return host
+    return None
 
 
 async def accepts(address: Address) -> bool:
@@ -158,14 +179,16 @@ def _free_port(host: str) -> int:
 _LISTEN = "0A"
 
 
-def _listening_inodes(port: int) -> set[str]:
-    found = set()
+def _listeners(port: int) -> list[tuple[str, str]]:
+    """Address in hexadecimal and inode of each listening socket."""
+    found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 parts = line.split()
-                if parts[3] == _LISTEN and parts[1].endswith(f":{port:04X}"):
-                    found.add(parts[9])
+                host, _, at = parts[1].partition(":")
+                if parts[3] == _LISTEN and int(at, 16) == port:
+                    found.append((host, parts[9]))
     return found
 
 

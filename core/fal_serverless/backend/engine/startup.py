@@ -13,9 +13,11 @@ from fal_serverless.config import function_environ
 
 def first_frame(spec: Spec) -> bytes:
     """The payload of INIT: what to load, and from where."""
+    # The worker's working directory is not ours.
+    folder = spec.folder.absolute()
     content = {
-        "folder": str(spec.folder),
-        "sources": str(spec.folder / "sources"),
+        "folder": str(folder),
+        "sources": str(folder / "sources"),
         "overlay": [str(folder) for folder in spec.environment.overlay],
         "entrypoint": spec.entrypoint,
         "from_source": spec.from_source,

@@ -20,7 +20,7 @@ COMPONENTS = {
 }
 
 CSS = """
-LogLines {
+LogSheet {
     background: $surface;
     color: $foreground;
     overflow-x: auto;

@@ -35,7 +35,7 @@ class Settings:
     port: int = 3250
     """Port of gateway and control API."""
     domain: str = "localhost"
-    """Endpoints are <user>-<label>.gateway.<domain>."""
+    """Endpoints are `<user>-<label>.gateway.<domain>`."""
     database_url: str = ""
     """SQLAlchemy URL of the registry; empty: SQLite in the state folder."""
     max_served_body: int = 100 * 1024**2
@@ -58,10 +58,8 @@ class Settings:
     """Age of the oldest log line."""
     log_lines: int = 100_000
     """Lines that a log pane of fal-tui keeps."""
-    metrics_public: bool = False
-    """Answer /metrics without a key, on loopback."""
     python_downloads: str = "never"
-    """UV_PYTHON_DOWNLOADS for environments: never, manual, automatic."""
+    """Whether uv may fetch a Python that is missing: never, manual, automatic."""
     theme: str = "textual-dark"
     """Theme of fal-tui."""
 

@@ -21,7 +21,8 @@ FalError                      anything this project reports; the rest is a bug
 │   └── ReadOnly              the context is read-only; nothing was sent
 ├── NotFound                  no such function, revision, alias, key, worker, user
 ├── Conflict                  it exists, and stands in the way
-├── TooLarge                  a body or header over its limit
+├── TooLarge                  a body over its limit
+│   └── HeadTooLarge          request line and headers over theirs
 ├── WorkerFailed              the user's code never became ready, or died
 │   ├── StartupTimeout        not ready in time
 │   └── RequestTimeout        no answer in time
@@ -163,6 +164,11 @@ class Conflict(FalError):
 class TooLarge(FalError):
     code = "too_large"
     status = 413
+
+
+class HeadTooLarge(TooLarge):
+    code = "head_too_large"
+    status = 431
 
 
 class WorkerFailed(FalError):

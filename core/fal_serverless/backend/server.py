@@ -31,6 +31,7 @@ from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.front import Front
 from fal_serverless.backend.gateway.app import Gateway
+from fal_serverless.backend.gateway.protocol import limited
 from fal_serverless.backend.gateway.tunnel import Tunnel
 from fal_serverless.backend.keys import KeyRing, parse_pair
 from fal_serverless.backend.listen import listen
@@ -39,7 +40,15 @@ from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.traffic import Meter
 from fal_serverless.backend.views import Views
-from fal_serverless.config import LOCAL, Config, Context, make_private, save_context, write_whole
+from fal_serverless.config import (
+    LOCAL,
+    Config,
+    Context,
+    Settings,
+    make_private,
+    save_context,
+    write_whole,
+)
 from fal_serverless.errors import Conflict, FalError
 from fal_serverless.models import Change, LogEntry, Status, User, Worker
 
@@ -144,9 +153,7 @@ class Backend:
 
     async def _listen(self, sockets: list[socket.socket]) -> None:
         stopping = asyncio.Event()
-        server = _Server(
-            _uvicorn_config(self._front(stopping), self._config.settings.drain_timeout)
-        )
+        server = _Server(_uvicorn_config(self._front(stopping), self._config.settings))
 
         def stop() -> None:
             stopping.set()
@@ -244,10 +251,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn_config(app: Any, drain: float) -> uvicorn.Config:
+def _uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=limited(settings.max_header_size),
         ws=Tunnel,
         lifespan="off",
         access_log=False,
@@ -255,7 +262,7 @@ def _uvicorn_config(app: Any, drain: float) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(drain)),
+        timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
     )
 
 

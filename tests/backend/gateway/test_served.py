@@ -208,3 +208,23 @@ async def test_an_idle_worker_goes_and_the_next_call_starts_another(
     assert first.json() != second.json()
     entry = await wait_for_log(client, "gw-brief", "cold start")
     assert entry.source == "request"
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_too_large_a_head_is_431_even_when_it_never_ends(
+    backend: RunningBackend, ended: bool
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", backend.port)
+    end = b"\r\n\r\n" if ended else b""
+    writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " + b"x" * 70_000 + end)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.split()[1] == b"431"
+    assert json.loads(body)["error_type"] == "head_too_large"
+    writer.close()
+
+
+async def test_a_large_body_in_the_first_packet_is_no_large_head(
+    backend: RunningBackend, client: Client, url: str
+) -> None:
+    answer = await post(url, {"text": "x" * 200_000}, headers=authorized(backend))
+    assert answer.status_code == 200

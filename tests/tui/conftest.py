@@ -18,7 +18,7 @@ Opening = Callable[..., AbstractAsyncContextManager[Camera]]
 
 
 @pytest.fixture
-def backend() -> FakeBackend:
+def fake() -> FakeBackend:
     return two_functions()
 
 
@@ -28,12 +28,12 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def opened(backend: FakeBackend, config: Config) -> Opening:
+def opened(fake: FakeBackend, config: Config) -> Opening:
     """Opens the application; `size` and fields of Start may be given."""
 
     @asynccontextmanager
     async def opening(size: tuple[int, int] = (160, 45), **start: Any) -> AsyncIterator[Camera]:
-        app = FalTui(config, config.context(), start=Start(**start), connect=backend.connect)
+        app = FalTui(config, config.context(), start=Start(**start), connect=fake.connect)
         async with camera(app, size) as found:
             yield found
 

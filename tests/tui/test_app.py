@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from fal_serverless.config import Config
 from fal_tui import cache
@@ -13,7 +14,7 @@ from tui.conftest import Opening
 from tui.fake_backend import FakeBackend, revision_id
 
 
-def screen_of(seen: Camera):  # type: ignore[no-untyped-def]
+def screen_of(seen: Camera) -> Any:
     return seen.app.main
 
 
@@ -60,12 +61,12 @@ async def test_enter_opens_revisions_and_esc_comes_back_to_the_same_function(
 
 
 async def test_the_cursor_stays_on_its_item_when_the_list_changes(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
         await seen.press("G")
-        backend.add_revision(9, "newest", "upper")
-        backend.changed("function")
+        fake.add_revision(9, "newest", "upper")
+        fake.changed("function")
         await seen.until(lambda: "newest" in seen.text(), "the new function")
         assert screen_of(seen).item.name == "call"
 
@@ -111,9 +112,9 @@ async def test_source_and_diff_against_the_live_one_stand_in_the_tabs(opened: Op
         assert "22222222 (live) → 11111111" in seen.text()
 
 
-async def test_markup_in_names_and_messages_is_text(opened: Opening, backend: FakeBackend) -> None:
-    made = backend.add_revision(8, "odd", "upper", message="[/oops] [bold]x")
-    backend.point("odd", made.id)
+async def test_markup_in_names_and_messages_is_text(opened: Opening, fake: FakeBackend) -> None:
+    made = fake.add_revision(8, "odd", "upper", message="[/oops] [bold]x")
+    fake.point("odd", made.id)
     async with opened() as seen:
         await seen.press("g", "g")
         screen_of(seen).select("odd")
@@ -156,38 +157,38 @@ async def test_copy_menu_copies_the_url(opened: Opening) -> None:
 
 
 async def test_logs_open_below_and_close_with_the_same_key(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
-    backend.log("hello from call")
+    fake.log("hello from call")
     async with opened() as seen:
         await seen.press("G", "l")
         await seen.until(lambda: "hello from call" in seen.text(), "the log line")
-        backend.log("and another")
+        fake.log("and another")
         await seen.until(lambda: "and another" in seen.text(), "the new line")
         await seen.press("l")
         assert "hello from call" not in seen.text()
 
 
-async def test_logs_of_everything_have_a_screen(opened: Opening, backend: FakeBackend) -> None:
-    backend.log("hello from call")
+async def test_logs_of_everything_have_a_screen(opened: Opening, fake: FakeBackend) -> None:
+    fake.log("hello from call")
     async with opened((80, 24)) as seen:
         await seen.press("4")
         await seen.until(lambda: "hello from call" in seen.text(), "the log line")
 
 
-async def test_an_empty_backend_names_the_next_key(opened: Opening, backend: FakeBackend) -> None:
-    backend.revisions.clear()
-    backend.aliases.clear()
+async def test_an_empty_backend_names_the_next_key(opened: Opening, fake: FakeBackend) -> None:
+    fake.revisions.clear()
+    fake.aliases.clear()
     async with opened() as seen:
         assert "No functions yet. Press S to serve a file." in seen.text()
 
 
 async def test_the_last_list_is_painted_before_the_backend_answers(
-    backend: FakeBackend, config: Config
+    fake: FakeBackend, config: Config
 ) -> None:
-    cache.write(cache.place(config.paths.cache, "local"), tuple(backend.functions()))
-    backend.down = True
-    app = FalTui(config, config.context(), connect=backend.connect)
+    cache.write(cache.place(config.paths.cache, "local"), tuple(fake.functions()))
+    fake.down = True
+    app = FalTui(config, config.context(), connect=fake.connect)
     async with app.run_test(size=(100, 30)) as pilot:
         seen = Camera(app, pilot)
         await pilot.pause()
@@ -208,23 +209,21 @@ async def test_a_theme_is_chosen_by_command_and_remembered(opened: Opening, conf
     assert "nord" in config.paths.config.read_text()
 
 
-async def test_readonly_greys_changes_out_and_says_why(
-    opened: Opening, backend: FakeBackend
-) -> None:
+async def test_readonly_greys_changes_out_and_says_why(opened: Opening, fake: FakeBackend) -> None:
     async with opened(readonly=True) as seen:
         assert " RO " in seen.text().splitlines()[0]
         await seen.press("G", "A")
         assert "this context is read-only" in seen.text()
-    assert not [each for each in backend.requests if each[0] != "GET"]
+    assert not [each for each in fake.requests if each[0] != "GET"]
 
 
 async def test_a_revision_that_is_gone_empties_its_detail(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
         await seen.press("g")
-        backend.revisions.pop(revision_id(4))
-        backend.changed("function")
+        fake.revisions.pop(revision_id(4))
+        fake.changed("function")
         await seen.until(lambda: "whisper" not in seen.text(), "the change")
         assert screen_of(seen).item.name == "shout"
 
@@ -240,23 +239,23 @@ async def test_a_bug_in_a_worker_is_shown_and_the_application_goes_on(opened: Op
 
 
 async def test_what_was_fetched_once_of_a_revision_is_not_fetched_again(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
         await seen.press("G")
         topic = Topic("revision", revision_id(2))
         await seen.until(lambda: seen.app.host.store.has(topic), "the revision")
-        backend.changed("resync")
+        fake.changed("resync")
         await seen.press("g", "G")
-    asked = [path for _, path in backend.requests if path.endswith(revision_id(2))]
+    asked = [path for _, path in fake.requests if path.endswith(revision_id(2))]
     assert len(asked) == 1
 
 
 async def test_two_aliases_keep_the_order_of_their_function(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
-    backend.point("also", revision_id(1))
-    backend.aliases["also"] = replace(backend.aliases["also"], function="call")
+    fake.point("also", revision_id(1))
+    fake.aliases["also"] = replace(fake.aliases["also"], function="call")
     async with opened() as seen:
         names = [each.name for each in seen.app.host.store.aliases_of("call")]
     assert names == ["call", "also"]

@@ -13,7 +13,7 @@ ONE, TWO = revision_id(1), revision_id(2)
 
 
 async def test_roll_back_preselects_where_the_alias_came_from(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
         await seen.press("G", "R")
@@ -25,12 +25,12 @@ async def test_roll_back_preselects_where_the_alias_came_from(
         assert "from   22222222" in text and "to     11111111" in text and "by ada" in text
         assert f"$ fal-serverless function rollback call {ONE}" in text
         await seen.press("y")
-        await seen.until(lambda: backend.aliases["call"].revision == ONE, "the move")
+        await seen.until(lambda: fake.aliases["call"].revision == ONE, "the move")
         await seen.until(lambda: "Rolled back call: 22222222 → 11111111 in 0." in seen.text(), "it")
         assert "z undoes" in seen.text()
 
 
-async def test_undo_puts_the_pointer_back(opened: Opening, backend: FakeBackend) -> None:
+async def test_undo_puts_the_pointer_back(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "R")
         await seen.until(lambda: isinstance(seen.app.screen, RollbackScreen), "the picker")
@@ -39,20 +39,18 @@ async def test_undo_puts_the_pointer_back(opened: Opening, backend: FakeBackend)
         await seen.press("y")
         await seen.until(lambda: "z undoes" in seen.text(), "the toast")
         await seen.press("z")
-        await seen.until(lambda: backend.aliases["call"].revision == TWO, "the undo")
-    assert [move.reason for move in backend.moves["call"]][:2] == ["undo", "rollback"]
+        await seen.until(lambda: fake.aliases["call"].revision == TWO, "the undo")
+    assert [move.reason for move in fake.moves["call"]][:2] == ["undo", "rollback"]
 
 
-async def test_roll_back_on_a_revision_goes_to_that_one(
-    opened: Opening, backend: FakeBackend
-) -> None:
+async def test_roll_back_on_a_revision_goes_to_that_one(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "enter")
         await seen.until(lambda: "▶ call" in seen.text(), "revisions")
         await seen.press("G", "R")
         await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
         await seen.press("y")
-        await seen.until(lambda: backend.aliases["call"].revision == ONE, "the move")
+        await seen.until(lambda: fake.aliases["call"].revision == ONE, "the move")
 
 
 async def test_roll_back_says_why_it_makes_no_sense(opened: Opening) -> None:
@@ -63,30 +61,30 @@ async def test_roll_back_says_why_it_makes_no_sense(opened: Opening) -> None:
         assert "there is only one revision" in seen.text()
 
 
-async def test_enter_in_a_question_is_cancel(opened: Opening, backend: FakeBackend) -> None:
+async def test_enter_in_a_question_is_cancel(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "D")
         await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
         await seen.press("enter")
         assert "call" in seen.text()
-    assert not [each for each in backend.requests if each[0] == "DELETE"]
+    assert not [each for each in fake.requests if each[0] == "DELETE"]
 
 
-async def test_public_asks_and_names_the_address(opened: Opening, backend: FakeBackend) -> None:
+async def test_public_asks_and_names_the_address(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "A", "enter")
         await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
         assert "http://1-call.gateway.localhost:3250" in seen.text()
         await seen.press("y")
-        await seen.until(lambda: backend.aliases["call"].auth == "public", "the change")
+        await seen.until(lambda: fake.aliases["call"].auth == "public", "the change")
         await seen.press("z")
-        await seen.until(lambda: backend.aliases["call"].auth == "private", "the undo")
+        await seen.until(lambda: fake.aliases["call"].auth == "private", "the undo")
 
 
 async def test_a_refused_auth_change_is_put_back_and_said(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
-    backend.refuse["PATCH", "/v1/endpoints/call"] = errors.NotAllowed("not with this key")
+    fake.refuse["PATCH", "/v1/endpoints/call"] = errors.NotAllowed("not with this key")
     async with opened() as seen:
         await seen.press("G", "A", "k", "enter")
         await seen.until(lambda: "not with this key" in seen.text(), "the toast")
@@ -94,16 +92,16 @@ async def test_a_refused_auth_change_is_put_back_and_said(
         assert alias is not None and alias.auth == "private"
 
 
-async def test_delete_takes_a_function_away(opened: Opening, backend: FakeBackend) -> None:
+async def test_delete_takes_a_function_away(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "D")
         await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
         assert "2 revisions and the alias call" in seen.text()
         await seen.press("y")
-        await seen.until(lambda: "call" not in backend.aliases, "the deletion")
+        await seen.until(lambda: "call" not in fake.aliases, "the deletion")
 
 
-async def test_a_live_revision_is_not_deleted(opened: Opening, backend: FakeBackend) -> None:
+async def test_a_live_revision_is_not_deleted(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "enter")
         await seen.until(lambda: "▶ call" in seen.text(), "revisions")
@@ -112,7 +110,7 @@ async def test_a_live_revision_is_not_deleted(opened: Opening, backend: FakeBack
 
 
 async def test_a_new_key_shows_its_secret_once_and_nowhere_else(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
         await seen.press("5")
@@ -124,8 +122,8 @@ async def test_a_new_key_shows_its_secret_once_and_nowhere_else(
         assert "s3cr3t" not in seen.text()
 
 
-async def test_a_worker_is_stopped_after_a_question(opened: Opening, backend: FakeBackend) -> None:
-    backend.workers = [Worker("w" * 12, "call", TWO, "busy", 42, "unix", START, 7, 1)]
+async def test_a_worker_is_stopped_after_a_question(opened: Opening, fake: FakeBackend) -> None:
+    fake.workers = [Worker("w" * 12, "call", TWO, "busy", 42, "unix", START, 7, 1)]
     async with opened() as seen:
         await seen.press("3")
         await seen.until(lambda: "wwwwwwww" in seen.text(), "workers")
@@ -133,25 +131,25 @@ async def test_a_worker_is_stopped_after_a_question(opened: Opening, backend: Fa
         await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
         assert "after 1 running call" in seen.text()
         await seen.press("y")
-        await seen.until(lambda: not backend.workers, "the stop")
+        await seen.until(lambda: not fake.workers, "the stop")
 
 
-async def test_activity_teaches_the_command_line(opened: Opening, backend: FakeBackend) -> None:
+async def test_activity_teaches_the_command_line(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "A", "k", "enter")
-        await seen.until(lambda: backend.aliases["call"].auth == "shared", "the change")
+        await seen.until(lambda: fake.aliases["call"].auth == "shared", "the change")
         await seen.press("7")
         await seen.until(lambda: "fal-serverless function auth call shared" in seen.text(), "it")
 
 
-async def test_a_new_alias_is_refused_with_the_rule(opened: Opening, backend: FakeBackend) -> None:
+async def test_a_new_alias_is_refused_with_the_rule(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "enter")
         await seen.until(lambda: "▶ call" in seen.text(), "revisions")
         await seen.press("n", *"Bad!", "enter")
         assert "lower-case letters" in seen.text()
         await seen.press("escape", "n", *"stage", "enter")
-        await seen.until(lambda: "stage" in backend.aliases, "the alias")
+        await seen.until(lambda: "stage" in fake.aliases, "the alias")
 
 
 async def test_quit_offers_to_stop_the_backend(opened: Opening) -> None:

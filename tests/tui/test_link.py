@@ -16,44 +16,44 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_killed_backend_leaves_the_data_and_comes_back(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
-        backend.kill()
+        fake.kill()
         await seen.until(lambda: "◐ retrying" in seen.text(), "the loss")
         assert "shout" in seen.text()
-        backend.down = False
+        fake.down = False
         await seen.until(lambda: "● live" in seen.text(), "the return")
 
 
 async def test_offline_names_the_time_and_the_age_of_the_data(
-    opened: Opening, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+    opened: Opening, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "GIVEN_UP", -1.0)
     async with opened() as seen:
-        backend.kill()
+        fake.kill()
         await seen.until(lambda: "○ offline since" in seen.text(), "offline")
         assert "data 0 s old" in seen.text() or "data 1 s old" in seen.text()
 
 
 async def test_a_stopped_backend_is_started_only_when_asked(
-    opened: Opening, backend: FakeBackend
+    opened: Opening, fake: FakeBackend
 ) -> None:
     async with opened() as seen:
-        backend.kill()
+        fake.kill()
         await seen.until(lambda: "◐ retrying" in seen.text(), "the loss")
         await seen.pilot.pause(0.3)
-        assert backend.down
+        assert fake.down
         await seen.press("ctrl+r")
         await seen.until(lambda: "● live" in seen.text(), "the return")
 
 
-async def test_a_change_brings_the_backend_back(opened: Opening, backend: FakeBackend) -> None:
+async def test_a_change_brings_the_backend_back(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
-        backend.kill()
+        fake.kill()
         await seen.until(lambda: "◐ retrying" in seen.text(), "the loss")
         await seen.press("G", "A", "k", "enter")
-        await seen.until(lambda: backend.aliases["call"].auth == "shared", "the change")
+        await seen.until(lambda: fake.aliases["call"].auth == "shared", "the change")
 
 
 def test_only_a_live_state_is_live() -> None:

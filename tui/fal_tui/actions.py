@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fal_serverless.models import Alias, Function, Key, Revision, Worker
-from fal_tui.places import Kind, Place
+from fal_tui.places import HOME, Kind, Place
 from fal_tui.store import Deed, Item
 
 Group = Literal["Go", "Look", "Change", "Logs", "Application"]
@@ -182,10 +182,6 @@ def _filter(situation: Situation) -> str:
     return "use / inside the log pane" if situation.place.kind == "logs" else ""
 
 
-def _back(situation: Situation) -> str:
-    return ""
-
-
 def _go(key: str, kind: Kind, help: str) -> Action:
     return Action(f"go_{kind}", key, kind.capitalize(), help, "Go", leads=kind)
 
@@ -197,7 +193,7 @@ ACTIONS: tuple[Action, ...] = (
     _go("4", "logs", "Logs of all endpoints"),
     _go("5", "keys", "Keys: who may call"),
     _go("7", "activity", "Activity: what this session did, as command lines"),
-    Action("back", "escape", "Back", "Clear the filter, else go back", "Go", 5),
+    Action("back", "escape", "Back", "Clear the filter, else go back", "Go", 98),
     Action("previous", "minus", "Previous", "The screen before this one", "Go"),
     Action("swap", "tab", "Pane", "Next pane", "Go", 20, ("list", "detail", "logs")),
     Action("swap_back", "shift+tab", "Pane back", "Previous pane", "Go"),
@@ -280,6 +276,8 @@ def _offered(action: Action, situation: Situation) -> bool:
         return not action.reason(situation)
     if action.id in ("serve", "filter") and situation.place.kind in ("logs", "activity"):
         return False
+    if action.id == "back":
+        return situation.pane != "list" or situation.place != HOME
     if action.id == "rollback" and isinstance(situation.item, Function | Revision | Alias):
         return bool(situation.aliases)
     return not action.reason(situation)

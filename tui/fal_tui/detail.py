@@ -412,7 +412,8 @@ def _git(revision: Revision, look: Look) -> Text:
 def _traffic(traffic: Any, look: Look) -> Text:
     if not traffic.requests:
         return Text("no calls", look.palette.muted)
-    text = Text(f"{traffic.requests} calls, {render.rate(traffic)}/s, ")
+    plural = "" if traffic.requests == 1 else "s"
+    text = Text(f"{traffic.requests} call{plural}, {render.rate(traffic)}/s, ")
     text.append(f"{render.percent(traffic)} errors", look.palette.bad if traffic.errors else "")
     return text.append(f", p50 {render.millis(traffic.p50_ms)}")
 

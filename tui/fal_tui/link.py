@@ -127,7 +127,8 @@ class Link:
         await self._close()
         self.context, self.client = context, client
         await self._fetch(frozenset({STATUS, FUNCTIONS}) | self._wanted())
-        self.attempts = 0
+        self.attempts, self._may_start = 0, False
+        self._awake.clear()
         self._set(LinkState("live", seen_at=datetime.now()))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(client))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 
 from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Key, NewKey, Revision
@@ -12,6 +15,9 @@ from fal_tui.screens.page import PageScreen
 from fal_tui.screens.pick import Choice, PickScreen
 from fal_tui.store import Item
 from fal_tui.undo import AuthChanged
+
+if TYPE_CHECKING:
+    from fal_serverless.client import Client
 
 MEANING: dict[AuthMode, str] = {
     "private": "keys of the owner",
@@ -117,4 +123,8 @@ async def revoke(host: Host, keys: list[Key]) -> None:
         body = Text(f"Key {name}, scope {key.scope}, stops working at once and for ever.")
         if not await host.confirm("Revoke key", body, verb="Revoke", command=command):
             return
-        await host.change(f"Revoked key {name}", command, lambda c, k=key: c.revoke_key(k.id))  # type: ignore[misc]
+        await host.change(f"Revoked key {name}", command, partial(_revoke, key))
+
+
+async def _revoke(key: Key, client: Client) -> None:
+    await client.revoke_key(key.id)

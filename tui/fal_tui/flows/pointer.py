@@ -134,19 +134,11 @@ async def _undo_auth(host: Host, step: AuthChanged) -> None:
     put_back = host.store.assume_auth(step.label, step.before)
     host.redraw()
     words = f"Undone: {render.title_of(step.label)} is {step.before} again"
-    if await host.change(words, command, lambda c: _set_auth(c, step)):
+    if await host.change(words, command, lambda c: c.set_auth(step.label, step.before)):
         host.undo.drop(step)
     else:
         put_back()
         host.redraw()
-
-
-async def _set_auth(client: object, step: AuthChanged) -> bool:
-    from fal_serverless.client import Client
-
-    assert isinstance(client, Client)
-    await client.set_auth(step.label, step.before)
-    return True
 
 
 async def new_alias(host: Host, item: Item | None) -> None:

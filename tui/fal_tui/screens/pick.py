@@ -37,7 +37,7 @@ class PickScreen(Dialog[str]):
     PickScreen {
         & > #box { width: auto; min-width: 40; }
         #line { margin-bottom: 1; width: auto; }
-        OptionList {
+        OptionList, OptionList:focus {
             width: auto; min-width: 38; height: auto; max-height: 60vh; border: none; padding: 0;
             background: $surface; scrollbar-size-vertical: 1;
         }

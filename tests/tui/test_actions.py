@@ -1,0 +1,74 @@
+"""The registry of actions: what is offered when, and that every entry does something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fal_tui.actions import ACTIONS, BY_ID, Situation, footer, markdown_table, shown_key, why_not
+from fal_tui.dispatch import Dispatch
+from fal_tui.places import HOME, Place
+from tui.fake_backend import revision_id, two_functions
+
+
+def on_call(**changes: object) -> Situation:
+    backend = two_functions()
+    item = next(each for each in backend.functions() if each.name == "call")
+    values = {"place": HOME, "item": item, "aliases": (backend.aliases["call"],), **changes}
+    return Situation(**values)
+
+
+def test_no_key_is_bound_twice() -> None:
+    keys = [key for action in ACTIONS for key in action.keys.split(",")]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_action_is_done_by_somebody() -> None:
+    missing = [a.id for a in ACTIONS if a.leads is None and not hasattr(Dispatch, f"do_{a.id}")]
+    assert missing == []
+
+
+def test_changes_are_refused_with_the_reason_in_a_readonly_context() -> None:
+    for action in ACTIONS:
+        if action.changes:
+            assert why_not(action, on_call(readonly=True)) == "this context is read-only"
+
+
+def test_roll_back_is_greyed_on_the_live_revision() -> None:
+    backend = two_functions()
+    live = backend.revisions[revision_id(2)]
+    found = why_not(BY_ID["rollback"], on_call(item=live))
+    assert found == "it is the live one already"
+
+
+def test_undo_needs_something_to_undo() -> None:
+    assert why_not(BY_ID["undo"], on_call()) != ""
+    assert why_not(BY_ID["undo"], on_call(undo="call back to 1111")) == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_footer_fits_and_always_has_help(width: int) -> None:
+    shown = footer(on_call(), width)
+    assert sum(len(a.key) + len(a.label) + 3 for a in shown) < width
+    assert shown[0].id == "help"
+
+
+def test_the_footer_does_not_offer_what_makes_no_sense() -> None:
+    ids = {action.id for action in footer(Situation(Place("activity")), 300)}
+    assert not ids & {"serve", "rollback", "auth", "invoke", "delete", "stop"}
+
+
+def test_keys_are_written_as_people_write_them() -> None:
+    assert shown_key("question_mark") == "?" and shown_key("shift+left") == "shift+←"
+
+
+def test_the_table_for_the_readme_names_every_key() -> None:
+    table = markdown_table()
+    assert all(action.help.replace("|", "\\|") in table for action in ACTIONS)
+
+
+def test_a_readme_that_has_a_key_table_has_this_one() -> None:
+    text = Path(__file__).parents[2].joinpath("README.md").read_text()
+    if "| Key | What it does |" in text:
+        assert markdown_table() in text

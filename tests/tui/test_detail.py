@@ -1,0 +1,96 @@
+"""The pages beside a list, and what they need fetched."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from fal_tui import detail, difference
+from fal_tui.detail import Code
+from fal_tui.palette import PLAIN
+from fal_tui.render import Look
+from fal_tui.store import ALIASES, FUNCTIONS, Store, Topic
+from tui.fake_backend import FakeBackend, revision_id, two_functions
+
+LOOK = Look(datetime(2026, 11, 21, 13, 0, tzinfo=UTC), PLAIN)
+ONE, TWO = revision_id(1), revision_id(2)
+
+
+def filled(backend: FakeBackend) -> Store:
+    store = Store()
+    store.put(FUNCTIONS, backend.functions())
+    store.put(ALIASES, list(backend.aliases.values()))
+    store.put(Topic("revisions", "call"), backend._newest_first("call"))
+    store.put(Topic("moves", "call"), backend.moves["call"])
+    for each in (ONE, TWO):
+        store.put(Topic("revision", each), backend.revisions[each])
+    return store
+
+
+def text_of(store: Store, item: object, tab: str) -> str:
+    page = detail.page(item, tab, store, LOOK)
+    return page.text if isinstance(page, Code) else page.plain
+
+
+def test_a_function_is_described_with_signature_and_curl_line() -> None:
+    store = filled(two_functions())
+    text = text_of(store, store.function("call"), detail.OVERVIEW)
+    assert text.startswith("def call(text: str)")
+    assert "call → 22222222" in text and 'curl -H "Authorization' in text
+
+
+def test_an_older_revision_is_compared_with_the_live_one() -> None:
+    store = filled(two_functions())
+    text = text_of(store, store.revision(ONE), detail.DIFF)
+    assert "22222222 (live) → 11111111" in text and "+    return text.upper()" in text
+
+
+def test_the_live_revision_is_compared_with_the_one_before() -> None:
+    store = filled(two_functions())
+    assert detail.compared(store.revision(TWO), store) == (ONE, TWO)
+
+
+def test_source_is_code() -> None:
+    store = filled(two_functions())
+    page = detail.page(store.function("call"), detail.SOURCE, store, LOOK)
+    assert isinstance(page, Code) and "text.title()" in page.text
+
+
+def test_history_of_a_revision_is_what_it_was_part_of() -> None:
+    store = filled(two_functions())
+    text = text_of(store, store.revision(ONE), detail.HISTORY)
+    assert "made → 11111111" in text and "11111111 → 22222222" in text
+
+
+def test_only_what_the_tab_shows_is_needed() -> None:
+    store = filled(two_functions())
+    item = store.function("call")
+    assert Topic("moves", "call") not in detail.needs(item, detail.OVERVIEW, store)
+    assert Topic("moves", "call") in detail.needs(item, detail.HISTORY, store)
+    assert Topic("revision", ONE) in detail.needs(item, detail.DIFF, store)
+
+
+def test_json_of_a_revision_has_its_source() -> None:
+    store = filled(two_functions())
+    found = json.loads(detail.as_json(store.revision(ONE), store))
+    assert "text.upper()" in found["bundle"]["source"]
+
+
+def test_requirements_and_options_are_part_of_a_difference() -> None:
+    from dataclasses import replace
+
+    backend = two_functions()
+    old = backend.revisions[ONE]
+    options = {"serve": True, "requirements": ["flask"], "max_concurrency": 4}
+    new = replace(old, bundle=replace(old.bundle, options=options, python_version="3.12"))
+    found = difference.compare(old, new)
+    text = difference.draw(found, PLAIN).plain
+    assert "+ flask" in text and "max_concurrency: 2 → 4" in text and "python: 3.11 → 3.12" in text
+
+
+def test_no_difference_is_said() -> None:
+    revision = two_functions().revisions[ONE]
+    found = difference.draw(difference.compare(revision, revision), PLAIN)
+    assert isinstance(found, Text) and found.plain.startswith("No difference")

@@ -1,0 +1,76 @@
+"""Places, palette, undo, cache, samples and command lines: what needs no widget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fal_serverless.models import Parameter
+from fal_tui import cache, equivalents, palette, render, sample
+from fal_tui.places import Place, breadcrumbs
+from fal_tui.undo import KEPT, AuthChanged, PointerMoved, Undo
+from tui.fake_backend import two_functions
+
+
+def test_breadcrumbs_lead_from_the_screen_to_the_thing() -> None:
+    assert breadcrumbs(Place("revisions", "call")) == ("functions", "call", "revisions")
+    assert breadcrumbs(Place("keys")) == ("keys",)
+
+
+def test_palette_takes_colours_of_the_theme_and_leaves_what_is_none() -> None:
+    found = palette.from_theme({"text-success": "#00ff00", "text-error": "auto 87%"}, dark=True)
+    assert found.good == "#00ff00"
+    assert found.bad == palette.PLAIN.bad
+
+
+def test_undo_gives_the_last_step_first_and_forgets_what_was_undone() -> None:
+    undo, first, second = Undo(), PointerMoved("a", "1", "2"), AuthChanged("a", "private", "public")
+    undo.push(first)
+    undo.push(second)
+    assert undo.last == second
+    undo.drop(second)
+    assert undo.last == first
+
+
+def test_undo_is_bounded() -> None:
+    undo = Undo()
+    for number in range(KEPT + 5):
+        undo.push(PointerMoved("a", str(number), "x"))
+    assert len(undo._steps) == KEPT
+
+
+def test_cached_rows_look_as_they_were_drawn(tmp_path: Path) -> None:
+    place = cache.place(tmp_path, "prod/eu")
+    rows = [render.lasting_row(each, palette.PLAIN) for each in two_functions().functions()]
+    cache.write_rows(place, rows)
+    assert [row.cells[0] for row in cache.read_rows(place)] == [row.cells[0] for row in rows]
+
+
+def test_a_broken_cache_is_as_good_as_none(tmp_path: Path) -> None:
+    place = cache.place(tmp_path, "local")
+    for name in (place, place.with_name(f"painted-{place.name}")):
+        name.write_text('{"not": "a list')
+    assert cache.read(place) == ()
+    assert cache.read_rows(place) == []
+
+
+def test_a_sample_body_has_defaults_and_values_by_type() -> None:
+    parameters = (
+        Parameter("text", "positional_or_keyword", True, "str"),
+        Parameter("count", "positional_or_keyword", False, "int", "3"),
+        Parameter("ratio", "keyword", True, "float"),
+        Parameter("rest", "var_keyword", False),
+        Parameter("tags", "keyword", True, "list[str]"),
+    )
+    assert sample.body(parameters) == {"text": "text", "count": 3, "ratio": 1.5, "tags": []}
+
+
+def test_curl_of_a_public_endpoint_needs_no_key() -> None:
+    assert equivalents.curl("http://x", public=True) == "curl http://x/"
+    assert "$FAL_KEY_SECRET" in equivalents.curl("http://x", public=False)
+
+
+def test_a_command_line_names_any_context_but_the_embedded_one() -> None:
+    assert equivalents.set_auth("local", "call", "public") == (
+        "fal-serverless function auth call public"
+    )
+    assert "--context 'my prod'" in equivalents.rollback("my prod", "call", "1")

@@ -1,0 +1,75 @@
+"""Models as rows: what is shown of them, and how short."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fal_serverless.models import Traffic
+from fal_tui import render
+from fal_tui.headings import COLUMNS
+from fal_tui.palette import PLAIN
+from fal_tui.render import Look
+from fal_tui.widgets.cells import plain
+from tui.fake_backend import FakeBackend, two_functions
+
+NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
+LOOK = Look(NOW, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "now"), (5, "5s"), (90, "1m"), (7200, "2h"), (86_400, "1d"), (86_400 * 20, "2w")],
+)
+def test_ages_are_short(seconds: int, shown: str) -> None:
+    assert render.ago(NOW - timedelta(seconds=seconds), NOW) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "—"), (0.84, "0.8 ms"), (42.3, "42 ms"), (1400.0, "1.4 s")]
+)
+def test_durations_are_short(value: float | None, shown: str) -> None:
+    assert render.millis(value) == shown
+
+
+@pytest.mark.parametrize(("count", "shown"), [(None, "—"), (900, "900 B"), (24_600_000, "25 MB")])
+def test_sizes_are_short(count: int | None, shown: str) -> None:
+    assert render.size(count) == shown
+
+
+def test_no_traffic_is_a_dash_not_a_zero() -> None:
+    assert render.rate(Traffic()) == "—" and render.percent(Traffic()) == "—"
+
+
+def test_every_row_has_a_cell_for_every_column() -> None:
+    backend = two_functions()
+    samples = {
+        "functions": backend.functions(),
+        "revisions": list(backend.revisions.values()),
+        "aliases": list(backend.aliases.values()),
+        "moves": backend.moves["call"],
+        "keys": backend.keys,
+    }
+    for kind, items in samples.items():
+        for item in items:
+            row = render.row(item, LOOK)
+            assert len(row.cells) == len(row.sort or ()) == len(COLUMNS[kind])
+
+
+def test_a_live_revision_is_marked_by_its_aliases() -> None:
+    assert render.pointed(("call", "prod")) == "▶ call, prod"
+
+
+def test_a_dirty_commit_has_a_star() -> None:
+    backend = FakeBackend()
+    from dataclasses import replace
+
+    revision = backend.add_revision(1, "call", "upper")
+    dirty = replace(revision, bundle=replace(revision.bundle, git_dirty=True))
+    assert render.git(dirty) == "3f2a9c1*"
+
+
+def test_workers_are_said_in_words() -> None:
+    assert plain(render.workers({"ready": 2, "busy": 1, "stopped": 3}, PLAIN)) == "1 busy 2 ready"
+    assert plain(render.workers({}, PLAIN)) == "idle"

@@ -1,0 +1,44 @@
+"""The store: what differs, what a change touches, and what is put back."""
+
+from __future__ import annotations
+
+from fal_serverless.models import Change
+from fal_tui.store import ALIASES, FUNCTIONS, KEYS, STATUS, Store, Topic, touched
+from tui.fake_backend import revision_id, two_functions
+
+REVISIONS, MOVES = Topic("revisions", "call"), Topic("moves", "call")
+
+
+def test_only_what_differs_is_a_change() -> None:
+    store, functions = Store(), two_functions().functions()
+    assert store.put(FUNCTIONS, functions)
+    assert not store.put(FUNCTIONS, list(functions))
+    assert store.put(FUNCTIONS, functions[1:])
+
+
+def test_a_change_touches_only_topics_that_are_wanted() -> None:
+    wanted = {FUNCTIONS, STATUS, KEYS, MOVES}
+    assert touched(Change("alias", "call"), wanted) == {FUNCTIONS, STATUS, MOVES}
+    assert touched(Change("key"), wanted) == {KEYS}
+    assert touched(Change("resync"), wanted) == wanted
+
+
+def test_a_revision_keeps_its_source_and_shows_its_present_aliases() -> None:
+    backend, store = two_functions(), Store()
+    whole = backend.revisions[revision_id(2)]
+    store.put(Topic("revision", whole.id), whole)
+    store.put(REVISIONS, backend._newest_first("call"))
+    found = store.revision(whole.id)
+    assert found is not None and found.aliases == ("call",) and "title" in found.bundle.source
+
+
+def test_an_assumed_auth_mode_is_seen_everywhere_and_put_back() -> None:
+    backend, store = two_functions(), Store()
+    store.put(FUNCTIONS, backend.functions())
+    store.put(ALIASES, list(backend.aliases.values()))
+    put_back = store.assume_auth("call", "public")
+    alias, function = store.alias("call"), store.function("call")
+    assert alias and function and alias.auth == function.auth == "public"
+    put_back()
+    alias = store.alias("call")
+    assert alias is not None and alias.auth == "private"

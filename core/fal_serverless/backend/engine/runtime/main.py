@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import json
@@ -11,13 +10,16 @@ import resource
 import sys
 import threading
 import time
-from typing import Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 from . import channel as wire
 from . import loading
 from .channel import Channel, Frame, die
 from .loading import Loaded
 from .output import Output, last_line, traceback_of
+
+if TYPE_CHECKING:
+    import asyncio
 
 Handle = Callable[[Frame], None]
 
@@ -114,6 +116,9 @@ def _loop() -> asyncio.AbstractEventLoop:
     """The one event loop of the main thread; made on first use."""
     global _the_loop
     if _the_loop is None:
+        # A third of a worker's start, and most functions need none of it.
+        import asyncio
+
         _the_loop = asyncio.new_event_loop()
         asyncio.set_event_loop(_the_loop)
     return _the_loop

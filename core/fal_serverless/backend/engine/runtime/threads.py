@@ -6,7 +6,6 @@ signals or the main thread work. Only there can a call be interrupted, by a sign
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import queue
 import signal
@@ -108,7 +107,7 @@ class Threads:
             raise CallCancelled
         value = self._served.invoke(request)
         if inspect.isawaitable(value):
-            value = asyncio.run(_result(value))
+            value = _awaited(value)
         if is_stream(value):
             return self._stream(request, value), b""
         payload = self._served.whole(request, value)
@@ -141,12 +140,19 @@ class Threads:
             self._served.channel.send(wire.CHUNK, request.call, content)
 
 
-async def _result(value: Any) -> Any:
-    return await value
+def _awaited(value: Any) -> Any:
+    import asyncio
+
+    async def result() -> Any:
+        return await value
+
+    return asyncio.run(result())
 
 
 def _in_loop(value: Any) -> Any:
     """An async generator from a plain function, piece by piece in a loop of its own."""
+    import asyncio
+
     loop = asyncio.new_event_loop()
     try:
         while True:

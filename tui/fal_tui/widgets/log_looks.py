@@ -34,7 +34,7 @@ LogSheet {
     scrollbar-corner-color: $surface;
     & > .log--time { color: $text-muted; }
     & > .log--gap { color: $text-warning; text-style: italic; }
-    & > .log--hit { color: $background; background: $warning; text-style: bold; }
+    & > .log--hit { color: auto 90%; background: $warning; text-style: bold; }
     & > .log--message { color: $foreground; }
     & > .log--aside { color: $text-muted; }
     & > .log--trace { color: $text-disabled; }

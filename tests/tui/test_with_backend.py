@@ -1,0 +1,136 @@
+"""The serve, invoke and log screens over a real backend: from a file to the line it printed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.app import App, ComposeResult
+from textual.widgets import Static, TextArea
+
+from fal_serverless.client import Client
+from fal_serverless.config import Config
+from fal_serverless.models import LogEntry, LogQuery, Served
+from fal_tui.logs.buffer import Gap
+from fal_tui.screens.invoke import InvokeScreen
+from fal_tui.screens.serve import ServeScreen
+from fal_tui.widgets.log_pane import LogPane
+from running import RunningBackend, StartBackend
+
+FILE = """
+from fal_serverless import isolated
+
+@isolated(serve=True)
+def shout(text: str) -> str:
+    print("shouting", text)
+    return text.upper()
+
+@isolated(serve=True, requirements=["surely-no-such-package-0451"])
+def unbuildable(text: str) -> str:
+    return text
+"""
+
+
+class Shell(App[None]):
+    """A log pane, and whatever is pushed over it."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self.client = client
+        self.served: list[Served | None] = []
+        self.wanted: list[str | None] = []
+
+    def compose(self) -> ComposeResult:
+        yield LogPane(lambda: self.client, delays=[0.1])
+
+    @property
+    def pane(self) -> LogPane:
+        return self.query_one(LogPane)
+
+    def messages(self) -> list[str]:
+        buffer = self.pane.view.buffer
+        items = [buffer.item(number) for number in buffer.shown]
+        return [item.text if isinstance(item, Gap) else item.message for item in items]
+
+    def said(self, id: str) -> str:
+        return str(self.screen.query_one(f"#{id}", Static).render())
+
+    async def serve(self, pilot: Any, config: Config, path: Path, name: str) -> None:
+        """Up to the end of the serve, whatever it is."""
+        await self.push_screen(ServeScreen(self.client, config, path), self.served.append)
+        await pilot.pause()
+        if name == "unbuildable":
+            await pilot.press("j")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: self.screen.query("#outcome.done, #outcome.failed"))
+
+
+async def until(pilot: Any, happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not happened():
+            await pilot.pause(0.05)
+
+
+def app_file(tmp_path: Path) -> Path:
+    path = tmp_path / "loud.py"
+    path.write_text(FILE)
+    return path
+
+
+async def test_from_a_file_to_the_line_it_printed(backend: RunningBackend, tmp_path: Path) -> None:
+    async with backend.client() as client:
+        app = Shell(client)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await app.serve(pilot, backend.config, app_file(tmp_path), "shout")
+            assert "live on shout" in app.said("outcome")
+            await pilot.press("i")
+            await until(pilot, lambda: isinstance(app.screen, InvokeScreen))
+            app.screen.query_one(TextArea).text = '{"text": "hey"}'
+            await pilot.press("ctrl+j")
+            await until(pilot, lambda: app.said("status").startswith("✓ 200"))
+            assert app.said("body") == '"HEY"'
+            await pilot.press("escape", "enter")
+            assert app.served[0] is not None and app.served[0].alias is not None
+            app.pane.show(LogQuery(label="shout"), "shout")
+            await until(pilot, lambda: "shouting hey" in app.messages())
+
+
+async def test_a_serve_that_fails_shows_the_build_log_and_moves_nothing(
+    backend: RunningBackend, tmp_path: Path
+) -> None:
+    async with backend.client() as client:
+        app = Shell(client)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await app.serve(pilot, backend.config, app_file(tmp_path), "unbuildable")
+            assert "surely-no-such-package-0451" in app.said("outcome")
+            await pilot.press("escape", "escape")
+            assert app.served == [None]
+        assert "unbuildable" not in [alias.name for alias in await client.aliases()]
+
+
+async def test_the_tail_goes_on_when_a_killed_backend_is_back(
+    backends: StartBackend, tmp_path: Path
+) -> None:
+    first = backends()
+    async with first.client() as client:
+        app = Shell(client)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await app.serve(pilot, first.config, app_file(tmp_path), "shout")
+            await pilot.press("enter")
+            app.pane.show(LogQuery(label="shout"), "shout")
+            await client.invoke("shout", b'{"text": "one"}')
+            await until(pilot, lambda: "shouting one" in app.messages())
+            first.kill()
+            backends(first.home, first.port)
+            await until(pilot, lambda: any("reconnected" in text for text in app.messages()))
+            await client.invoke("shout", b'{"text": "two"}')
+            await until(pilot, lambda: "shouting two" in app.messages())
+            ids = [
+                item.id
+                for number in app.pane.view.buffer.shown
+                if isinstance(item := app.pane.view.buffer.item(number), LogEntry)
+            ]
+            assert len(ids) == len(set(ids)) and ids == sorted(ids)
+            assert app.messages().count("shouting one") == 1

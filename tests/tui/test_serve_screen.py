@@ -29,6 +29,7 @@ from fal_serverless.models import (
     Traffic,
     User,
 )
+from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve import ServeScreen
 from fal_tui.screens.serve_form import ServeForm, suggested_alias
 from fal_tui.widgets.grid import Grid
@@ -314,6 +315,38 @@ async def test_a_file_that_cannot_be_imported_here_can_be_read_from_source(file:
         assert backend.served == []
         await pilot.press("f")
         await until(pilot, lambda: "live on" in app.said("outcome"))
+
+
+async def test_each_save_is_served_until_told_otherwise(file: Path) -> None:
+    helper = file.parent / "helper.py"
+    helper.write_text("VALUE = 1\n")
+    file.write_text("import helper\n" + APP)
+    backend = Backend()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        await pilot.press("w")
+        helper.write_text("VALUE = 2\n")
+        await until(pilot, lambda: len(backend.served) == 2)
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        backend.fails = [errors.WorkerFailed("it broke")]
+        file.write_text("import helper\n\n" + APP)
+        await until(pilot, lambda: "it broke" in app.said("outcome"))
+        await pilot.press("escape", "escape")
+        assert app.result[0] is not None
+
+
+async def test_only_another_content_counts_as_a_save(file: Path) -> None:
+    saves = Saves(file, poll=0.01)
+    file.write_text(APP)
+    (file.parent / "other.py").write_text("")
+    waiting = asyncio.create_task(saves.next())
+    done, _ = await asyncio.wait({waiting}, timeout=0.2)
+    assert not done
+    file.write_text(APP + "#")
+    assert await asyncio.wait_for(waiting, 10) == ["app.py"]
 
 
 def test_the_name_it_was_served_under_last_is_suggested() -> None:

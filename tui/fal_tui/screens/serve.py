@@ -17,12 +17,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import ContentSwitcher
+from textual.worker import Worker
 
 from fal_serverless.client import Client
 from fal_serverless.config import Config
 from fal_serverless.errors import FalError, PythonMismatch, SourceError
 from fal_serverless.models import LogQuery, Served
 from fal_serverless.source import scan
+from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
 from fal_tui.screens.serve_run import Ready, ServeRun
 from fal_tui.widgets.file_picker import FilePicker
@@ -61,6 +63,7 @@ class ServeScreen(ModalScreen[Served | None]):
         Binding("f", "from_source", "Retry from source", show=False),
         Binding("i", "invoke", "Invoke", show=False),
         Binding("l", "logs", "Logs", show=False),
+        Binding("w", "watch", "Serve on each save", show=False, priority=True),
     ]
 
     def __init__(
@@ -79,6 +82,9 @@ class ServeScreen(ModalScreen[Served | None]):
         """What to tail after it is closed; None: nothing was asked for."""
         self._client = client
         self._ready = ready
+        self._last: Served | None = None
+        """The last serve of this screen that went well."""
+        self._watching: Worker[None] | None = None
         self._config = config
         self._given = path
         self._recents = tuple(recents)
@@ -150,7 +156,7 @@ class ServeScreen(ModalScreen[Served | None]):
         titles: dict[Page, str] = {
             "pick": "Serve: which file?",
             "form": f"Serve a function of {name}",
-            "run": f"Serve {order.name if order else ''} of {name}",
+            "run": f"Serve {order.name if order else ''} of {name}{self._watched()}",
         }
         box.border_title = Text(titles[self.page])
         box.border_subtitle = Text(self._keys())
@@ -161,12 +167,16 @@ class ServeScreen(ModalScreen[Served | None]):
         if self.page == "form":
             esc = "another file" if self._given is None else "close"
             return f"tab next field · enter serve · esc {esc}"
+        watch = "w stop watching" if self._watching else "w serve on each save"
         if self._run.running:
-            return "esc cancel"
+            return f"{watch} · esc cancel"
         if self._run.served is not None:
-            return "i invoke · l logs · enter close"
+            return f"i invoke · l logs · {watch} · enter close"
         more = " · f read from source" if self._may_read_source() else ""
-        return f"r retry{more} · esc change"
+        return f"r retry{more} · {watch} · esc change"
+
+    def _watched(self) -> str:
+        return " on each save" if self._watching else ""
 
     def _open(self, path: Path) -> None:
         """Look into a file; what is wrong with it is said where it was picked."""
@@ -199,6 +209,7 @@ class ServeScreen(ModalScreen[Served | None]):
     @on(ServeRun.Ended)
     def _ended(self, event: ServeRun.Ended) -> None:
         event.stop()
+        self._last = event.served or self._last
         self._title()
         self.refresh_bindings()
 
@@ -206,8 +217,9 @@ class ServeScreen(ModalScreen[Served | None]):
 
     def action_back(self) -> None:
         if self.page == "run" and self._run.served is not None:
-            self.dismiss(self._run.served)
+            self.dismiss(self._last)
         elif self.page == "run":
+            self._stop_watching()
             if self._run.running:
                 self._run.cancel()
                 self.notify("Cancelled: nothing was changed", markup=False)
@@ -215,10 +227,33 @@ class ServeScreen(ModalScreen[Served | None]):
         elif self.page == "form" and self._given is None:
             self._turn_to("pick")
         else:
-            self.dismiss(None)
+            self.dismiss(self._last)
 
     def action_accept(self) -> None:
-        self.dismiss(self._run.served)
+        self.dismiss(self._last)
+
+    def action_watch(self) -> None:
+        """Serve again whenever the file, or a module it reaches, is saved; again stops it."""
+        order = self._run.order
+        if self._watching is not None:
+            self._stop_watching()
+        elif order is not None:
+            self._watching = self.run_worker(
+                self._watch(order), group="watch", exclusive=True, exit_on_error=False
+            )
+        self._title()
+
+    def _stop_watching(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    async def _watch(self, order: ServeOrder) -> None:
+        saves = Saves(order.path)
+        while True:
+            changed = await saves.next()
+            self.notify(f"Saved: {', '.join(changed)}", timeout=3, markup=False)
+            self._start(order)
 
     def action_retry(self) -> None:
         if self._run.order is not None:
@@ -248,7 +283,7 @@ class ServeScreen(ModalScreen[Served | None]):
     def _request_wanted(self, request_id: str | None) -> None:
         if request_id:
             self.logs_wanted = LogQuery(request_id=request_id)
-            self.dismiss(self._run.served)
+            self.dismiss(self._last)
 
     def _may_read_source(self) -> bool:
         order = self._run.order
@@ -261,6 +296,8 @@ class ServeScreen(ModalScreen[Served | None]):
             return self.is_mounted and self._run.served is not None and self.page == "run"
         if action == "retry":
             return self.is_mounted and self.page == "run" and self._run.error is not None
+        if action == "watch":
+            return self.is_mounted and self.page == "run"
         if action == "from_source":
             return self.is_mounted and self.page == "run" and self._may_read_source()
         return True

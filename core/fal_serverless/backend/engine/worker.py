@@ -32,6 +32,8 @@ STOP_GRACE = 3.0
 """Seconds between asking a worker to end and killing it."""
 CANCEL_GRACE = 5.0
 """Seconds that a call past its time limit has to end, before its worker is killed."""
+KILL_GRACE = 2.0
+"""Seconds that a supervisor has to end its worker."""
 LAST_FRAMES = 0.5
 """Seconds for what a dead worker's channel still holds; a fork can keep it open for ever."""
 PROBE_FIRST, PROBE_LAST = 0.01, 0.1
@@ -85,6 +87,8 @@ class WorkerProcess:
         self._ids = itertools.count(1)
         self._exchanges: dict[int, Exchange] = {}
         self._loop = asyncio.get_running_loop()
+        self._pid: int | None = None
+        """Of the process that runs the function; known when it is loaded."""
         self._setup: asyncio.Future[float] = self._loop.create_future()
         """Seconds of the setup function: set when the function is loaded."""
         self._over: asyncio.Future[str] = self._loop.create_future()
@@ -106,8 +110,7 @@ class WorkerProcess:
         address = "unix"
         if self.spec.exposed_port is not None:
             address = "{}:{}".format(*self.address) if self.address else ""
-        alive = self._process is not None and not self._ended.is_set()
-        pid = self._process.pid if self._process is not None and alive else None
+        pid = None if self._ended.is_set() else self._pid
         return Worker(
             id=self.id,
             function=self.spec.function,
@@ -252,7 +255,7 @@ class WorkerProcess:
             self._freed(self)
         if all(exchange.late for exchange in self._exchanges.values()):
             self._stopping = True
-            self._signal(signal.SIGKILL)
+            self._link.close()
         else:
             self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
 
@@ -301,6 +304,9 @@ class WorkerProcess:
             await self._kill()
 
     async def _kill(self) -> None:
+        """By its supervisor, who finds all that came of it; if that fails, as a group."""
+        self._link.close()
+        await _wait(self._ended, KILL_GRACE)
         self._signal(signal.SIGKILL)
         await self._ended.wait()
 
@@ -346,7 +352,9 @@ class WorkerProcess:
         if kind == frames.LOG:
             self._journal.line(payload)
         elif kind == frames.READY:
-            self._setup.set_result(float(json.loads(payload)["setup"]))
+            ready = json.loads(payload)
+            self._pid = ready["pid"]
+            self._setup.set_result(float(ready["setup"]))
         elif kind in (frames.FAILED, frames.RETURNED):
             self._end_with(startup.why_over(self.spec, kind, payload, self.was_ready))
         elif number in self._exchanges:

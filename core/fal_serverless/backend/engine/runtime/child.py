@@ -1,5 +1,6 @@
 """The first file a worker runs: `python -I child.py FD`. FD is its end of the channel.
 
+0. The process that was started stays as supervisor; a fork of it is the worker.
 1. Backend: INIT, what to load and from where.
 2. Worker: puts folders on its path, loads the function, calls the setup function.
    It says READY with the seconds this took, or FAILED with the reason, and ends.
@@ -11,7 +12,7 @@
 6. Backend: CANCEL, nobody waits for that answer any more. The worker answers it all the same.
 7. Worker, at any time: LOG, a line that the function wrote.
 8. Backend: STOP. What runs is finished, then the worker ends.
-9. The channel is closed by the backend's end: the worker kills its whole process group.
+9. The backend's end of the channel is closed: the supervisor ends all that is left.
 """
 
 import importlib

@@ -17,17 +17,17 @@ from . import loading
 from .channel import Channel, Frame, die
 from .loading import Loaded
 from .output import Output, last_line, traceback_of
+from .supervisor import fork_worker
 
 if TYPE_CHECKING:
     import asyncio
 
 Handle = Callable[[Frame], None]
 
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
-
 
 def main(descriptor: int) -> None:
-    harden()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    fork_worker(descriptor)
     channel = Channel(descriptor)
     frames = channel.frames()
     init = json.loads(next(frames).payload)
@@ -48,19 +48,8 @@ def main(descriptor: int) -> None:
         fail(channel, output, exc, stage)
         return
     output.finish("")
-    channel.send_json(wire.READY, {"setup": seconds})
+    channel.send_json(wire.READY, {"setup": seconds, "pid": os.getpid()})
     run()
-
-
-def harden() -> None:
-    """Leave no core files, gain no rights, and do not outlive the backend."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        import ctypes
-
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 class _Reader:

@@ -1,0 +1,126 @@
+"""Who sees to it that nothing of a worker is left? Its parent: a fork that runs no user code.
+
+The backend starts the supervisor, which forks the worker and then only waits: for the worker to
+end, or for the backend to go, which closes the channel. In either case it ends every process that
+came of the worker, daemons too (on Linux, where orphans are handed to it), and then ends as the
+worker did. User code cannot hold it up, and it holds nothing open but the channel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
+
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Sent to the whole group, and meant for the worker."""
+
+
+def fork_worker(channel: int) -> None:
+    """Returns in the worker only; the caller is its supervisor from then on."""
+    control(PR_SET_NO_NEW_PRIVS, 1)
+    control(PR_SET_CHILD_SUBREAPER, 1)
+    supervisor = os.getpid()
+    worker = os.fork()
+    if worker:
+        _supervise(worker, channel)
+    # The supervisor may be gone by now: then this comes too late, and is looked at.
+    control(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:
+        os._exit(1)
+
+
+def control(option: int, value: int) -> None:
+    """prctl, where there is one."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
+
+
+def _supervise(worker: int, channel: int) -> None:
+    try:
+        wake = _prepare()
+        status = _until_over(worker, channel, wake)
+    except BaseException:
+        status = None
+    _end_the_rest()
+    _end_like(status)
+
+
+def _prepare() -> int:
+    """A descriptor that can be read when a child has ended."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return readable
+
+
+def _until_over(worker: int, channel: int, wake: int) -> int | None:
+    """The worker's wait status; None: the backend is gone."""
+    poll = select.poll()
+    # Nothing is asked for: only that the other end is closed is told.
+    poll.register(channel, 0)
+    poll.register(wake, select.POLLIN)
+    while True:
+        status = _reap(worker)
+        if status is not None:
+            return status
+        for descriptor, _ in poll.poll():
+            if descriptor == channel:
+                return None
+            os.read(wake, 4096)
+
+
+def _reap(worker: int) -> int | None:
+    """The worker's status when it has ended; orphans on the way are only buried."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid == 0:
+            return None
+        if pid == worker:
+            return status
+
+
+def _end_the_rest() -> None:
+    """Kill children until there are none: the orphans of those killed become children too."""
+    while True:
+        for pid in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    path = f"/proc/self/task/{os.getpid()}/children"
+    try:
+        with open(path) as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        os.killpg(0, signal.SIGKILL)
+        return []
+
+
+def _end_like(status: int | None) -> None:
+    if status is not None and os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else 1)

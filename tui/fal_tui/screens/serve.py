@@ -201,9 +201,9 @@ class ServeScreen(ModalScreen[Served | None]):
         event.stop()
         self._start(event.order)
 
-    def _start(self, order: ServeOrder) -> None:
+    def _start(self, order: ServeOrder, why: str = "") -> None:
         self._turn_to("run")
-        self._run.start(order)
+        self._run.start(order, why)
         self._title()
 
     @on(ServeRun.Ended)
@@ -252,8 +252,7 @@ class ServeScreen(ModalScreen[Served | None]):
         saves = Saves(order.path)
         while True:
             changed = await saves.next()
-            self.notify(f"Saved: {', '.join(changed)}", timeout=3, markup=False)
-            self._start(order)
+            self._start(order, f"saved: {', '.join(changed)}")
 
     def action_retry(self) -> None:
         if self._run.order is not None:

@@ -93,13 +93,14 @@ class ServeRun(Vertical):
     def running(self) -> bool:
         return self._worker is not None and self._worker.is_running
 
-    def start(self, order: ServeOrder) -> None:
+    def start(self, order: ServeOrder, why: str = "") -> None:
+        """Run it from the beginning; `why` is shown until there is an outcome."""
         self.order, self.served, self.error = order, None, None
         log = self.query_one(LogView)
         log.clear()
         log.title = f"build-{order.name}"
         log.focus()
-        self._say("", "")
+        self._say(why, "")
         self.query_one(Phases).show(Progress())
         self._worker = self.run_worker(
             self._run(order), group=GROUP, exclusive=True, exit_on_error=False

@@ -194,3 +194,22 @@ async def test_sources_other_than_the_function_can_be_hidden() -> None:
         assert app.messages() == ["line 1"]
         await pilot.press("a")
         assert app.messages() == ["line 1", "line 2"]
+
+
+async def test_the_time_range_goes_round_and_filters_stay() -> None:
+    backend = Backend(entry(1), entry(2))
+    app = Logs(backend)
+    async with app.run_test(size=(100, 12)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("&", "2", "enter", "T", "T")
+        await pilot.pause(0.1)
+        since = backend.asked[-1].since
+        assert since is not None
+        assert 295 < (datetime.now(UTC) - since).total_seconds() < 330
+        assert "last 5m" in app.title_line
+        assert app.messages() == ["line 2"]
+        for _ in range(5):
+            await pilot.press("T")
+        await pilot.pause(0.1)
+        assert backend.asked[-1] == LogQuery(label="call")
+        assert "last" not in app.title_line

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import ClassVar, Literal
@@ -23,9 +24,11 @@ from textual.worker import Worker, WorkerState
 from fal_serverless import errors
 from fal_serverless.client import Client
 from fal_serverless.models import Level, LogQuery
+from fal_tui.logs import span
 from fal_tui.logs.buffer import LIMIT, Gap, reconnected
 from fal_tui.logs.filters import Filter, replaced, without
 from fal_tui.logs.resume import DELAYS, Resume, delay
+from fal_tui.logs.span import SPANS
 from fal_tui.widgets.filtering import pattern
 from fal_tui.widgets.log_lines import LogLines
 from fal_tui.widgets.log_title import LogTitle
@@ -68,6 +71,7 @@ class LogPane(Vertical):
         Binding("!", "ask('hide')", "Hide"),
         Binding("v", "least_level", "Level"),
         Binding("a", "all_sources", "Sources", show=False),
+        Binding("T", "span", "Time range", show=False),
         Binding("escape", "undo", "Take back", show=False),
     ]
 
@@ -86,7 +90,8 @@ class LogPane(Vertical):
         self._delays = delays
         self._asking: Asking = "search"
         self.query_shown: LogQuery | None = None
-        """What is asked of the backend; None: nothing yet."""
+        """What `show` was given; None: nothing yet."""
+        self._span = SPANS[0]
         self.view = LogView(limit, folder=folder)
         self._title = LogTitle(self.view)
 
@@ -99,15 +104,16 @@ class LogPane(Vertical):
 
     def show(self, query: LogQuery, title: str) -> None:
         """Tail this from now on, in place of what was shown."""
-        title = title or named(query)
-        self.query_shown = query
-        self.view.clear()
-        self.view.title = title
+        self.query_shown, self._span = query, SPANS[0]
+        self.view.title = title or named(query)
         self.view.labels = not (query.label or query.revision or query.request_id)
-        self._title.say(title, "◐ connecting")
-        self.run_worker(
-            self._tail(query), name=title, group="tail", exclusive=True, exit_on_error=False
-        )
+        self._start(query)
+
+    def _start(self, query: LogQuery) -> None:
+        self.view.clear()
+        self._title.say(self.view.title, self._span.chip)
+        self._title.connection("◐ connecting")
+        self.run_worker(self._tail(query), group="tail", exclusive=True, exit_on_error=False)
 
     def stop(self) -> None:
         """Close the connection; the lines stay."""
@@ -212,6 +218,13 @@ class LogPane(Vertical):
         """Only what the function itself wrote, or everything."""
         some = any(one.kind == "sources" for one in self.view.filters)
         self._set_single(None if some else Filter("sources", "user"), "sources")
+
+    def action_span(self) -> None:
+        """How far back it goes: as at first, 1 to 60 minutes, all; what is filtered stays so."""
+        if self.query_shown is not None:
+            self._span = span.following(self._span)
+            limit = self.view.buffer.limit
+            self._start(span.within(self.query_shown, self._span, datetime.now(UTC), limit))
 
     def _set_single(self, new: Filter | None, kind: Literal["level", "sources"]) -> None:
         rest = without(self.view.filters, kind)

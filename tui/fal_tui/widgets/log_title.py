@@ -41,10 +41,12 @@ class LogTitle(Widget):
         super().__init__()
         self._view = view
         self._what = "logs"
+        self._span = ""
         self._connection = ""
 
-    def say(self, what: str, connection: str) -> None:
-        self._what, self._connection = what, connection
+    def say(self, what: str, span: str = "") -> None:
+        """What is shown, and how far back."""
+        self._what, self._span = what, span
         self.refresh()
 
     def connection(self, text: str) -> None:
@@ -62,7 +64,8 @@ class LogTitle(Widget):
         """Name and state on the left, counts on the right; chips go first when it is narrow."""
         width = self.size.width
         right = self._styled(self._view.buffer.counts() + " ", "counts")
-        left = self._left(self._view.chips())
+        chips = [self._span] if self._span else []
+        left = self._left(chips + self._view.chips())
         if left.cell_len + right.cell_len >= width:
             right = self._styled("", "counts")
         if left.cell_len > width:

@@ -16,7 +16,8 @@ from pathlib import Path
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
-from fal_serverless.backend.engine.worker import Surroundings, WorkerProcess
+from fal_serverless.backend.engine.startup import Surroundings
+from fal_serverless.backend.engine.worker import WorkerProcess
 from fal_serverless.config import Settings, make_private
 from fal_serverless.errors import NotFound, WorkerFailed
 from fal_serverless.models import LogEntry, Worker

@@ -10,10 +10,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import NamedTuple
 
 from fal_serverless.backend.engine.spec import Spec
-from fal_serverless.backend.engine.worker import WorkerProcess, with_queue
+from fal_serverless.backend.engine.worker import WorkerProcess
 from fal_serverless.errors import FalError, QueueFull
 from fal_serverless.models import ColdStart
 
@@ -240,3 +241,8 @@ class Pool:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def with_queue(cold: ColdStart, queued: float) -> ColdStart:
+    """What a call waited for that a worker was started for."""
+    return replace(cold, queue=max(0.0, queued - cold.load - cold.setup))

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from fal_serverless.backend.engine import frames
+from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.config import function_environ
+from fal_serverless.models import LogEntry, Worker
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker uses of the engine."""
+
+    run_dir: Path
+    environ: Mapping[str, str]
+    """The backend's own; workers get the part that config allows."""
+    ports: Ports
+    startup_timeout: float
+    request_timeout: float
+    log: Callable[[LogEntry], object]
+    changed: Callable[[Worker], object]
 
 
 def first_frame(spec: Spec) -> bytes:

@@ -12,21 +12,20 @@ import json
 import signal
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from fal_serverless.backend.engine import frames, process, startup
 from fal_serverless.backend.engine.exchange import Exchange, ReplyStream
 from fal_serverless.backend.engine.journal import Herald, Journal
-from fal_serverless.backend.engine.ports import Address, Place, Ports
+from fal_serverless.backend.engine.ports import Address, Place
 from fal_serverless.backend.engine.process import Process, Start
 from fal_serverless.backend.engine.spec import Call, Reply, Spec
+from fal_serverless.backend.engine.startup import Surroundings
 from fal_serverless.errors import RequestTimeout, StartupTimeout, WorkerFailed
-from fal_serverless.models import ColdStart, LogEntry, Worker, WorkerState
+from fal_serverless.models import ColdStart, Worker, WorkerState
 
 STOP_GRACE = 3.0
 """Seconds between asking a worker to end and killing it."""
@@ -38,20 +37,6 @@ LAST_FRAMES = 0.5
 """Seconds for what a dead worker's channel still holds; a fork can keep it open for ever."""
 PROBE_FIRST, PROBE_LAST = 0.01, 0.1
 """Seconds between two looks whether the function's server accepts; it grows."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a worker uses of the engine."""
-
-    run_dir: Path
-    environ: Mapping[str, str]
-    """The backend's own; workers get the part that config allows."""
-    ports: Ports
-    startup_timeout: float
-    request_timeout: float
-    log: Callable[[LogEntry], object]
-    changed: Callable[[Worker], object]
 
 
 class WorkerProcess:
@@ -413,8 +398,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
-
-
-def with_queue(cold: ColdStart, queued: float) -> ColdStart:
-    """What a call waited for that a worker was started for."""
-    return replace(cold, queue=max(0.0, queued - cold.load - cold.setup))

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from fal_serverless.models import LogQuery
+from fal_tui.logs.buffer import LIMIT
 from fal_tui.places import Place
 from fal_tui.widgets.log_pane import LogPane
 
@@ -24,10 +25,12 @@ class Logs(Vertical):
     Logs > LogPane { height: 1fr; }
     """
 
-    def __init__(self, place: Place, get_client: Callable[[], Client | None]) -> None:
+    def __init__(
+        self, place: Place, get_client: Callable[[], Client | None], limit: int = LIMIT
+    ) -> None:
         super().__init__(classes="listing")
         self.place = place
-        self.pane = LogPane(get_client)
+        self.pane = LogPane(get_client, limit=limit)
 
     def compose(self) -> ComposeResult:
         yield self.pane

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from fal_tui import detail, difference
+from fal_tui import copies, detail, difference
 from fal_tui.detail import Code
 from fal_tui.palette import PLAIN
 from fal_tui.render import Look
@@ -74,7 +74,7 @@ def test_only_what_the_tab_shows_is_needed() -> None:
 
 def test_json_of_a_revision_has_its_source() -> None:
     store = filled(two_functions())
-    found = json.loads(detail.as_json(store.revision(ONE), store))
+    found = json.loads(copies.as_json(store.revision(ONE), store))
     assert "text.upper()" in found["bundle"]["source"]
 
 

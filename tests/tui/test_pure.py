@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fal_serverless.models import Parameter
 from fal_tui import cache, equivalents, palette, render, sample
-from fal_tui.places import Place, breadcrumbs
+from fal_tui.places import HOME, Place, Trail, breadcrumbs
 from fal_tui.undo import KEPT, AuthChanged, PointerMoved, Undo
 from tui.fake_backend import two_functions
 
@@ -14,6 +14,18 @@ from tui.fake_backend import two_functions
 def test_breadcrumbs_lead_from_the_screen_to_the_thing() -> None:
     assert breadcrumbs(Place("revisions", "call")) == ("functions", "call", "revisions")
     assert breadcrumbs(Place("keys")) == ("keys",)
+
+
+def test_going_back_ends_at_home_and_never_turns_round() -> None:
+    trail = Trail()
+    for kind in ("aliases", "keys"):
+        trail.go(Place(kind))
+    trail.go(Place("moves", "call"))
+    seen = []
+    while (place := trail.up()) is not None:
+        trail.go(place, back=True)
+        seen.append(place.kind)
+    assert seen == ["aliases", "keys", "functions"] and trail.place == HOME
 
 
 def test_palette_takes_colours_of_the_theme_and_leaves_what_is_none() -> None:

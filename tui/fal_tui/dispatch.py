@@ -10,7 +10,7 @@ from rich.text import Text
 
 from fal_serverless.config import save_setting
 from fal_serverless.models import LogQuery, Revision, Worker
-from fal_tui import commands, detail, render
+from fal_tui import commands, copies, detail, render
 from fal_tui.actions import BY_ID, Action, why_not
 from fal_tui.flows import access, calls, leave, pointer, remove
 from fal_tui.flows.host import Host
@@ -111,7 +111,7 @@ class Dispatch:
     async def do_json(self) -> None:
         item = self.screen.item
         if item is not None:
-            code = detail.Code(detail.as_json(item, self.host.store), "json")
+            code = detail.Code(copies.as_json(item, self.host.store), "json")
             await self.host.ask(PageScreen(self._name(), code))
 
     def _name(self) -> str:
@@ -121,7 +121,7 @@ class Dispatch:
         item = self.screen.item
         if item is None:
             return
-        found = detail.copies(item, self.host.store, self.screen.cells())
+        found = copies.copies(item, self.host.store, self.screen.cells())
         choices = [
             Choice(str(place), each.label, each.value.replace("\t", "  ")[:90], str(place + 1))
             for place, each in enumerate(found)

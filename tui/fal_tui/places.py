@@ -43,3 +43,31 @@ def breadcrumbs(place: Place) -> tuple[str, ...]:
     if not place.name:
         return (TITLES[place.kind],)
     return (TITLES[place.root], place.name, TITLES[place.kind])
+
+
+BEHIND = 50
+"""Places that can be come back to."""
+
+
+class Trail:
+    """Where one is, and where one was before."""
+
+    def __init__(self, start: Place = HOME) -> None:
+        self.place = start
+        self._behind: list[Place] = []
+
+    def go(self, place: Place, *, back: bool = False) -> None:
+        """The place left can be come back to, unless one leaves it by going back."""
+        others = [each for each in self._behind if each not in (self.place, place)]
+        self._behind = others if back else [*others[-BEHIND:], self.place]
+        self.place = place
+
+    def up(self) -> Place | None:
+        """One step back: from a thing to its list, else to the place before; None at home."""
+        if self.place.name:
+            return Place(self.place.root)
+        return (self.before or HOME) if self.place != HOME else None
+
+    @property
+    def before(self) -> Place | None:
+        return self._behind[-1] if self._behind else None

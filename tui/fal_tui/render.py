@@ -27,6 +27,8 @@ class Look:
     now: datetime
     """Aware."""
     palette: Palette
+    width: int = 0
+    """Cells that pages are folded to; 0: not at all."""
 
     @classmethod
     def at_once(cls, palette: Palette) -> Look:

@@ -11,6 +11,7 @@ from textual.containers import ScrollableContainer, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from fal_tui import safe
 from fal_tui.chrome.tabs import TabBar
 from fal_tui.detail import OVERVIEW, TABS, Code, Page
 
@@ -56,6 +57,11 @@ class DetailPane(Vertical):
         yield self.body
 
     @property
+    def room(self) -> int:
+        """Cells in a line of a page; 0 before it is laid out."""
+        return max(self.body.size.width - 2, 0)
+
+    @property
     def tab(self) -> str:
         return self.tabs.chosen
 
@@ -78,14 +84,15 @@ class DetailPane(Vertical):
 
 
 def drawn(page: Page) -> Text | Content:
-    return page if isinstance(page, Text) else numbered(page)
+    return safe.styled(page) if isinstance(page, Text) else numbered(page)
 
 
 def numbered(code: Code) -> Content:
     """Source with line numbers and syntax colours of the theme."""
     from textual.highlight import highlight
 
-    lines = highlight(code.text.rstrip("\n"), language=code.language, tab_size=4).split("\n")
+    text = safe.lines(code.text.rstrip("\n").expandtabs(4))
+    lines = highlight(text, language=code.language).split("\n")
     width = len(str(len(lines)))
     return Content("\n").join(
         Content.styled(f"{number:>{width}}  ", "dim") + line

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from fal_serverless.models import Status
-from fal_tui import render
+from fal_tui import render, safe
 from fal_tui.link import LinkState
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import HOME, Place, breadcrumbs
@@ -95,7 +95,7 @@ def _fitting(heading: Heading, room: int, palette: Palette) -> list[Text]:
 
 
 def _left(heading: Heading, palette: Palette) -> Text:
-    text = Text().append(heading.context, f"bold {palette.accent}")
+    text = Text().append(safe.lines(heading.context), f"bold {palette.accent}")
     badges = (("DEMO", heading.demo), ("RO", heading.readonly), ("PROTECTED", heading.protected))
     for name, worn in badges:
         if worn:
@@ -107,7 +107,7 @@ def _left(heading: Heading, palette: Palette) -> Text:
     for index, crumb in enumerate(crumbs):
         last = index == len(crumbs) - 1
         text.append(" ▸ " if index else "", palette.muted)
-        text.append(crumb, "bold" if last else palette.muted)
+        text.append(safe.lines(crumb), "bold" if last else palette.muted)
     return text
 
 

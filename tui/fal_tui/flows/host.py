@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fal_serverless.config import Config, Context
 from fal_serverless.errors import FalError
-from fal_tui import render
+from fal_tui import render, safe
 from fal_tui.link import Link
 from fal_tui.messages import StoreChanged
 from fal_tui.palette import Palette
@@ -106,13 +106,15 @@ class Host:
         self.main.post_message(StoreChanged(frozenset(topics)))
 
     def say(self, text: str) -> None:
-        self.app.notify(text, markup=False)
+        self.app.notify(safe.lines(text), markup=False)
 
     def complain(self, text: str, *, title: str = "") -> None:
-        self.app.notify(text, title=title, severity="error", timeout=10, markup=False)
+        self.app.notify(
+            safe.lines(text), title=safe.lines(title), severity="error", timeout=10, markup=False
+        )
 
     def warn(self, text: str) -> None:
-        self.app.notify(text, severity="warning", markup=False)
+        self.app.notify(safe.lines(text), severity="warning", markup=False)
 
     async def fetch(self, topic: Topic, ask: Callable[[Client], Awaitable[T]]) -> T:
         """Ask now and keep the answer. Raises FalError."""

@@ -23,7 +23,7 @@ class AskScreen(Dialog[str]):
     }
     """
 
-    hint = "enter: go on   esc: cancel"
+    hint = "enter go on · esc cancel"
 
     def __init__(
         self, heading: str, question: str, *, check: Callable[[str], str] | None = None

@@ -50,7 +50,7 @@ class ConfirmScreen(Dialog[bool]):
     ) -> None:
         super().__init__()
         self.heading = heading
-        self.hint = "esc cancels" if typed else f"y: {verb.lower()}   esc: cancel"
+        self.hint = "esc cancel" if typed else f"y {verb.lower()} · esc cancel"
         self._body = body
         self._verb = verb
         self._command = command

@@ -12,6 +12,8 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from fal_tui import safe
+
 T = TypeVar("T")
 
 
@@ -34,13 +36,13 @@ class Dialog(ModalScreen[T]):
     """
 
     heading = ""
-    hint = "esc closes"
+    hint = "esc close"
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
             # Text: a name with brackets in it must not be read as markup.
-            box.border_title = Text(f" {self.heading} ")
-            box.border_subtitle = Text(f" {self.hint} ")
+            box.border_title = Text(safe.lines(self.heading))
+            box.border_subtitle = Text(self.hint)
             yield from self.inside()
 
     def inside(self) -> ComposeResult:
@@ -53,4 +55,5 @@ class Dialog(ModalScreen[T]):
 
 def label(text: Text | str, *, id: str | None = None, classes: str | None = None) -> Widget:
     """Text that is never read as markup."""
-    return Static(text, markup=False, id=id, classes=classes)
+    shown = safe.styled(text) if isinstance(text, Text) else safe.lines(text)
+    return Static(shown, markup=False, id=id, classes=classes)

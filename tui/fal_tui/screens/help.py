@@ -19,6 +19,13 @@ from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.grid import Grid
 from fal_tui.widgets.rows import Row
 
+WIDTH = 110
+"""Cells of the box where there is room."""
+KEYS, GROUP = 13, 11
+"""Cells of the outer columns."""
+FRAME = 12
+"""Cells of border, padding, gutter, gaps and scroll bar."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -79,7 +86,7 @@ class HelpScreen(Dialog[str]):
 
     DEFAULT_CSS = """
     HelpScreen {
-        & > #box { width: 96; height: 90%; }
+        & > #box { width: 110; height: 90%; }
         Input, Input:focus {
             height: 1; border: none; background: $boost; padding: 0 1; margin: 0 0 1 0;
         }
@@ -88,7 +95,7 @@ class HelpScreen(Dialog[str]):
     """
 
     heading = "Keys"
-    hint = "type to search   ↑ ↓ move   enter: run it   esc: close"
+    hint = "type to search · ↑↓ move · enter run it · esc close"
 
     def __init__(self, found: Sequence[Entry], palette: Palette) -> None:
         super().__init__()
@@ -98,13 +105,18 @@ class HelpScreen(Dialog[str]):
     def inside(self) -> ComposeResult:
         yield Input(placeholder="search")
         columns = (
-            Column("keys", "KEY", width=15, priority=100),
-            Column("help", "WHAT IT DOES", priority=100),
-            Column("group", "WHERE", priority=10),
+            Column("keys", "KEY", width=KEYS, priority=90),
+            Column("help", "WHAT IT DOES", width=self._room(), priority=100),
+            Column("group", "WHERE", width=GROUP, priority=10),
         )
         grid = Grid(columns, "No key does that.")
         grid.can_focus = False
         yield grid
+
+    def _room(self) -> int:
+        """Cells that are left for what a key does."""
+        box = min(WIDTH, int(self.app.size.width * 0.94))
+        return max(box - KEYS - GROUP - FRAME, 20)
 
     def on_mount(self) -> None:
         self._show("")

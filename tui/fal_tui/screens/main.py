@@ -32,7 +32,7 @@ from fal_tui.messages import (
     TabChosen,
 )
 from fal_tui.palette import Palette
-from fal_tui.places import HOME, Place
+from fal_tui.places import HOME, Place, Trail
 from fal_tui.render import Look
 from fal_tui.screens.base import Listing
 from fal_tui.screens.functions import Functions
@@ -50,8 +50,6 @@ LOG_HEIGHT = 14
 LOG_STEP = 3
 MANY = 1000
 """Rows above which ages wait for news."""
-BEHIND = 50
-"""Places that can be come back to."""
 NARROW = 100
 """Columns below which one pane is shown at a time."""
 
@@ -100,8 +98,7 @@ class MainScreen(Screen[None]):
         self.host: Host | None = None
         self.run_action_id: Callable[[str], None] = lambda _: None
         self.pane: Pane = "list"
-        self.place: Place = HOME
-        self._behind: list[Place] = []
+        self.trail = Trail()
         self._views: dict[Place, Listing | Widget] = {}
         self._header = Header(heading)
         self._footer = Footer()
@@ -137,7 +134,8 @@ class MainScreen(Screen[None]):
 
         self.host = host
         self.detail = DetailPane()
-        self.log_pane = LogPane(lambda: host.link.client, id="logs")
+        limit = host.config.settings.log_lines
+        self.log_pane = LogPane(lambda: host.link.client, limit=limit, id="logs")
         await self.query_one("#body").mount(self.detail)
         await self.mount(self.log_pane, before="#tiny")
         self.set_interval(1.0, self._tick)
@@ -201,19 +199,18 @@ class MainScreen(Screen[None]):
         """A revision never changes: once is enough."""
         return topic.kind != "revision" or not self.store.has(topic)
 
+    @property
+    def place(self) -> Place:
+        return self.trail.place
+
     async def go(self, place: Place, *, back: bool = False) -> None:
         """Show a place; the one left can be come back to."""
-        if place == self.place:
-            self.focus_pane("list")
-            return
-        if not back:
-            others = [each for each in self._behind if each != self.place]
-            self._behind = [*others[-BEHIND:], self.place]
-        await self._open(place)
-        self._views[self.place].display = False
-        self.place = place
-        self._views[place].display = True
-        self.remove_class("-full")
+        if place != self.place:
+            await self._open(place)
+            self.view.display = False
+            self.trail.go(place, back=back)
+            self.view.display = True
+            self.remove_class("-full")
         self.focus_pane("list")
         self.draw()
         self._want()
@@ -227,9 +224,11 @@ class MainScreen(Screen[None]):
 
     def _make(self, place: Place) -> Listing | Widget:
         if place.kind == "logs":
+            from fal_tui.logs.buffer import LIMIT
             from fal_tui.screens.logs import Logs
 
-            return Logs(place, lambda: self.host.link.client if self.host else None)
+            limit = self.host.config.settings.log_lines if self.host else LIMIT
+            return Logs(place, lambda: self.host.link.client if self.host else None, limit)
         from fal_tui.screens import lists
 
         return lists.KINDS[place.kind](place)
@@ -242,17 +241,13 @@ class MainScreen(Screen[None]):
             self.focus_pane("list")
         elif isinstance(self.view, Listing) and self.view.clear_filter():
             self.view.grid.focus()
-        elif self.place.name:
-            await self.go(Place(self.place.root), back=True)
-        elif self._behind and self.place != HOME:
-            await self.previous()
+        elif (place := self.trail.up()) is not None:
+            await self.go(place, back=True)
 
     async def previous(self) -> None:
-        if self._behind:
-            place = self._behind.pop()
-            now = self.place
-            await self.go(place, back=True)
-            self._behind.insert(0, now)
+        """Where one was before; twice is here again."""
+        if self.trail.before is not None:
+            await self.go(self.trail.before)
 
     async def reveal(self, function: str) -> None:
         """Go to a function in the list, as soon as it is there."""
@@ -400,7 +395,9 @@ class MainScreen(Screen[None]):
         item = self.item
         tabs = detail.tabs_of(item)
         tab = self._tab if self._tab in tabs else detail.OVERVIEW
-        page = detail.page(item, tab, self.store, Look(datetime.now(UTC), self.palette))
+        page = detail.page(
+            item, tab, self.store, Look(datetime.now(UTC), self.palette, self.detail.room)
+        )
         cursor = self.view.grid.cursor_id if isinstance(self.view, Listing) else ""
         self.detail.show(f"{self.place} {cursor}", tabs, tab, page)
 
@@ -477,3 +474,4 @@ class MainScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self._draw_footer()
+        self.call_after_refresh(self._draw_detail)

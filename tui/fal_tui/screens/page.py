@@ -34,7 +34,7 @@ class PageScreen(Dialog[None]):
     }
     """
 
-    hint = "c: copy   esc: close"
+    hint = "c copy · esc close"
 
     def __init__(self, heading: str, page: Page, copied: str = "", *, short: bool = False) -> None:
         super().__init__(classes="-wraps" if isinstance(page, Text) else None)

@@ -44,7 +44,7 @@ class PickScreen(Dialog[str]):
     }
     """
 
-    hint = "enter: choose   esc: close"
+    hint = "enter choose · esc close"
 
     class Looked(Message):
         """The cursor is on a choice."""

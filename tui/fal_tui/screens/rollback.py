@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from fal_serverless.errors import FalError
 from fal_serverless.models import Alias, Move, Revision
-from fal_tui import render
+from fal_tui import render, safe
 from fal_tui.headings import COLUMNS
 from fal_tui.palette import Palette
 from fal_tui.render import Look
@@ -51,7 +51,7 @@ class RollbackScreen(Dialog[str]):
     }
     """
 
-    hint = "enter: go on   esc: cancel"
+    hint = "enter go on · esc cancel"
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class RollbackScreen(Dialog[str]):
                 text = await self._diff_of(self._alias.revision, revision)
             except FalError as error:
                 text = Text(str(error), self._palette.bad)
-        self.query_one("#diff > Static", Static).update(text)
+        self.query_one("#diff > Static", Static).update(safe.styled(text))
         self.query_one("#diff").scroll_home(animate=False)
 
     def on_grid_opened(self, event: Grid.Opened) -> None:

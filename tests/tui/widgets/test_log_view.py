@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import pytest
 from textual.app import App, ComposeResult
 
 from fal_serverless.models import LogEntry
 from fal_tui.logs.buffer import Gap
 from fal_tui.logs.filters import Filter
+from fal_tui.logs.lines import height
 from fal_tui.widgets.line_panel import LinePanel
+from fal_tui.widgets.log_drawing import prefix_width
 from fal_tui.widgets.log_view import LogView
 
 
@@ -261,6 +265,55 @@ async def test_copy_takes_the_marked_lines() -> None:
         app.view.go_to(3)
         await pilot.press("space", "j", "space", "c")
         assert [line.split()[-1] for line in app.clipboard.splitlines()] == ["3", "5"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_what_is_read_stays_and_every_row_is_known(seed: int) -> None:
+    chance = Random(seed)
+    app = Logs(limit=120)
+    count = 0
+    async with app.run_test(size=(60, 12)) as pilot:
+        view = app.view
+        for _ in range(60):
+            step = chance.choice(
+                ["write", "write", "write", "wrap", "keep", "all", "up", "go", "t"]
+            )
+            top = app.messages()[2] if not view.follow else ""
+            if step == "write":
+                new = chance.randrange(1, 25)
+                await app.put(
+                    pilot, [entry(n, _text(chance, n)) for n in range(count, count + new)]
+                )
+                count += new
+            elif step == "wrap":
+                await pilot.press("w")
+            elif step in ("keep", "all"):
+                view.set_filters([Filter("keep", "[02468]:")] if step == "keep" else [])
+            elif step == "go" and view.buffer.shown:
+                view.go_to(chance.choice(view.buffer.shown))
+            elif step in ("up", "t"):
+                await pilot.press("ctrl+u" if step == "up" else "t")
+            await pilot.pause()
+            _check(view)
+            if step == "write" and top and view.scroll_offset.y > 2:
+                assert app.messages()[2] == top
+
+
+def _text(chance: Random, number: int) -> str:
+    words = chance.choice(["word ", "wort\n", "語 ", "\x1b[31mred\x1b[0m "])
+    return f"{number}: " + words * chance.randrange(0, 20)
+
+
+def _check(view: LogView) -> None:
+    """The rows add up, and all that can be seen can be drawn."""
+    width = view.scrollable_content_region.width
+    room = max(width - 2 - prefix_width(view.clock, view.labels), 10) if view.wrap else None
+    items = [view.buffer.item(number) for number in view.buffer.shown]
+    rows = sum(height(item.message, room) for item in items if isinstance(item, LogEntry))
+    assert view.virtual_size.height == rows + (1 if view.buffer.trimmed else 0)
+    assert view.scroll_offset.y <= max(view.virtual_size.height - view.size.height, 0)
+    for y in range(view.size.height):
+        assert view.render_line(y).cell_length == width
 
 
 async def test_an_empty_log_says_so() -> None:

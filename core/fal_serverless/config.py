@@ -8,6 +8,7 @@ A setting is looked up as `FAL_SERVERLESS_<NAME>`, then in `config.toml`, then i
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -347,3 +348,8 @@ def git_command() -> str | None:
 def inside_tmux() -> bool:
     """Whether the terminal is one of tmux, which takes some sequences only when wrapped."""
     return bool(os.environ.get("TMUX"))
+
+
+def pager_command() -> list[str]:
+    """What reads long texts here: $PAGER, else less with colours."""
+    return shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
 from textual import events
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
+from fal_serverless.config import pager_command
 from fal_serverless.models import LogEntry
 from fal_tui.logs.buffer import LIMIT, Gap, Item
 from fal_tui.logs.clock import following
@@ -53,6 +56,7 @@ class LogView(LogLines, can_focus=True):
         Binding("space", "mark", "Mark", show=False),
         Binding("c", "copy", "Copy"),
         Binding("ctrl+s", "save", "Save", show=False),
+        Binding("|", "pager", "Pager", show=False),
         Binding("p", "pause", "Pause"),
     ]
 
@@ -219,6 +223,16 @@ class LogView(LogLines, can_focus=True):
             self.app.notify(said, severity="error", markup=False)
             return
         self.app.notify(f"Saved {len(self.buffer.shown):,} lines to {path}", markup=False)
+
+    def action_pager(self) -> None:
+        """Every shown line, in the program people read with."""
+        command = pager_command()
+        try:
+            with self.app.suspend():
+                subprocess.run(command, input=self._text(self.buffer.shown), text=True, check=False)
+        except (SuspendNotSupported, OSError) as exc:
+            said = f"Cannot run {command[0]}: {exc or 'not from here'}"
+            self.app.notify(said, severity="error", markup=False)
 
     def _number_in_hand(self) -> int | None:
         """The line under the cursor; at the end, the last one."""

@@ -15,6 +15,8 @@ REMEMBERED = 50
 """Calls kept per function."""
 LONGEST = 200_000
 """Characters of an answer that are shown; the rest can be saved."""
+COLOURED = 50_000
+"""Characters up to which colours are worth the wait."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,9 @@ def shown(answer: Answer) -> Shown:
             laid_out = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
             return Shown(text, None)
-        return Shown(laid_out, "json")
-    return Shown(text or "(empty)", "html" if kind == "text/html" else None)
+        return Shown(laid_out, "json" if len(laid_out) <= COLOURED else None)
+    coloured = kind == "text/html" and len(text) <= COLOURED
+    return Shown(text or "(empty)", "html" if coloured else None)
 
 
 def _compact(body: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -102,7 +103,17 @@ def _looked_into(entry: Entry) -> Entry:
 
 def _functions(path: Path) -> tuple[str, ...]:
     try:
-        if path.stat().st_size > LARGEST or b"isolated" not in path.read_bytes():
+        stat = path.stat()
+    except OSError:
+        return ()
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _read(path: Path, saved: int, size: int) -> tuple[str, ...]:
+    """Once for each save: a list is made anew with every key."""
+    try:
+        if size > LARGEST or b"isolated" not in path.read_bytes():
             return ()
         return tuple(found.name for found in scan(path) if found.servable)
     except (OSError, FalError):

@@ -51,7 +51,7 @@ def test_every_setting_is_read_from_file_and_environment(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("PORT", "many"), ("DRAIN_TIMEOUT", "x"), ("METRICS_PUBLIC", "maybe")]
+    ("name", "text"), [("PORT", "many"), ("DRAIN_TIMEOUT", "x"), ("LOG_MAX_DAYS", "")]
 )
 def test_a_wrong_value_names_setting_and_place(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(InvalidSetting, match=rf"{name.lower()} must be .*FAL_SERVERLESS_{name}"):

@@ -358,12 +358,12 @@ def _translated(url: str) -> Iterator[None]:
     except httpx.TransportError as exc:
         why = str(exc) or type(exc).__name__
         raise errors.Unreachable(f"lost the connection to {url}: {why}", url=url) from exc
+    except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict) as exc:
+        raise errors.BadAnswer(f"cannot read the answer of {url}: {exc}") from exc
     except RuntimeError as exc:
         if "client has been closed" not in str(exc):
             raise
         raise errors.Unreachable(f"the connection to {url} was closed here", url=url) from exc
-    except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict) as exc:
-        raise errors.BadAnswer(f"cannot read the answer of {url}: {exc}") from exc
 
 
 def _error_of(status: int, content: bytes) -> errors.FalError:

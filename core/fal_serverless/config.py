@@ -200,14 +200,8 @@ def _settings(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
     return Settings(**found)
 
 
-_TRUE = {"1", "true", "yes", "on"}
-_FALSE = {"0", "false", "no", "off", ""}
-
-
 def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
     try:
-        if kind == "bool":
-            return _flag(value)
         if kind == "int":
             return int(value)
         if kind == "float":
@@ -215,13 +209,6 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
         return str(value)
     except ValueError as exc:
         raise InvalidSetting(f"{name} must be a {kind}, not {value!r} (in {where})") from exc
-
-
-def _flag(value: Any) -> bool:
-    text = str(value).lower()
-    if text not in _TRUE | _FALSE:
-        raise ValueError(text)
-    return text in _TRUE
 
 
 def _contexts(data: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Context]:

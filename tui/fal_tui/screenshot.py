@@ -74,14 +74,14 @@ class Camera:
     def svg(self) -> str:
         return self.app.export_screenshot(title="fal-tui")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, zoom: int = ZOOM) -> None:
         """By its suffix: .svg or .png."""
         check(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".svg":
             path.write_text(self.svg())
         else:
-            path.write_bytes(png(self.svg()))
+            path.write_bytes(png(self.svg(), zoom))
 
 
 def check(path: Path) -> None:
@@ -89,7 +89,7 @@ def check(path: Path) -> None:
         raise BadInput(f"'{path}' must end in .svg or .png")
 
 
-def png(svg: str) -> bytes:
+def png(svg: str, zoom: int = ZOOM) -> bytes:
     """Drawn with the monospace font that ships with us, so that columns line up everywhere."""
     import resvg_py
 
@@ -99,7 +99,7 @@ def png(svg: str) -> bytes:
         skip_system_fonts=True,
         monospace_family=FAMILY,
         font_family=FAMILY,
-        zoom=ZOOM,
+        zoom=zoom,
     )
     return bytes(data)
 

@@ -1,0 +1,125 @@
+"""Draws the pictures of this folder anew, from the real application over a real backend.
+
+Use: .venv/bin/python screenshots/make.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fal_tui.app import FalTui, Start
+from fal_tui.demo.stage import SAMPLES, play, stage
+from fal_tui.screenshot import Camera, camera
+
+Picture = Callable[[Camera], Awaitable[None]]
+
+HERE = Path(__file__).parent
+SIZES = {"": (140, 38), "-80x24": (80, 24)}
+"""Suffix of the file's name -> columns and rows."""
+CALLS = 8
+"""Calls of the demo's traffic that a picture of logs waits for."""
+
+
+async def functions(shot: Camera) -> None:
+    """The first screen with the log pane below."""
+    await shot.press("g", "j", "j")
+    await to_logs(shot)
+
+
+async def revisions(shot: Camera) -> None:
+    await open_greet(shot)
+    await shot.press("j")
+    await shot.until(lambda: "first version" in shot.text(), "the older revision")
+
+
+async def rollback(shot: Camera) -> None:
+    await revisions(shot)
+    await shot.press("R")
+    await shot.until(lambda: "max_concurrency" in shot.text(), "the comparison")
+
+
+async def aliases(shot: Camera) -> None:
+    await shot.press("2")
+    await shot.until(lambda: "MOVES" in shot.text(), "the aliases")
+
+
+async def logs(shot: Camera) -> None:
+    await shot.press("L")
+    await shot.until(lambda: shot.text().count("request") >= CALLS, "some traffic")
+    await shot.press("exclamation_mark", *"CPython|environment at", "enter")
+    await shot.until(lambda: "CPython at" not in shot.text(), "the filter")
+
+
+async def serve(shot: Camera) -> None:
+    await shot.press("S")
+    await shot.until(lambda: "Serve" in shot.text(), "the dialog")
+
+
+async def invoke(shot: Camera) -> None:
+    await select_greet(shot)
+    await shot.press("i")
+    await shot.until(lambda: "language" in shot.text(), "the editor")
+    await shot.press("ctrl+j")
+    await shot.until(lambda: "200" in shot.text(), "the answer")
+
+
+async def keys(shot: Camera) -> None:
+    await shot.press("question_mark")
+    await shot.until(lambda: "WHAT IT DOES" in shot.text(), "the help")
+
+
+PICTURES = (functions, revisions, rollback, aliases, logs, serve, invoke, keys)
+
+
+async def select_greet(shot: Camera) -> None:
+    await shot.press("slash", *"greet", "enter")
+    await shot.until(lambda: "resize" not in shot.text().split("overview")[0], "the filter")
+
+
+async def open_greet(shot: Camera) -> None:
+    await select_greet(shot)
+    await shot.press("enter")
+    await shot.until(lambda: "more languages" in shot.text(), "the revisions")
+
+
+async def to_logs(shot: Camera) -> None:
+    await shot.press("l")
+    # Until the build's lines, which name this machine's folders, have scrolled away.
+    await shot.until(
+        lambda: shot.text().count("greeting") >= 3 and "CPython" not in shot.text(), "some traffic"
+    )
+    await shot.press("escape")
+
+
+def draw(folder: Path, picture: Picture, suffix: str) -> None:
+    with stage() as config:
+        app = FalTui(config, config.context(), start=Start(demo=True), background=play)
+        asyncio.run(take(app, picture, SIZES[suffix], folder / f"{picture.__name__}{suffix}.png"))
+
+
+async def take(app: FalTui, picture: Picture, size: tuple[int, int], path: Path) -> None:
+    async with camera(app, size) as shot:
+        await shot.until(lambda: served(app), "the samples")
+        await picture(shot)
+        shot.save(path, zoom=1)
+    print(path.name)
+
+
+def served(app: FalTui) -> bool:
+    """Every sample but the second serve of one function makes a function."""
+    return app.host is not None and len(app.host.store.functions) >= len(SAMPLES) - 1
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    for picture in PICTURES:
+        draw(folder, picture, "")
+    for picture in (functions, rollback):
+        draw(folder, picture, "-80x24")
+
+
+if __name__ == "__main__":
+    main()

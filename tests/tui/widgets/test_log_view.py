@@ -160,6 +160,20 @@ async def test_e_finds_errors_both_ways() -> None:
         assert app.view.cursor == 70
 
 
+async def test_a_traceback_is_one_error() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        errors = {*range(20, 25), *range(60, 64)}
+        await app.put(
+            pilot, [entry(n, level="ERROR" if n in errors else "INFO") for n in range(100)]
+        )
+        seen = []
+        for key in ("E", "E", "e", "j", "E"):
+            await pilot.press(key)
+            seen.append(app.view.cursor)
+        assert seen == [60, 20, 60, 61, 60]
+
+
 async def test_colours_stay_and_other_control_characters_are_shown() -> None:
     app = Logs()
     async with app.run_test(size=(80, 10)) as pilot:

@@ -113,11 +113,18 @@ class LogBuffer:
         """Where among the shown items it stands, or the next one after it; may be their count."""
         return bisect_left(self._shown, number)
 
-    def find(self, start: int, step: int, wanted: Callable[[Item], bool]) -> int | None:
-        """The number of the first shown item that is wanted, from index `start` on, by `step`."""
+    def find(
+        self, start: int, step: int, wanted: Callable[[Item], bool], *, runs: bool = False
+    ) -> int | None:
+        """The number of the first shown item that is wanted, from index `start` on, by `step`.
+
+        With `runs` only the first of several in a row counts, as in a traceback.
+        """
         end = len(self._shown) if step > 0 else -1
         for index in range(start, end, step):
-            if wanted(self.item(self._shown[index])):
+            if wanted(self.item(self._shown[index])) and not (
+                runs and index and wanted(self.item(self._shown[index - 1]))
+            ):
                 return self._shown[index]
         return None
 

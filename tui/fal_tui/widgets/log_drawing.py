@@ -18,6 +18,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
+from fal_serverless.endpoint import is_revision_id
 from fal_serverless.models import LogEntry
 from fal_tui.logs.buffer import Gap, Item
 from fal_tui.logs.clock import WIDTHS, Clock, written
@@ -83,7 +84,8 @@ def body(item: Item, look: Look, console: Console) -> list[Strip]:
 
 def name(entry: LogEntry) -> str:
     """Whose line it is, as people call it."""
-    return entry.alias or entry.function or entry.revision[:8]
+    found = entry.alias or entry.function or entry.revision
+    return found[:8] if is_revision_id(found) else found
 
 
 def kind(entry: LogEntry) -> str:

@@ -99,11 +99,13 @@ class LogView(LogLines, can_focus=True):
             return min(self.buffer.index(self.cursor), len(self.buffer.shown) - 1)
         return self._index_at(self.scroll_offset.y + self._rows_seen - 1)
 
-    def _seek(self, step: int, wanted: Callable[[Item], bool], missing: str) -> None:
+    def _seek(
+        self, step: int, wanted: Callable[[Item], bool], missing: str, *, runs: bool = False
+    ) -> None:
         start = self._current_index()
         if self.cursor is not None or step > 0:
             start += step
-        self._go_to_found(self.buffer.find(start, step, wanted), missing)
+        self._go_to_found(self.buffer.find(start, step, wanted, runs=runs), missing)
 
     def _go_to_found(self, number: int | None, missing: str) -> None:
         if number is None:
@@ -166,10 +168,12 @@ class LogView(LogLines, can_focus=True):
             self._seek(step, self._is_hit, f"No hit further {_way(step)}")
 
     def action_level(self, level: str, step: int) -> None:
+        """To the next line of that level; a traceback counts once."""
+
         def wanted(item: Item) -> bool:
             return isinstance(item, LogEntry) and item.level == level
 
-        self._seek(step, wanted, f"No {level.lower()} further {_way(step)}")
+        self._seek(step, wanted, f"No {level.lower()} further {_way(step)}", runs=True)
 
     def action_bookmark(self) -> None:
         number = self._number_in_hand()

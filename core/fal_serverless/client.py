@@ -23,6 +23,7 @@ from fal_serverless.models import (
     Answer,
     AuthMode,
     Change,
+    Environment,
     Function,
     Key,
     LogEntry,
@@ -30,6 +31,7 @@ from fal_serverless.models import (
     Move,
     MoveReason,
     NewKey,
+    Pruned,
     Revision,
     Scope,
     ServeEvent,
@@ -227,6 +229,28 @@ class Client:
     async def stop_worker(self, worker_id: str) -> None:
         """After what it runs is finished, or the drain time is over."""
         await self._call("DELETE", f"/v1/workers/{_part(worker_id)}", slow=True)
+
+    # Environments
+
+    async def environments(self) -> list[Environment]:
+        """Newest use first."""
+        return from_json(list[Environment], await self._call("GET", "/v1/environments"))
+
+    async def environment(self, key: str) -> Environment:
+        """A unique beginning of the key is enough. Raises NotFound."""
+        return from_json(Environment, await self._call("GET", f"/v1/environments/{_part(key)}"))
+
+    async def delete_environment(self, key: str) -> Pruned:
+        """Raises NotFound; Conflict while a revision uses it."""
+        body = await self._call("DELETE", f"/v1/environments/{_part(key)}", slow=True)
+        return from_json(Pruned, body)
+
+    async def prune_environments(self, older_than: float = 0, *, dry_run: bool = False) -> Pruned:
+        """Remove those that no revision uses and nobody asked for in so many seconds."""
+        body = {"older_than": older_than, "dry_run": dry_run}
+        return from_json(
+            Pruned, await self._call("POST", "/v1/environments/prune", body, slow=True)
+        )
 
     # Logs and changes
 

@@ -234,6 +234,45 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """An interpreter with packages, shared by all revisions that ask for the same."""
+
+    key: str
+    python_version: str
+    """`major.minor`, or more when that was asked for; '' when nothing tells."""
+    requirements: tuple[str, ...]
+    """As they were asked for."""
+    size_bytes: int
+    created_at: datetime
+    last_used_at: datetime
+    """When a serve or a start of the backend needed it, or its last revision left it."""
+    shared_bytes: int = 0
+    """Of its size, in files linked with uv's cache: they stay when it goes."""
+    revisions: tuple[str, ...] = ()
+    """Revisions of the one who asks that use it."""
+    others: int = 0
+    """Revisions of other users that use it."""
+    complete: bool = True
+    """False: it is being built, or its build was cut short."""
+
+    @property
+    def in_use(self) -> bool:
+        return bool(self.revisions) or self.others > 0
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed because nobody uses it, or would be."""
+
+    environments: tuple[Environment, ...]
+    leftovers: int
+    """Locks, overlays and half-removed folders that went along."""
+    bytes_freed: int
+    dry_run: bool = False
+    """Nothing was removed."""
+
+
+@dataclass(frozen=True)
 class LogEntry:
     id: int
     """Grows by time of arrival; 0 before it is stored."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fal_serverless.backend.environment import EnvironmentStore, normalised, reason
+from fal_serverless.backend.environment import EnvironmentStore, normalised
+from fal_serverless.backend.uv import reason
 from fal_serverless.errors import BuildFailed
 
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"

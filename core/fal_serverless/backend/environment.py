@@ -2,7 +2,7 @@
 
 A virtual environment is named after the hash of everything that decides its content, so that
 revisions share it and a rollback never builds. uv makes it in place, under a file lock that uv
-inherits (a killed builder must not leave a uv that writes beside the next one); a marker written
+inherits (what a killed builder leaves must not write beside the next one); a marker written
 last says that it is whole. This room knows nothing of revisions, and of workers only what they put
 on their path.
 """
@@ -18,26 +18,24 @@ import os
 import platform
 import re
 import shutil
-import signal
 import sys
 import sysconfig
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from uv import find_uv_bin
-
-from fal_serverless.config import build_environ, make_private, write_whole
-from fal_serverless.errors import BuildFailed
+from fal_serverless import models
+from fal_serverless.backend import inventory
+from fal_serverless.backend.inventory import MARKER
+from fal_serverless.backend.uv import OLDEST, Log, Uv
+from fal_serverless.config import make_private, write_whole
+from fal_serverless.errors import BuildFailed, Conflict, NotFound
 from fal_serverless.overlay import installed_folder, made_whole, pure_overlay
 
 SCHEMA = 1
 """Counts up when an environment of the same ingredients comes out differently."""
-OLDEST = (3, 8)
-"""The oldest Python that the worker's program runs on."""
-MARKER = ".complete"
 LOCK_POLL = 0.05
 """Seconds between two looks at a lock that another process holds."""
 
@@ -47,8 +45,6 @@ INDEX_NAMES = (
     "UV_CONSTRAINT", "UV_OVERRIDE", "UV_TORCH_BACKEND", "PIP_INDEX_URL",
 )  # fmt: skip
 """Variables that decide what a requirement resolves to: they are part of the key."""
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -78,32 +74,34 @@ class EnvironmentStore:
     ) -> None:
         self.root = root.absolute()
         self.cache = cache.absolute()
-        self._environ = _uv_environ(environ, python_downloads)
-        self._downloads = python_downloads
+        self._uv = Uv(environ, python_downloads)
         self._builds: dict[str, _Build] = {}
 
     def key(self, python_version: str, requirements: Sequence[str]) -> str:
         """Hash of all that decides the content; asks neither disk nor network."""
-        index = {name: self._environ.get(name) for name in INDEX_NAMES}
+        index = {name: self._uv.environ.get(name) for name in INDEX_NAMES}
         wanted = sorted({normalised(text) for text in requirements})
         parts = [SCHEMA, sys.platform, platform.machine(), python_version, wanted, index]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def exists(self, key: str) -> bool:
-        """Whether it is there, and whole."""
-        return (self.root / key / MARKER).is_file() and self._python(key).is_file()
+        """Whether it is there, and whole. Asked with every call: no Path is made for it."""
+        parts = (MARKER, "bin/python")
+        return all(os.access(f"{self.root}/{key}/{part}", os.F_OK) for part in parts)
 
     async def ensure(
-        self, python_version: str, requirements: Sequence[str], log: Log
+        self, python_version: str, requirements: Sequence[str], log: Log, known: str = ""
     ) -> Environment:
         """The environment, built when it is missing; what uv says goes to `log`.
 
-        Raises BuildFailed with uv's reason. A build that fails, or whose last waiter is
-        cancelled, leaves nothing.
+        `known` is the key it was made under: as long as that one exists it is the one, whatever
+        the index is called today. Raises BuildFailed with uv's reason. A build that fails, or whose
+        last waiter is cancelled, leaves nothing.
         """
-        key = self.key(python_version, requirements)
+        key = known if known and self.exists(known) else self.key(python_version, requirements)
         overlay = self._overlay(python_version)
         if overlay is not None and self.exists(key):
+            self.touch(key)
             return Environment(key, self._python(key), overlay)
         build = self._builds.get(key)
         if build is None:
@@ -160,17 +158,18 @@ class EnvironmentStore:
         install = ["pip", "install", "--python", str(self._python(key)), "--compile-bytecode"]
         try:
             await self._create(venv, python_version, log, lock)
+            inventory.write_note(folder, python_version, requirements)
             if requirements:
-                await self._uv([*install, "--", *requirements], log, lock)
-            about = {"python": python_version, "requirements": requirements}
-            write_whole(folder / MARKER, json.dumps(about) + "\n")
+                args = [*install, "--", *requirements]
+                await self._uv.run(args, log, folder=self.root, lock=lock)
+            write_whole(folder / MARKER, "")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
     async def _create(self, venv: list[str], python_version: str, log: Log, lock: int) -> None:
         try:
-            await self._uv(venv, log, lock)
+            await self._uv.run(venv, log, folder=self.root, lock=lock)
         except BuildFailed as exc:
             if "No interpreter found" not in exc.message:
                 raise
@@ -180,20 +179,13 @@ class EnvironmentStore:
         found = await self.installed_pythons()
         have = ", ".join(found) or "none"
         hint = ""
-        if self._downloads == "never":
+        if self._uv.downloads == "never":
             hint = "; with python_downloads = 'automatic' uv may fetch it"
         return f"Python {python_version} is not installed; there are: {have}{hint}"
 
     async def installed_pythons(self) -> list[str]:
         """Versions that environments can be made of, oldest first."""
-        args = ["python", "list", "--only-installed", "--output-format", "json"]
-        try:
-            text = await self._uv(args, lambda _: None)
-            entries = json.loads(next(line for line in text if line.startswith("[")))
-        except (BuildFailed, StopIteration, ValueError):
-            return []
-        found = {(*(int(n) for n in entry["version_parts"].values()),) for entry in entries}
-        return [".".join(map(str, parts)) for parts in sorted(found) if parts[:2] >= OLDEST]
+        return await self._uv.installed_pythons()
 
     def _python(self, key: str) -> Path:
         return self.root / key / "bin" / "python"
@@ -208,6 +200,8 @@ class EnvironmentStore:
         """None: a part of it has to be installed first."""
         native = self._native(python_version)
         if native.is_dir():
+            inventory.touch(self._pure)
+            inventory.touch(native)
             return (self._pure, native)
         if _minor(python_version) != sys.version_info[:2]:
             return None
@@ -221,8 +215,8 @@ class EnvironmentStore:
     def _native(self, python_version: str) -> Path:
         """The folder with compiled packages for that minor on this platform."""
         minor = ".".join(map(str, _minor(python_version)))
-        version = importlib.metadata.version("msgspec")
-        return self.cache / "overlay" / f"msgspec-{version}-py{minor}-{sysconfig.get_platform()}"
+        name = f"msgspec-{_msgspec()}-py{minor}-{sysconfig.get_platform()}"
+        return self.cache / "overlay" / name
 
     async def _install_native(
         self, python_version: str, python: Path, log: Log
@@ -232,51 +226,97 @@ class EnvironmentStore:
         with made_whole(native) as aside:
             if aside is not None:
                 place = ["--python", str(python), "--target", str(aside)]
-                await self._uv(["pip", "install", "--no-deps", *place, "msgspec"], log)
+                await self._uv.run(["pip", "install", "--no-deps", *place, "msgspec"], log)
         return (self._pure, native)
 
-    # uv
+    # What there is, and what may go
+
+    def kept(self) -> list[models.Environment]:
+        """Newest use first, with no revisions in them. Reads every file's size."""
+        return inventory.environments(self.root)
+
+    def touch(self, key: str) -> None:
+        """It was used until now."""
+        inventory.touch(self.root / key / MARKER)
+
+    def is_building(self, key: str) -> bool:
+        """Whether somebody in this process waits for it."""
+        return key in self._builds
+
+    async def remove(self, key: str) -> int:
+        """Bytes that are free afterwards. Raises NotFound, Conflict while it is built.
+
+        Nothing is awaited before it is out of everybody's sight: what the caller found out about
+        its users just before holds.
+        """
+        if not (self.root / key).is_dir():
+            raise NotFound(f"no environment '{key}'", environment=key)
+        path = self._lock_path(key)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if self.is_building(key) or not _try_lock(lock):
+                raise Conflict(f"environment '{key}' is being built", environment=key)
+            aside = inventory.set_aside(self.root / key)
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+        return await asyncio.to_thread(inventory.wipe, aside)
+
+    def leftovers(self) -> list[Path]:
+        """Half-removed environments, locks of none, overlays of versions that are gone."""
+        native = (self.cache / "overlay").glob(f"msgspec-{_msgspec()}-*")
+        overlays = inventory.idle_overlays(self.cache, [self._pure, *native])
+        return [*inventory.abandoned(self.root), *self._idle_locks(), *overlays]
+
+    def _idle_locks(self) -> list[Path]:
+        locks = self.root.glob(".*.lock") if self.root.is_dir() else ()
+        return [path for path in sorted(locks) if self._is_idle(path)]
+
+    def _is_idle(self, lock: Path) -> bool:
+        key = lock.name[1 : -len(".lock")]
+        if (self.root / key).exists() or self.is_building(key):
+            return False
+        descriptor = os.open(lock, os.O_RDWR)
+        try:
+            return _try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    # Locks
+
+    def _lock_path(self, key: str) -> Path:
+        return self.root / f".{key}.lock"
 
     @asynccontextmanager
     async def _locked(self, key: str, log: Log) -> AsyncIterator[int]:
         """The lock of one key, between processes. Yields its descriptor."""
-        descriptor = os.open(self.root / f".{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = await _lock(self._lock_path(key), log)
         try:
-            told = False
-            while not _try_lock(descriptor):
-                if not told:
-                    log("waiting for another process that builds the same environment")
-                    told = True
-                await asyncio.sleep(LOCK_POLL)
             yield descriptor
         finally:
             os.close(descriptor)
 
-    async def _uv(self, args: list[str], log: Log, lock: int | None = None) -> list[str]:
-        """Run uv; its lines. Cancelled: uv and what it started are gone before this returns."""
-        process = await asyncio.create_subprocess_exec(
-            find_uv_bin(),
-            *args,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._environ,
-            cwd=self.root if self.root.is_dir() else None,
-            pass_fds=() if lock is None else (lock,),
-            start_new_session=True,
-        )
-        try:
-            assert process.stdout is not None
-            lines = [line async for line in _lines(process.stdout, log)]
-            status = await process.wait()
-        except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            raise
-        if status != 0:
-            raise BuildFailed(reason(lines, status), log=lines[-50:])
-        return lines
+
+async def _lock(path: Path, log: Log) -> int:
+    """The descriptor of a file that is ours alone as long as it is open."""
+    told = False
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        # Whoever held it before may have removed the file: then ours is nobody else's lock.
+        if _try_lock(descriptor) and _is_at(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+        if not told:
+            log("waiting for another process that builds the same environment")
+            told = True
+        await asyncio.sleep(LOCK_POLL)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def normalised(requirement: str) -> str:
@@ -292,39 +332,8 @@ def normalised(requirement: str) -> str:
     return f"{name}{rest.strip()}{mark}{condition.strip()}"
 
 
-def reason(lines: Sequence[str], status: int) -> str:
-    """uv's own error in one line, without its decoration."""
-    starts = [n for n, line in enumerate(lines) if line.startswith("error:")]
-    if not starts:
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return last or f"uv ended with status {status} and said nothing"
-    parts = []
-    for line in lines[starts[-1] :]:
-        match = re.match(r"(?:error|\s*cause|\s*hint): *(.*)", line)
-        if match is not None:
-            parts.append(match[1].strip().rstrip(":"))
-    return ": ".join(part for part in parts if part)
-
-
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-
-
-async def _lines(stream: asyncio.StreamReader, log: Log) -> AsyncIterator[str]:
-    rest = b""
-    while block := await stream.read(65536):
-        *whole, rest = (rest + block).split(b"\n")
-        for line in whole:
-            yield _told(line, log)
-    if rest:
-        yield _told(rest, log)
-
-
-def _told(raw: bytes, log: Log) -> str:
-    line = _ANSI.sub("", raw.decode("utf-8", "replace")).rstrip()
-    # Nobody is to activate this one.
-    if line and not line.startswith("Activate with:"):
-        log(line)
-    return line
+def _msgspec() -> str:
+    return importlib.metadata.version("msgspec")
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -352,30 +361,3 @@ def _interpreter(python_version: str) -> str:
     if python_version in (ours, ours.rpartition(".")[0]):
         return str(getattr(sys, "_base_executable", sys.executable))
     return python_version
-
-
-def _uv_environ(environ: Mapping[str, str], python_downloads: str) -> dict[str, str]:
-    made = build_environ(environ)
-    made["UV_NO_CONFIG"] = "1"
-    made["UV_PYTHON_DOWNLOADS"] = python_downloads
-    made["UV_PYTHON_SEARCH_PATH"] = _search_path(made)
-    # pip's own variable, which uv does not read, is where most people name their index.
-    if "PIP_INDEX_URL" in made and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & made.keys():
-        made["UV_DEFAULT_INDEX"] = made["PIP_INDEX_URL"]
-    return made
-
-
-def _search_path(environ: Mapping[str, str]) -> str:
-    """PATH and pyenv's versions, newest first; without pyenv's shims, which answer errors."""
-    root = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv")
-    path = [p for p in environ.get("PATH", "").split(os.pathsep) if p and Path(p) != root / "shims"]
-    return os.pathsep.join([*path, *(str(p) for p in _pyenv_folders(root))])
-
-
-def _pyenv_folders(root: Path) -> list[Path]:
-    found = []
-    for folder in root.glob("versions/*/bin"):
-        match = re.match(r"(\d+)\.(\d+)", folder.parent.name)
-        if match is not None and (int(match[1]), int(match[2])) >= OLDEST:
-            found.append(((int(match[1]), int(match[2])), folder))
-    return [folder for _, folder in sorted(found, reverse=True)]

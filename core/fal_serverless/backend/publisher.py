@@ -13,7 +13,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from fal_serverless.backend.bundles import BundleStore
@@ -91,12 +91,23 @@ class Publisher:
     async def spec(self, stored: Stored) -> Spec:
         """What the engine needs to run a revision; a lost environment is made again."""
         known = self._specs.get(stored.id)
-        if known is None:
+        if known is None or not self._environments.exists(known.environment.key):
             known = await self._make_spec(
-                stored.id, stored.user, stored.function, stored.bundle, lambda line: None
+                stored.id,
+                stored.user,
+                stored.function,
+                stored.bundle,
+                self._builder(stored),
+                stored.environment,
             )
             self._specs[stored.id] = known
         return known
+
+    def uses(self) -> dict[str, tuple[str, str]]:
+        """Revision -> its user and the key of its environment; those being served, too."""
+        stored = [r for user in self._registry.users() for r in self._registry.revisions(user.id)]
+        kept = {one.id: (one.user, one.environment) for one in stored}
+        return kept | {key: (s.user, s.environment.key) for key, s in self._specs.items()}
 
     async def serve(self, order: Order) -> AsyncGenerator[ServeEvent | Outcome, None]:
         """Yields phases and log lines, then the Outcome. Closing it early cancels the serve.
@@ -262,9 +273,10 @@ class Publisher:
         function: str,
         info: BundleInfo,
         log: Callable[[str], None],
+        known: str = "",
     ) -> Spec:
         requirements = info.options.get("requirements", ())
-        environment = await self._environments.ensure(info.python_version, requirements, log)
+        environment = await self._environments.ensure(info.python_version, requirements, log, known)
         return Spec(
             revision=revision_id,
             function=function,
@@ -288,7 +300,8 @@ class Publisher:
         for stored in removed:
             await self._engine.retire(stored.id)
             await asyncio.to_thread(self._bundles.remove, stored.id)
-            self._specs.pop(stored.id, None)
+            spec = self._specs.pop(stored.id, None)
+            self._environments.touch(spec.environment.key if spec else stored.environment)
             self._tell("revision", stored.id)
         self._tell("function", removed[0].function)
         await self.settle()
@@ -301,6 +314,16 @@ class Publisher:
             for stored in self._registry.revisions(user.id)
             if stored.anonymous or self._registry.aliases_of(stored.id)
         ]
+
+    def _builder(self, stored: Stored) -> Callable[[str], None]:
+        """Where uv's words go when a lost environment is made again."""
+
+        def log(message: str) -> None:
+            now, name = datetime.now(UTC), stored.function
+            entry = LogEntry(0, now, "INFO", "builder", message, stored.user, name)
+            self._logs.append(replace(entry, revision=stored.id))
+
+        return log
 
     def _tell(self, kind: ChangeKind, name: str) -> None:
         self._changed(Change(kind, name))

@@ -33,6 +33,7 @@ from fal_serverless.backend.front import Front
 from fal_serverless.backend.gateway.app import Gateway
 from fal_serverless.backend.gateway.protocol import limited
 from fal_serverless.backend.gateway.tunnel import Tunnel
+from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing, parse_pair
 from fal_serverless.backend.listen import listen
 from fal_serverless.backend.logs import LogStore
@@ -104,19 +105,16 @@ class Backend:
         )
         bundles = BundleStore(paths.state / "revisions")
         bundles.sweep({r.id for u in self.registry.users() for r in self.registry.revisions(u.id)})
-        self.publisher = Publisher(
-            self.registry,
-            bundles,
-            EnvironmentStore(
-                make_private(paths.state / "environments"),
-                make_private(paths.cache),
-                self._config.environ,
-                settings.python_downloads,
-            ),
-            self.engine,
-            self.logs,
-            self.changes.publish,
+        environments = EnvironmentStore(
+            make_private(paths.state / "environments"),
+            make_private(paths.cache),
+            self._config.environ,
+            settings.python_downloads,
         )
+        self.publisher = Publisher(
+            self.registry, bundles, environments, self.engine, self.logs, self.changes.publish
+        )
+        self.housekeeping = Housekeeping(environments, self.publisher.uses)
         self._ensure_owner()
         await self._listen(sockets)
 
@@ -135,6 +133,7 @@ class Backend:
             self.registry,
             self.keys,
             self.publisher,
+            self.housekeeping,
             self.engine,
             self.logs,
             self.changes,

@@ -13,6 +13,7 @@ from fal_serverless.cli import output
 from fal_serverless.cli.alias import alias
 from fal_serverless.cli.backend import backend
 from fal_serverless.cli.context import context
+from fal_serverless.cli.environment import environment
 from fal_serverless.cli.function import function
 from fal_serverless.cli.key import key
 from fal_serverless.cli.session import Session
@@ -21,7 +22,14 @@ from fal_serverless.cli.worker import worker
 from fal_serverless.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, FalError
 
 PROGRAM = "fal-serverless"
-OTHER_NAMES = {"fn": "function", "aliases": "alias", "keys": "key", "workers": "worker"}
+OTHER_NAMES = {
+    "fn": "function",
+    "aliases": "alias",
+    "keys": "key",
+    "workers": "worker",
+    "env": "environment",
+    "environments": "environment",
+}
 
 
 class Groups(click.Group):
@@ -46,7 +54,7 @@ def program(
     ctx.obj = Session(config.load(), context_name, key_pair, debug)
 
 
-for group in (function, alias, key, worker, user, context, backend):
+for group in (function, alias, key, worker, environment, user, context, backend):
     program.add_command(group)
 
 

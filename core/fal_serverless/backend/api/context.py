@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from fal_serverless.backend import keys
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.engine import LocalEngine
+from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.logs import LogStore
 from fal_serverless.backend.publisher import Publisher
@@ -30,6 +31,7 @@ class Rooms:
     registry: Registry
     keys: KeyRing
     publisher: Publisher
+    housekeeping: Housekeeping
     engine: LocalEngine
     logs: LogStore
     changes: Changes

@@ -1,0 +1,55 @@
+"""Environments: listing, describing, deleting, pruning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fal_serverless.backend.api.context import answer, caller, json_body, rooms
+from fal_serverless.errors import BadInput
+
+
+async def list_environments(request: Request) -> Response:
+    user = caller(request)
+    return answer(await rooms(request).housekeeping.environments(user.id))
+
+
+async def show_environment(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    return answer(await here.housekeeping.environment(user.id, request.path_params["key"]))
+
+
+async def delete_environment(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    return answer(await here.housekeeping.delete(user.id, request.path_params["key"]))
+
+
+async def prune(request: Request) -> Response:
+    user, here = caller(request), rooms(request)
+    body = await json_body(request, "older_than", "dry_run")
+    older_than, dry_run = _seconds(body.get("older_than")), body.get("dry_run", False)
+    if not isinstance(dry_run, bool):
+        raise BadInput("'dry_run' must be true or false")
+    return answer(await here.housekeeping.prune(user.id, older_than, dry_run))
+
+
+def _seconds(value: Any) -> float:
+    """None is 0. Raises BadInput."""
+    if value is None:
+        return 0.0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Over a few thousand years no date can be told.
+    if not number or not 0 <= value <= 1e11:
+        raise BadInput(f"'older_than' must be seconds, not {value!r}")
+    return float(value)
+
+
+routes = [
+    Route("/v1/environments", list_environments),
+    Route("/v1/environments/prune", prune, methods=["POST"]),
+    Route("/v1/environments/{key}", show_environment),
+    Route("/v1/environments/{key}", delete_environment, methods=["DELETE"]),
+]

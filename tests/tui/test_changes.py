@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fal_serverless import errors
+from fal_serverless.config import Config
 from fal_serverless.models import Worker
+from fal_tui.app import FalTui
 from fal_tui.screens.confirm import ConfirmScreen
 from fal_tui.screens.rollback import RollbackScreen
+from fal_tui.screenshot import camera
 from tui.conftest import Opening
 from tui.fake_backend import START, FakeBackend, revision_id
 
@@ -160,3 +165,16 @@ async def test_quit_offers_to_stop_the_backend(opened: Opening) -> None:
         assert seen.app.is_running
         await seen.press("ctrl+q", "q")
         assert not seen.app.is_running
+
+
+async def test_a_protected_context_wants_its_name_typed(fake: FakeBackend, config: Config) -> None:
+    context = replace(config.context(), name="prod", protected=True)
+    app = FalTui(config, context, connect=fake.connect)
+    async with camera(app, (120, 36)) as seen:
+        assert " PROTECTED " in seen.text().splitlines()[0]
+        await seen.press("G", "A", "k", "enter")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        await seen.press(*"prot", "enter")
+        assert fake.aliases["call"].auth == "private"
+        await seen.press(*["backspace"] * 4, *"prod", "enter")
+        await seen.until(lambda: fake.aliases["call"].auth == "shared", "the change")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from fal_serverless import errors
+from fal_serverless.client import Client
+from fal_serverless.config import Config, Context
 from fal_tui import link
+from fal_tui.app import FalTui
 from fal_tui.link import LinkState, error_is_final
+from fal_tui.screenshot import Camera
 from tui.conftest import Opening
 from tui.fake_backend import FakeBackend
 
@@ -61,7 +66,27 @@ def test_only_a_live_state_is_live() -> None:
 
 
 def test_a_wrong_key_is_final() -> None:
-    from fal_serverless import errors
-
     assert error_is_final(errors.NotAuthenticated("no"))
     assert not error_is_final(errors.Unreachable("no"))
+
+
+async def test_without_any_data_it_says_why_and_that_it_goes_on(
+    fake: FakeBackend, config: Config
+) -> None:
+    fake.down = True
+
+    async def refuse(start: bool) -> tuple[Context, Client]:
+        raise errors.Unreachable("no backend answers at http://nowhere")
+
+    app = FalTui(config, config.context(), connect=refuse)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        seen = Camera(app, pilot)
+        wanted = "no backend answers at http://nowhere. Trying again…"
+        await seen.until(lambda: wanted in seen.text(), "the reason")
+
+
+async def test_a_wrong_key_is_said(fake: FakeBackend, opened: Opening) -> None:
+    async with opened() as seen:
+        fake.refuse["GET", "/v1/status"] = errors.NotAuthenticated("this key is not known")
+        await seen.until(lambda: "this key is not known" in seen.text(), "the reason")
+        assert "○ offline since" in seen.text()

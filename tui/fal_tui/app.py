@@ -52,6 +52,13 @@ class FalTui(App[None]):
 
     DEFAULT_CSS = """
     Toast { max-width: 60; width: auto; min-width: 24; }
+    CommandPalette SearchIcon { display: none; }
+    ScrollableContainer, OptionList, TextArea, Grid {
+        scrollbar-color: $panel-lighten-3; scrollbar-color-hover: $primary;
+        scrollbar-color-active: $primary; scrollbar-background: $surface;
+        scrollbar-background-hover: $surface; scrollbar-background-active: $surface;
+        scrollbar-corner-color: $surface;
+    }
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless import errors
-from fal_tui.store import FUNCTIONS, STATUS, Store, Topic, touched
+from fal_tui.store import FUNCTIONS, STATUS, WORKERS, Store, Topic, touched
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
@@ -145,8 +145,12 @@ class Link:
                     await self._stirred.wait()
                 await asyncio.sleep(COALESCE)
             self._stirred.clear()
-            stale, self._stale = frozenset(self._stale) or frozenset({STATUS, FUNCTIONS}), set()
+            stale, self._stale = frozenset(self._stale) or self._figures(), set()
             await self._fetch(stale)
+
+    def _figures(self) -> frozenset[Topic]:
+        """What changes without an event: figures of calls, memory of workers."""
+        return frozenset({STATUS, FUNCTIONS}) | (self._wanted() & {WORKERS})
 
     async def _fetch(self, topics: frozenset[Topic]) -> None:
         assert self.client is not None

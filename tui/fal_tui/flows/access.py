@@ -102,6 +102,8 @@ async def new_key(host: Host) -> None:
     words = ("key", "generate", "--scope", scope, *(("--alias", alias) if alias else ()))
     command = equivalents.command(host.context.name, *words)
     what = f"Generated {'an ADMIN' if scope == 'ADMIN' else 'an API'} key"
+    if not await host.allowed("New key", f"A new key with the scope {scope}", command):
+        return
     done = await host.change(
         what, command, lambda c: c.generate_key("ADMIN" if scope == "ADMIN" else "API", alias)
     )

@@ -32,6 +32,8 @@ async def serve(host: Host, path: Path | None = None) -> Outcome:
     """The serve screen; what it did goes into Activity and can be undone."""
     from fal_tui.screens.serve import ServeScreen
 
+    if not await host.allowed("Serve", "Serve a function here", ""):
+        return Outcome(None, None)
     try:
         client = await host.link.ready()
     except FalError as error:

@@ -159,9 +159,11 @@ async def new_alias(host: Host, item: Item | None) -> None:
 
     question = f"Name of an alias for revision {render.short(target)}:"
     name = await host.ask(AskScreen("New alias", question, check=check))
-    if name:
-        command = equivalents.set_alias(host.context.name, name, target)
-        words = f"Alias {name} points at {render.short(target)}"
+    if not name:
+        return
+    command = equivalents.set_alias(host.context.name, name, target)
+    words = f"Alias {name} points at {render.short(target)}"
+    if await host.allowed("New alias", words, command):
         await host.change(words, command, lambda c: c.set_alias(name, target))
 
 

@@ -112,8 +112,11 @@ class Listing(Vertical):
         found = self.grid.cursor_id
         return next(([plain(c) for c in r.cells] for r in self.grid.rows if r.id == found), [])
 
-    def show(self, store: Store, palette: Palette = PLAIN) -> None:
-        """Draw what the store has now; rows of items that did not change are kept."""
+    def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
+        """Draw what the store has now; rows of items that did not change are kept.
+
+        `trouble` is why nothing could be fetched; '' for no trouble.
+        """
         look = Look(datetime.now(UTC), palette)
         items = self.select(store)
         rows = [self._row(item, look) for item in items]
@@ -123,7 +126,7 @@ class Listing(Vertical):
         self.items = {item_id(item): item for item in items}
         self._drawn = {row: self._drawn[row] for row in self.items if row in self._drawn}
         self.grid.set_rows(rows)
-        self.grid.empty = self._empty(store, bool(items))
+        self.grid.empty = self._empty(store, bool(items), trouble)
 
     def _row(self, item: Item, look: Look) -> Row:
         name, age = item_id(item), render.ago(render.moment(item), look.now)
@@ -134,10 +137,12 @@ class Listing(Vertical):
         self._drawn[name] = (item, age, look.palette, row)
         return row
 
-    def _empty(self, store: Store, some: bool) -> str:
+    def _empty(self, store: Store, some: bool, trouble: str) -> str:
         if some:
             return f"Nothing matches '{self.input.value}'. Press esc to clear the filter."
-        return self.nothing if all(store.has(t) for t in self.topics()) else "Loading…"
+        if all(store.has(topic) for topic in self.topics()):
+            return self.nothing
+        return f"{trouble}. Trying again…" if trouble else "Loading…"
 
     def start_filter(self) -> None:
         self.input.display = True

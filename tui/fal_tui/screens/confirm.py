@@ -15,6 +15,11 @@ from textual.widgets import Button, Input
 
 from fal_tui.screens.dialog import Dialog, label
 
+BOX = 100
+"""Cells of a dialog where there is room."""
+FRAME = 7
+"""Lines of border, margins and buttons."""
+
 
 class ConfirmScreen(Dialog[bool]):
     """True for yes, False or None for no.
@@ -36,7 +41,7 @@ class ConfirmScreen(Dialog[bool]):
 
     DEFAULT_CSS = """
     ConfirmScreen {
-        #body { height: auto; max-height: 60vh; margin: 1 0; scrollbar-size: 1 1; }
+        #body { height: auto; margin: 1 0; scrollbar-size: 1 1; }
         #body > Static { width: auto; }
         #command { color: $text-accent; }
         #typed { height: 1; border: none; background: $boost; margin-top: 1; }
@@ -71,6 +76,20 @@ class ConfirmScreen(Dialog[bool]):
 
     def on_mount(self) -> None:
         self.query_one("#typed" if self._typed else "#no").focus()
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        """The body as high as its lines, or as what the rest leaves of the screen."""
+        lines = self._body.plain.count("\n") + 1
+        widest = max(len(line) for line in self._body.plain.split("\n"))
+        inside = min(BOX, int(self.size.width * 0.94)) - 4
+        wanted = lines + (1 if widest > inside else 0)
+        below = 2 * bool(self._command) + 3 * bool(self._typed)
+        room = int(self.size.height * 0.9) - FRAME - below
+        self.query_one("#body").styles.height = max(min(wanted, room), 3)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self._answer(event.button.id == "yes")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.binding import Binding, BindingType
 
-from fal_tui.actions import shown_key
+from fal_tui.actions import Situation, footer, shown_key, why_not
 from fal_tui.chrome.footer import Hint
 from fal_tui.places import Kind
 from fal_tui.screens.activity import Activity
@@ -34,9 +34,19 @@ SHARE = 0.7
 """Part of the footer that the log pane's own keys may take."""
 
 
+def hints(situation: Situation, width: int, in_log: bool) -> list[Hint]:
+    """The footer: in a log its own keys first, then actions as far as they fit."""
+    found = log_hints(width) if in_log else []
+    room = width - sum(hint.width for hint in found)
+    for action in footer(situation, room):
+        enabled = not why_not(action, situation)
+        found.append(Hint(action.id, action.key, action.label, enabled))
+    return found
+
+
 def log_hints(width: int) -> list[Hint]:
     """The keys that log pane and log view want to see in the footer, as far as they fit."""
-    hints: list[Hint] = []
+    found: list[Hint] = []
     left = int(width * SHARE)
     for binding in (*LogPane.BINDINGS, *LogView.BINDINGS):
         if isinstance(binding, Binding) and binding.show and binding.description:
@@ -44,5 +54,5 @@ def log_hints(width: int) -> list[Hint]:
             left -= hint.width
             if left < 0:
                 break
-            hints.append(hint)
-    return hints
+            found.append(hint)
+    return found

@@ -19,9 +19,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from fal_serverless.models import LogQuery
-from fal_tui import actions, detail, render
+from fal_tui import detail, render
 from fal_tui.actions import ACTIONS, Pane, Situation
-from fal_tui.chrome.footer import Footer, Hint
+from fal_tui.chrome.footer import Footer
 from fal_tui.chrome.header import Header, Heading
 from fal_tui.messages import (
     ActionChosen,
@@ -65,30 +65,7 @@ class MainScreen(Screen[None]):
         Binding(action.keys, f"run('{action.id}')", action.label, show=False) for action in ACTIONS
     ]
 
-    DEFAULT_CSS = """
-    MainScreen {
-        background: $surface;
-        #body { height: 1fr; }
-        #lists { width: 3fr; }
-        #detail { width: 2fr; border-left: vkey $panel-lighten-2; }
-        #logs { height: 14; display: none; border-top: hkey $panel-lighten-2; }
-        #tiny { display: none; width: 1fr; height: 1fr; content-align: center middle; }
-        &.-logs #logs { display: block; }
-        &.-lone #detail { display: none; }
-        &.-narrow {
-            #detail { display: none; width: 1fr; border-left: none; }
-            #logs { display: none; height: 1fr; border-top: none; }
-            &.-pane-detail #lists { display: none; }
-            &.-pane-detail #detail { display: block; }
-            &.-pane-logs #body { display: none; }
-            &.-pane-logs #logs { display: block; }
-        }
-        &.-full #body { display: none; }
-        &.-full #logs { height: 1fr; border-top: none; }
-        &.-tiny > *, &.-flat > * { display: none; }
-        &.-tiny #tiny, &.-flat #tiny { display: block; }
-    }
-    """
+    CSS_PATH = "main.tcss"
 
     def __init__(self, store: Store, heading: Heading) -> None:
         super().__init__()
@@ -109,6 +86,8 @@ class MainScreen(Screen[None]):
         self._tab = detail.OVERVIEW
         self._settling = False
         self._reveal = ""
+        self._told: set[str] = set()
+        """Reasons for the lost connection that were shown already."""
 
     # Layout
 
@@ -145,7 +124,7 @@ class MainScreen(Screen[None]):
         """Ages and countdowns go on without news."""
         self._draw_header()
         if isinstance(self.view, Listing) and len(self.view.items) < MANY:
-            self.view.show(self.store, self.palette)
+            self.view.show(self.store, self.palette, self.trouble)
             self._draw_detail()
 
     # Where one is
@@ -165,6 +144,11 @@ class MainScreen(Screen[None]):
     @property
     def narrow(self) -> bool:
         return self.app.size.width < NARROW
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection; '' when there is one."""
+        return self.host.link.state.why if self.host else ""
 
     @property
     def situation(self) -> Situation:
@@ -367,7 +351,7 @@ class MainScreen(Screen[None]):
     def draw(self) -> None:
         """All of it, from the store."""
         if isinstance(self.view, Listing):
-            self.view.show(self.store, self.palette)
+            self.view.show(self.store, self.palette, self.trouble)
             self.select(self._reveal)
         self._draw_header()
         self._draw_detail()
@@ -402,19 +386,10 @@ class MainScreen(Screen[None]):
         self.detail.show(f"{self.place} {cursor}", tabs, tab, page)
 
     def _draw_footer(self) -> None:
-        situation = self.situation
+        from fal_tui.screens.lists import hints
+
         in_log = self.pane == "logs" or self.place.kind == "logs"
-        hints = self._log_hints() if in_log else []
-        room = self.app.size.width - sum(hint.width for hint in hints)
-        for action in actions.footer(situation, room):
-            enabled = not actions.why_not(action, situation)
-            hints.append(Hint(action.id, action.key, action.label, enabled))
-        self._footer.show(hints, self.palette)
-
-    def _log_hints(self) -> list[Hint]:
-        from fal_tui.screens.lists import log_hints
-
-        return log_hints(self.app.size.width)
+        self._footer.show(hints(self.situation, self.app.size.width, in_log), self.palette)
 
     def _want(self) -> None:
         if self.host is not None:
@@ -454,8 +429,12 @@ class MainScreen(Screen[None]):
         self.draw()
 
     def on_link_changed(self, event: LinkChanged) -> None:
-        self._draw_header()
-        self._draw_footer()
+        if event.state.live:
+            self._told.clear()
+        elif event.state.why and event.state.why not in self._told and self.host:
+            self._told.add(event.state.why)
+            self.host.warn(event.state.why)
+        self.draw()
 
     async def on_navigate(self, event: Navigate) -> None:
         await self.go(event.place)

@@ -47,7 +47,7 @@ async def aliases(shot: Camera) -> None:
 
 
 async def logs(shot: Camera) -> None:
-    await shot.press("L")
+    await shot.press("4")
     await shot.until(lambda: shot.text().count("request") >= CALLS, "some traffic")
     await shot.press("exclamation_mark", *"CPython|environment at", "enter")
     await shot.until(lambda: "CPython at" not in shot.text(), "the filter")

@@ -21,7 +21,7 @@ from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.logs import LogStore
 from fal_serverless.backend.registry import Endpoint, Registration, Registry, Stored
-from fal_serverless.errors import FalError, NotServable
+from fal_serverless.errors import FalError, NotServable, PythonMismatch
 from fal_serverless.isolated import make_options
 from fal_serverless.models import (
     AuthMode,
@@ -334,11 +334,28 @@ def _floor(stored: Stored) -> int:
 
 
 def _check_servable(info: BundleInfo) -> None:
-    """Checked by our client already, maybe not by another. Raises InvalidOption, NotServable."""
+    """Checked by our client already, maybe not by another.
+
+    Raises InvalidOption, NotServable, PythonMismatch.
+    """
     options = {k: v for k, v in info.options.items() if k != "setup_function"}
     made = make_options(options)
     if not made.serve and made.exposed_port is None:
         raise NotServable(
             "One of `serve` or `exposed_port` options needs to be specified in the isolated "
             "annotation to register a function"
+        )
+    if not info.from_source and made.python_version:
+        _check_python(made.python_version, info.python_version)
+
+
+def _check_python(wanted: str, pickled_by: str) -> None:
+    """A pickle of one Python minor does not fail in another: it crashes it."""
+    if wanted.split(".")[:2] != pickled_by.split(".")[:2]:
+        raise PythonMismatch(
+            f"the function asks for Python {wanted} and was pickled by {pickled_by}, and pickled "
+            f"functions do not survive another version; pickle it with Python {wanted}, or serve "
+            "it from source (--from-source)",
+            wanted=wanted,
+            loaded_by=pickled_by,
         )

@@ -194,7 +194,7 @@ async def test_a_progress_bar_shows_its_last_state() -> None:
 
 async def test_wrapping_shows_the_whole_line() -> None:
     app = Logs()
-    async with app.run_test(size=(53, 10)) as pilot:
+    async with app.run_test(size=(54, 10)) as pilot:
         await app.put(pilot, [entry(1, "x" * 70), entry(2, "one\ntwo")])
         assert app.text()[1].endswith("one")
         await pilot.press("w")
@@ -321,13 +321,25 @@ def _text(chance: Random, number: int) -> str:
 def _check(view: LogView) -> None:
     """The rows add up, and all that can be seen can be drawn."""
     width = view.scrollable_content_region.width
-    room = max(width - 2 - prefix_width(view.clock, view.labels), 10) if view.wrap else None
+    room = max(width - 3 - prefix_width(view.clock, view.labels), 10) if view.wrap else None
     items = [view.buffer.item(number) for number in view.buffer.shown]
     rows = sum(height(item.message, room) for item in items if isinstance(item, LogEntry))
     assert view.virtual_size.height == rows + (1 if view.buffer.trimmed else 0)
     assert view.scroll_offset.y <= max(view.virtual_size.height - view.size.height, 0)
     for y in range(view.size.height):
         assert view.render_line(y).cell_length == width
+
+
+async def test_errors_hits_and_bookmarks_are_ticks_beside_the_scroll_bar() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, [entry(n, level="ERROR" if n == 15 else "INFO") for n in range(100)])
+        assert [line[-1] for line in app.text()].count("━") == 1
+        assert app.text()[1].endswith("━")
+        app.view.search("line 5.")
+        await pilot.press("g", "m")
+        ticks = [line[-1] for line in app.text()]
+        assert (ticks[0], ticks[1], ticks[5]) == ("◆", "━", "━")
 
 
 async def test_an_empty_log_says_so() -> None:

@@ -6,7 +6,6 @@ Entries come by `write`; where they come from, and what keys do, is not known he
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from re import Pattern
 from time import monotonic
 
 from textual.message import Message
@@ -17,6 +16,8 @@ from fal_tui.logs.filters import Filter
 from fal_tui.logs.inbox import Inbox
 from fal_tui.logs.lines import height
 from fal_tui.logs.places import Places
+from fal_tui.logs.ticks import Ticks, searcher
+from fal_tui.widgets.filtering import pattern
 from fal_tui.widgets.log_sheet import LogSheet
 
 FRAME = 0.05
@@ -72,7 +73,7 @@ class LogLines(LogSheet):
         self._inbox.take()
         self.new = 0
         self.buffer.clear()
-        self._places = Places()
+        self._places, self._ticks = Places(), Ticks()
         self.cursor = None
         self._bookmarks.clear()
         self._marks.clear()
@@ -122,6 +123,7 @@ class LogLines(LogSheet):
     def _add_places(self, count: int) -> None:
         width = self._wrap_width
         shown = self.buffer.shown
+        self._tick_from(len(shown) - count)
         for index in range(len(shown) - count, len(shown)):
             self._places.add(self._height(shown[index], width))
 
@@ -129,9 +131,20 @@ class LogLines(LogSheet):
         item = self.buffer.item(number)
         return 1 if isinstance(item, Gap) else height(item.message, width)
 
+    def _tick_anew(self) -> None:
+        self._ticks, self._tick_cells = Ticks(), None
+        self._tick_from(0)
+
+    def _tick_from(self, index: int) -> None:
+        """Look for errors and hits in what is shown from there on."""
+        found = searcher(self.hits)
+        for number in self.buffer.shown[index:]:
+            self._ticks.add(number, self.buffer.item(number), found)
+
     def _forget_trimmed(self) -> None:
         first = self.buffer.trimmed
         if first:
+            self._ticks.forget_before(first)
             self._bookmarks = {number for number in self._bookmarks if number >= first}
             self._marks = {number for number in self._marks if number >= first}
             if self.cursor is not None and self.cursor < first:
@@ -145,12 +158,15 @@ class LogLines(LogSheet):
 
     def chips(self) -> list[str]:
         """What narrows the view, as it is written in a title."""
-        search = [f"/{self.hits.pattern}"] if self.hits else []
+        search = [f"/{self.sought}"] if self.sought else []
         return [one.chip for one in self.filters] + search
 
-    def highlight(self, hits: Pattern[str] | None) -> None:
-        """Make every hit stand out."""
-        self.hits = hits
+    def highlight(self, text: str) -> None:
+        """Make every hit that is seen stand out; quick enough for each key that is typed."""
+        self.sought = text
+        self.hits = pattern(text) if text else None
+        self._ticks.hits.clear()
+        self._tick_cells = None
         self._forget_look()
         self._changed()
 
@@ -190,6 +206,7 @@ class LogLines(LogSheet):
             self.buffer.set_filters(filters)
         width, shown = self._wrap_width, self.buffer.shown
         self._places = Places(self._height(number, width) for number in shown)
+        self._tick_anew()
         self._forget_look()
         if not shown:
             self.cursor = None

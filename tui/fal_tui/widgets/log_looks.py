@@ -17,6 +17,7 @@ COMPONENTS = {
     "log--cursor",
     "log--cursor-blurred",
     "log--mark",
+    "log--tick",
 }
 
 CSS = """
@@ -52,6 +53,7 @@ LogSheet {
     & > .log--label-5 { color: $foreground; text-style: bold; }
     & > .log--cursor { background: $primary 45%; }
     & > .log--cursor-blurred { background: $primary 15%; }
+    & > .log--tick { color: $warning; text-style: bold; }
     & > .log--mark { color: $text-warning; text-style: bold; }
 }
 """

@@ -29,7 +29,6 @@ from fal_tui.logs.buffer import LIMIT, Gap, reconnected
 from fal_tui.logs.filters import Filter, replaced, without
 from fal_tui.logs.resume import DELAYS, Resume, delay
 from fal_tui.logs.span import SPANS
-from fal_tui.widgets.filtering import pattern
 from fal_tui.widgets.log_lines import LogLines
 from fal_tui.widgets.log_title import LogTitle
 from fal_tui.widgets.log_view import LogView
@@ -182,7 +181,7 @@ class LogPane(Vertical):
         self._asking = asking
         line = self.query_one(Input)
         line.placeholder = f"{_PROMPTS[asking]}  {_HINTS[asking]}"
-        line.value = self.view.hits.pattern if asking == "search" and self.view.hits else ""
+        line.value = self.view.sought if asking == "search" else ""
         line.add_class("asking")
         line.focus()
 
@@ -190,7 +189,7 @@ class LogPane(Vertical):
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
         if self._asking == "search" and event.input.has_class("asking"):
-            self.view.highlight(pattern(event.value) if event.value else None)
+            self.view.highlight(event.value)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -21,12 +21,15 @@ from textual.strip import Strip
 from fal_tui.logs.buffer import LIMIT, LogBuffer, dropped
 from fal_tui.logs.clock import Clock
 from fal_tui.logs.places import Places
+from fal_tui.logs.ticks import Ticks, along
 from fal_tui.widgets.cells import foreground
 from fal_tui.widgets.log_drawing import Look, body, prefix, prefix_width
 from fal_tui.widgets.log_looks import COMPONENTS, CSS, LOOKS
 
 STRIPS = 1024
 """Drawn entries that are kept."""
+TICKS = {"error": "━", "tick": "━", "mark": "◆"}
+"""What is drawn beside the scroll bar; later ones cover earlier ones."""
 GUTTER = 2
 """Cells left of the prefix: cursor bar, bookmark or mark."""
 
@@ -52,10 +55,14 @@ class LogSheet(ScrollView):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.buffer = LogBuffer(limit)
+        self.sought = ""
+        """What is searched for, as it was typed."""
         self.hits: Pattern[str] | None = None
         self.empty = "No lines yet: they appear here as they are written"
         """Shown while there is none."""
         self._places = Places()
+        self._ticks = Ticks()
+        self._tick_cells: dict[int, str] | None = None
         self.cursor: int | None = None
         self._bookmarks: set[int] = set()
         self._marks: set[int] = set()
@@ -84,12 +91,18 @@ class LogSheet(ScrollView):
     def _wrap_width(self) -> int | None:
         if not self.wrap:
             return None
-        return max(self.scrollable_content_region.width - self._prefix, 10)
+        return max(self._width - self._prefix, 10)
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line; the last column is for ticks."""
+        return max(self.scrollable_content_region.width - 1, 0)
 
     def _fit(self, gone: int = 0) -> None:
         """Make the scrolled area as large as the text, and keep the reader where he is."""
         y = self.scroll_offset.y
-        width = 0 if self.wrap else self._prefix + self._widest
+        self._tick_cells = None
+        width = 0 if self.wrap else self._prefix + self._widest + 1
         self.virtual_size = Size(width, self._lead + self._places.rows)
         self._scroll(self.max_scroll_y if self.follow else y - gone)
         self.refresh()
@@ -126,13 +139,39 @@ class LogSheet(ScrollView):
 
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y - self._lead
-        width = self.scrollable_content_region.width
+        return Strip.join([self._line(row, y, self._width), self._tick(y)])
+
+    def _line(self, row: int, y: int, width: int) -> Strip:
         if row < 0:
             return self._dropped_line(width)
         if row >= self._places.rows:
             return self._below(y, width)
         index, part = self._places.at(row)
         return self._row(self.buffer.shown[index], part, width)
+
+    def _tick(self, y: int) -> Strip:
+        """Errors, hits and bookmarks, as they lie along the scroll bar."""
+        if self._tick_cells is None:
+            self._tick_cells = self._find_ticks()
+        name = self._tick_cells.get(y)
+        style = self.rich_style
+        if name is None:
+            return Strip([Segment(" ", style)])
+        mark = foreground(self.get_component_rich_style(f"log--{name}"))
+        return Strip([Segment(TICKS[name], style + mark)])
+
+    def _find_ticks(self) -> dict[int, str]:
+        kinds = {
+            "error": self._ticks.errors,
+            "tick": self._ticks.hits,
+            "mark": sorted(self._bookmarks),
+        }
+        shown, places, rows = self.buffer.shown, self._places, self._rows_seen
+        return {
+            cell: name
+            for name, numbers in kinds.items()
+            for cell in along(numbers, shown, places, rows)
+        }
 
     def _below(self, y: int, width: int) -> Strip:
         """Nothing; when there is no line at all, why."""

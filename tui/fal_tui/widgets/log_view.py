@@ -19,7 +19,6 @@ from fal_tui.logs.clock import following
 from fal_tui.logs.filters import Filter, replaced
 from fal_tui.logs.lines import clean
 from fal_tui.widgets.clipboard import copy
-from fal_tui.widgets.filtering import pattern
 from fal_tui.widgets.line_panel import LinePanel
 from fal_tui.widgets.log_drawing import plain
 from fal_tui.widgets.log_lines import LogLines
@@ -78,7 +77,8 @@ class LogView(LogLines, can_focus=True):
 
     def search(self, text: str) -> None:
         """Mark every hit and go to the nearest one above, else below; '' ends the search."""
-        self.highlight(pattern(text) if text else None)
+        self.highlight(text)
+        self._tick_anew()
         if self.hits is None:
             return
         hit = self._is_hit
@@ -179,6 +179,7 @@ class LogView(LogLines, can_focus=True):
         number = self._number_in_hand()
         if number is not None:
             self._bookmarks ^= {number}
+            self._tick_cells = None
             self.refresh()
 
     def action_next_bookmark(self) -> None:

@@ -29,15 +29,9 @@ class Situation:
     """Of the item's function."""
     pane: Pane = "list"
     """The focused one."""
-    live: bool = False
-    """The backend answers."""
-    embedded: bool = True
-    """It is the one we can start."""
     readonly: bool = False
     undo: str = ""
     """What would be undone, in words; '' for nothing."""
-    logs_open: bool = False
-    marked: int = 0
 
 
 Reason = Callable[[Situation], str]

@@ -244,9 +244,14 @@ class Dispatch:
             self.host.warn(f"The theme could not be saved: {error.strerror}")
 
     def do_refresh(self) -> None:
+        live = self.host.link.state.live
         self.host.link.wake(start=True)
-        if self.host.link.state.live:
+        if live:
             self.host.say("Fetching everything again")
+        elif self.host.context.embedded:
+            self.host.say("Starting the backend…")
+        else:
+            self.host.say("Connecting…")
 
     async def do_quit(self) -> None:
         await leave.leave(self.host)

@@ -1,7 +1,7 @@
 """Everything that can happen in the application, beside what the widgets themselves announce.
 
-Streams and flows post these; only screens and widgets act on them. Bursty ones say so with
-`can_replace`. It knows no widget.
+Streams and flows post these; only screens and widgets act on them. A newer one that says the same
+replaces an older one that waits. It knows no widget.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ class StoreChanged(Message):
         super().__init__()
         self.topics = topics
 
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, StoreChanged)
+
 
 class LinkChanged(Message):
     """The connection to the backend is in another state."""
@@ -35,13 +38,6 @@ class Navigate(Message):
     def __init__(self, place: Place) -> None:
         super().__init__()
         self.place = place
-
-
-class SelectionMoved(Message):
-    """The cursor of the list stands on another item, or the item is not as it was."""
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, SelectionMoved)
 
 
 class TabChosen(Message):

@@ -86,7 +86,7 @@ def line(heading: Heading, width: int, now: datetime, palette: Palette) -> Text:
 def _fitting(heading: Heading, room: int, palette: Palette) -> list[Text]:
     shown: list[Text] = []
     room -= 5
-    for figure in figures(heading.status, palette):
+    for figure in figures(heading.status, palette) if heading.link.live else ():
         room -= figure.cell_len + 3
         if room < 0:
             break

@@ -34,9 +34,10 @@ from fal_tui.messages import (
 from fal_tui.palette import Palette
 from fal_tui.places import HOME, Place, Trail
 from fal_tui.render import Look
+from fal_tui.screens import outlook
 from fal_tui.screens.base import Listing
 from fal_tui.screens.functions import Functions
-from fal_tui.store import ALIASES, FUNCTIONS, STATUS, Item, Store, Topic
+from fal_tui.store import Item, Store, Topic
 from fal_tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ SETTLE = 0.05
 """Seconds the cursor rests before the detail pane follows it."""
 LOG_HEIGHT = 14
 LOG_STEP = 3
+SILENT = 1
+"""Failed attempts that only the header tells of."""
 MANY = 1000
 """Rows above which ages wait for news."""
 NARROW = 100
@@ -152,36 +155,20 @@ class MainScreen(Screen[None]):
 
     @property
     def situation(self) -> Situation:
-        item, host = self.item, self.host
-        name = detail.function_of(item, self.store)
-        last = host.undo.last if host else None
-        return Situation(
+        return outlook.situation(
+            self.store,
+            self.host,
             place=self.place,
-            item=item,
-            aliases=self.store.aliases_of(name) if name else (),
+            item=self.item,
             pane=self.pane,
-            live=bool(host and host.link.state.live),
-            embedded=bool(host and host.context.embedded),
             readonly=self.heading.readonly,
-            undo=last.words if last else "",
-            logs_open=self.logs_open,
-            marked=len(self.marked),
         )
 
     def wanted(self) -> frozenset[Topic]:
         """What must be kept fresh for what is on the screen."""
-        topics = {STATUS, FUNCTIONS, ALIASES}
-        if isinstance(self.view, Listing):
-            topics |= self.view.topics()
-        if self.detail is not None:
-            tabs = detail.tabs_of(self.item)
-            tab = self._tab if self._tab in tabs else detail.OVERVIEW
-            topics |= {t for t in detail.needs(self.item, tab, self.store) if self._stale(t)}
-        return frozenset(topics)
-
-    def _stale(self, topic: Topic) -> bool:
-        """A revision never changes: once is enough."""
-        return topic.kind != "revision" or not self.store.has(topic)
+        listed = self.view.topics() if isinstance(self.view, Listing) else frozenset()
+        tab = self._tab if self.detail is not None else None
+        return outlook.wanted(self.store, listed, self.item, tab)
 
     @property
     def place(self) -> Place:
@@ -431,10 +418,15 @@ class MainScreen(Screen[None]):
     def on_link_changed(self, event: LinkChanged) -> None:
         if event.state.live:
             self._told.clear()
-        elif event.state.why and event.state.why not in self._told and self.host:
-            self._told.add(event.state.why)
-            self.host.warn(event.state.why)
+        elif self.host is not None and self.host.link.attempts > SILENT:
+            self._tell(self.host, event.state.why)
         self.draw()
+
+    def _tell(self, host: Host, why: str) -> None:
+        """Each reason once."""
+        if why and why not in self._told:
+            self._told.add(why)
+            host.warn(why)
 
     async def on_navigate(self, event: Navigate) -> None:
         await self.go(event.place)

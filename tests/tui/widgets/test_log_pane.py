@@ -175,6 +175,16 @@ async def test_search_goes_to_the_hit_and_keeps_the_rest() -> None:
         assert not app.query_one(Input).has_class("asking")
 
 
+async def test_a_search_that_is_given_up_leaves_the_one_before() -> None:
+    app = Logs(Backend(*[entry(n) for n in range(1, 41)]))
+    async with app.run_test(size=(100, 12)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("/", "4", "enter", "/", "x", "escape")
+        assert "/4 " in app.title_line and "/4x" not in app.title_line
+        await pilot.press("escape")
+        assert "/4" not in app.title_line
+
+
 async def test_the_least_level_goes_round() -> None:
     app = Logs(Backend(entry(1), entry(2, level="WARNING"), entry(3, level="ERROR")))
     async with app.run_test(size=(100, 12)) as pilot:

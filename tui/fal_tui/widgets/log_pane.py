@@ -88,6 +88,7 @@ class LogPane(Vertical):
         self._client = client
         self._delays = delays
         self._asking: Asking = "search"
+        self._sought_before = ""
         self.query_shown: LogQuery | None = None
         """What `show` was given; None: nothing yet."""
         self._span = SPANS[0]
@@ -178,7 +179,7 @@ class LogPane(Vertical):
     # What is asked for
 
     def action_ask(self, asking: Asking) -> None:
-        self._asking = asking
+        self._asking, self._sought_before = asking, self.view.sought
         line = self.query_one(Input)
         line.placeholder = f"{_PROMPTS[asking]}  {_HINTS[asking]}"
         line.value = self.view.sought if asking == "search" else ""
@@ -234,6 +235,7 @@ class LogPane(Vertical):
         line = self.query_one(Input)
         if line.has_class("asking"):
             self._stop_asking()
+            self.view.highlight(self._sought_before)
         elif self.view.hits is not None:
             self.view.search("")
         else:

@@ -6,6 +6,7 @@ Use: .venv/bin/python screenshots/make.py [FOLDER]
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from fal_tui.screenshot import Camera, camera
 
 Picture = Callable[[Camera], Awaitable[None]]
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.absolute()
 SIZES = {"": (140, 38), "-80x24": (80, 24)}
 """Suffix of the file's name -> columns and rows."""
 
@@ -52,8 +53,13 @@ async def logs(shot: Camera) -> None:
 
 
 async def serve(shot: Camera) -> None:
+    os.chdir(HERE.parent / "tui" / "fal_tui" / "demo" / "samples")
     await shot.press("S")
-    await shot.until(lambda: "Serve" in shot.text(), "the dialog")
+    await shot.until(lambda: "resize.py" in shot.text(), "the files")
+    await shot.press(*"resize.py", "enter")
+    await shot.until(lambda: "message" in shot.text(), "the form")
+    await shot.press("enter")
+    await shot.until(lambda: "live on resize" in shot.text(), "the end of the serve")
 
 
 async def invoke(shot: Camera) -> None:
@@ -112,7 +118,7 @@ def served(app: FalTui) -> bool:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else HERE
     for picture in PICTURES:
         draw(folder, picture, "")
     for picture in (functions, rollback):

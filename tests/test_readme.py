@@ -11,6 +11,7 @@ from click import Command, Context, Group
 
 from fal_serverless.cli.main import program
 from fal_serverless.config import Settings
+from fal_tui.actions import markdown_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -50,6 +51,10 @@ def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
         command = found
     known = {name for option in command.params for name in option.opts}
     assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_the_keys_of_the_readme_are_those_of_the_program() -> None:
+    assert section("keys").strip() == markdown_table().strip()
 
 
 def test_every_picture_is_there() -> None:

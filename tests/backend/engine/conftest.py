@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from fal_serverless.backend.engine import Call, LocalEngine, Reply, Spec
+from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.environment import Environment, EnvironmentStore
 from fal_serverless.config import Settings
 from fal_serverless.isolated import Options
@@ -128,12 +129,13 @@ class Stage:
 async def make_stage(tmp_path: Path) -> AsyncIterator[Callable[..., Stage]]:
     stages: list[Stage] = []
 
-    def make(**settings: Any) -> Stage:
+    def make(ports: Ports | None = None, **settings: Any) -> Stage:
         run_dir = tmp_path / f"run-{len(stages)}"
         entries: list[LogEntry] = []
         records: list[Worker] = []
         environ = {**os.environ, "SECRET_OF_THE_BACKEND": "x"}
-        engine = LocalEngine(Settings(**settings), run_dir, environ, entries.append, records.append)
+        tell = (entries.append, records.append)
+        engine = LocalEngine(Settings(**settings), run_dir, environ, *tell, ports)
         stages.append(Stage(engine, run_dir, entries, records))
         return stages[-1]
 

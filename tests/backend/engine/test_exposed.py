@@ -1,14 +1,16 @@
-"""Functions with a server of their own."""
+"""Functions with a server of their own, by each way of moving servers that this machine has."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from fal_serverless.backend.engine import isolation
+from fal_serverless.backend.engine.isolation import Method
 from fal_serverless.backend.engine.ports import Ports, accepts
 from fal_serverless.errors import StartupTimeout, WorkerFailed
 
@@ -22,6 +24,18 @@ class Tell(http.server.BaseHTTPRequestHandler):
 def f():
     http.server.ThreadingHTTPServer((%r, %d), Tell).serve_forever()
 """
+
+METHODS = [Method("socket"), Method("memory", "a test"), Method("patch", "a test")]
+HERE = METHODS[[method.name for method in METHODS].index(isolation.start()().name) :]
+BY_KERNEL = [method for method in HERE if method.by_kernel]
+
+each_by_kernel = pytest.mark.parametrize("stage", BY_KERNEL, ids=lambda m: m.name, indirect=True)
+by_patch = pytest.mark.parametrize("stage", METHODS[-1:], ids=["patch"], indirect=True)
+
+
+@pytest.fixture(params=HERE, ids=lambda method: method.name)
+async def stage(make_stage: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
+    return make_stage(ports=Ports(request.param))
 
 
 @pytest.fixture
@@ -164,6 +178,7 @@ def f():
 """
 
 
+@by_patch
 async def test_a_server_out_of_reach_of_the_patch_gets_the_real_port_once(
     stage: Any, make_spec: Any, port: int
 ) -> None:
@@ -177,6 +192,7 @@ async def test_a_server_out_of_reach_of_the_patch_gets_the_real_port_once(
     assert await ask(stage, second) == "native"
 
 
+@by_patch
 async def test_a_native_server_on_all_addresses_is_not_taken_for_anothers(
     stage: Any, make_spec: Any, port: int
 ) -> None:
@@ -198,6 +214,7 @@ async def test_a_port_that_somebody_has_everywhere(stage: Any, make_spec: Any) -
             assert (await get(lease.address)).endswith(f" {port}")
 
 
+@by_patch
 async def test_somebody_elses_server_is_not_taken_for_the_functions(
     stage: Any, make_spec: Any
 ) -> None:
@@ -278,8 +295,142 @@ async def test_two_flasks_as_people_write_them(
 
 
 async def test_elsewhere_than_on_linux_another_port_is_given(port: int) -> None:
-    ports = Ports("darwin")
+    ports = Ports(Method("patch", "there is none", own_hosts=False))
     place = await ports.claim(port)
     assert place.private[0] == "127.0.0.1" and place.private[1] != port
-    assert "port of 127.0.0.1" in ports.describe()
-    assert "127.64" in Ports("linux").describe()
+    assert "port of 127.0.0.1" in ports.describe() and "there is none" in ports.describe()
+    assert "127.64" in Ports(METHODS[0]).describe()
+
+
+# What only the kernel's help can do
+
+
+@each_by_kernel
+async def test_servers_that_are_not_pythons_side_by_side(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    specs = [make_spec(NATIVE % port, exposed_port=port) for _ in range(2)]
+    assert await asyncio.gather(*(ask(stage, spec) for spec in specs)) == ["native"] * 2
+    assert not await accepts(("127.0.0.1", port))
+
+
+NO_PYTHONPATH = """
+import subprocess, sys
+def f():
+    subprocess.run([sys.executable, '-I', '-c', %r], env={})
+"""
+
+
+@each_by_kernel
+async def test_a_program_that_shares_nothing_with_the_function(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    code = (SERVER % ("0.0.0.0", port)).replace("os.environ['PORT']", "'x'") + "f()"
+    specs = [make_spec(NO_PYTHONPATH % code, exposed_port=port) for _ in range(2)]
+    answers = await asyncio.gather(*(ask(stage, spec) for spec in specs))
+    assert len(set(answers)) == 2
+
+
+SIX_FIRST = """
+import socket, threading
+def serve(server):
+    while True:
+        client, _ = server.accept()
+        client.recv(100); client.sendall(b'\\r\\n\\r\\nhere'); client.close()
+def f():
+    six = socket.create_server(('::1', %d), family=socket.AF_INET6)
+    four = socket.create_server(('127.0.0.1', %d))
+    try: socket.create_server(('127.0.0.1', %d))
+    except OSError as exc: print(exc.strerror)
+    threading.Thread(target=serve, args=(six,), daemon=True).start()
+    serve(four)
+"""
+
+
+@each_by_kernel
+async def test_a_server_on_localhost_by_both_families(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    spec = make_spec(SIX_FIRST % (port, port, port), exposed_port=port)
+    assert await ask(stage, spec) == "here"
+    (line,) = stage.lines()
+    assert line.startswith("Address already in use")
+
+
+MANY_PORTS = """
+import http.server, socket, threading, urllib.request
+class Tell(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        inner = ''
+        if self.path == '/':
+            for host in ('127.0.0.1', 'localhost', '[::1]'):
+                with urllib.request.urlopen(f'http://{host}:%(other)d/in') as answer:
+                    inner += answer.read().decode()
+            with socket.create_connection(('127.0.0.1', %(outside)d)) as to:
+                inner += to.recv(100).decode()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, \\
+                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two:
+                one.bind(('127.0.0.1', 0)); two.sendto(b'.udp', one.getsockname())
+                inner += one.recv(100).decode()
+        self.wfile.write(f"{self.server.server_port == %(port)d}{inner}".encode())
+class Six(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+def f():
+    other = http.server.ThreadingHTTPServer
+    threading.Thread(target=lambda: Six(('::', %(other)d), Tell).serve_forever()).start()
+    http.server.ThreadingHTTPServer(('', %(port)d), Tell).serve_forever()
+"""
+
+
+@each_by_kernel
+async def test_all_ports_of_a_function_are_its_own_and_the_machines_are_reached(
+    stage: Any, make_spec: Any, port: int
+) -> None:
+    def greet(_: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"outside")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        outside = server.sockets[0].getsockname()[1]
+        source = MANY_PORTS % {"port": port, "other": port + 1, "outside": outside}
+        specs = [make_spec(source, exposed_port=port) for _ in range(2)]
+        answers = await asyncio.gather(*(ask(stage, spec) for spec in specs))
+    assert answers == ["TrueFalseFalseFalseoutside.udp"] * 2
+
+
+@each_by_kernel
+async def test_a_port_given_up_is_the_machines_again(stage: Any, make_spec: Any, port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        source = (
+            "import socket\n"
+            f"with socket.create_server(('127.0.0.1', {taken})) as mine:\n"
+            f"    socket.create_connection(('127.0.0.1', {taken})).close()\n"
+            "    host = mine.getsockname()[0]\n"
+            f"with socket.create_connection(('127.0.0.1', {taken})) as to:\n"
+            "    assert to.getpeername()[0] != host\n"
+        )
+        spec = make_spec(source + SERVER % ("", port), exposed_port=port, from_source=True)
+        assert str(port) in await ask(stage, spec)
+
+
+@each_by_kernel
+async def test_a_server_on_another_port_than_it_said(stage: Any, make_spec: Any, port: int) -> None:
+    spec = make_spec(SERVER % ("", port + 1), exposed_port=port, startup_timeout=1)
+    with pytest.raises(StartupTimeout, match=rf"\(it listens on port {port + 1}\)"):
+        await stage.engine.warm(spec)
+
+
+@pytest.mark.parametrize(
+    ("said", "method"),
+    [
+        ('{"method": "socket", "why": ""}', Method("socket")),
+        ('{"method": "memory", "why": "no"}', Method("memory", "no")),
+        ('{"method": "", "why": "no"}', Method("patch", "no")),
+        ("Traceback\nOSError: no", Method("patch", "the trial failed: OSError: no")),
+        ("", Method("patch", "the trial failed: it said nothing")),
+    ],
+)
+def test_what_the_trial_says_decides(said: str, method: Method) -> None:
+    assert isolation.decide(said) == method

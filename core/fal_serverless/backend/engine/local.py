@@ -34,9 +34,10 @@ class LocalEngine:
         environ: Mapping[str, str],
         log: Callable[[LogEntry], object],
         changed: Callable[[Worker], object],
+        ports: Ports | None = None,
     ) -> None:
         self._settings = settings
-        self._ports = Ports()
+        self._ports = ports or Ports()
         self._around = Surroundings(
             run_dir=make_private(run_dir.absolute()),
             environ=environ,

@@ -1,9 +1,10 @@
 """Where does a function's own server listen, when they all want port 8080?
 
 Each worker gets an address of its own: on Linux an address in 127.64.0.0/10 with the port the
-function names, elsewhere another port of 127.0.0.1. A patch of Python's `bind` moves the server
-there (see `runtime/bind`). A server the patch does not reach listens on the real port; it is used
-there when it is the only one. How servers are moved is known to this module alone.
+function names, elsewhere another port of 127.0.0.1. Its supervisor sends servers there (see
+`runtime/moves.py`); where it cannot, a patch of Python's `bind` does (see `runtime/bind`). A server
+the patch does not reach listens on the real port; it is used there when it is the only one. How
+servers are moved is known to this module alone.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import itertools
 import os
 import random
 import socket
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from fal_serverless.backend.engine import isolation
+from fal_serverless.backend.engine.isolation import Method
 from fal_serverless.errors import WorkerFailed
 
 BIND_FOLDER = Path(__file__).parent / "runtime" / "bind"
@@ -39,40 +42,49 @@ class Place:
     wanted: int
     """The port that the function names."""
     private: Address
-    """Where the patch sends it."""
+    """Where it is sent."""
     was_free: bool
     """Nobody listened on the real port before the worker started."""
+    method: Method
 
     @property
     def environ(self) -> dict[str, str]:
         host, port = self.private
-        return {
-            "PORT": str(self.wanted),
-            VARIABLE: f"{self.wanted}={host}:{port}",
-            "PYTHONPATH": str(BIND_FOLDER),
-        }
+        named = {"PORT": str(self.wanted)}
+        if self.method.by_kernel:
+            return named
+        patch = {VARIABLE: f"{self.wanted}={host}:{port}", "PYTHONPATH": str(BIND_FOLDER)}
+        return named | patch
+
+    @property
+    def orders(self) -> dict[str, Any]:
+        """For the worker's supervisor."""
+        if not self.method.by_kernel:
+            return {}
+        host, port = self.private
+        hands = self.method.name == "socket"
+        return {"moves": {"host": host, "ports": {self.wanted: port}, "hands": hands}}
 
 
 class Ports:
     """The addresses of one backend's workers."""
 
-    def __init__(self, platform: str = sys.platform) -> None:
-        self._linux = platform == "linux"
+    def __init__(self, method: Method | None = None) -> None:
+        """`method`: what to do, without trying what works."""
+        self._method = isolation.start() if method is None else _known(method)
         # Another backend on this machine starts elsewhere; whoever comes too near is probed.
         self._hosts = _hosts(random.randrange(1 << 22))
         self._real: dict[int, Place] = {}
 
     def describe(self) -> str:
         """How functions that want the same port are kept apart, and why so."""
-        where = "an address in 127.64.0.0/10" if self._linux else "a port of 127.0.0.1"
-        return (
-            f"each worker's server is moved to {where} by a patch of Python's socket.bind; "
-            "a server that is not Python's own gets the real port, one at a time"
-        )
+        return self._method().describe()
 
     async def claim(self, port: int) -> Place:
         """A place for a worker that is about to start."""
-        return Place(port, self._private(port), was_free=await _real_host(port) is None)
+        method = await asyncio.to_thread(self._method)
+        was_free = method.by_kernel or await _real_host(port) is None
+        return Place(port, self._private(port, method), was_free, method)
 
     def release(self, place: Place) -> None:
         if self._real.get(place.wanted) is place:
@@ -83,10 +95,12 @@ class Ports:
 
         Raises WorkerFailed when it listens on the real port, which is another's.
         """
-        if await accepts(place.private) and self._is_at(place.private):
+        if await accepts(place.private) and _is_at(place):
             return place.private
+        if place.method.by_kernel:
+            return None
         host = await _real_host(place.wanted)
-        if host is None or not self._owns_real(place.wanted, session):
+        if host is None or not _owns_real(place, session):
             return None
         if not self._may_be_real(place):
             raise WorkerFailed(
@@ -98,6 +112,9 @@ class Ports:
 
     def hint(self, place: Place) -> str:
         """What to add when a server never came up; '' when the port is not the reason."""
+        if place.method.by_kernel:
+            others = sorted(_ports_at(place.private[0]) - {place.private[1]})
+            return f" (it listens on port {others[0]})" if others else ""
         if self._may_be_real(place):
             return ""
         return f" (another program listens on port {place.wanted} of this machine)"
@@ -105,30 +122,15 @@ class Ports:
     def _may_be_real(self, place: Place) -> bool:
         return place.was_free and self._real.get(place.wanted, place) is place
 
-    def _private(self, port: int) -> Address:
+    def _private(self, port: int, method: Method) -> Address:
         """An address nobody uses, with the port asked for where that can be had."""
-        if not self._linux:
+        if not method.own_hosts:
             return ("127.0.0.1", _free_port("127.0.0.1"))
         for host in itertools.islice(self._hosts, HOSTS_TRIED):
             if _can_bind(host, port):
                 return (host, port)
         # Somebody listens on the port on all addresses, or it is one for root alone.
         return (host, _free_port(host))
-
-    def _is_at(self, address: Address) -> bool:
-        """Whether somebody listens at just this address, not at all of them."""
-        if not self._linux:
-            return True
-        # In these tables an IPv4 address is its bytes in reverse, also at the end of IPv6's.
-        wanted = socket.inet_aton(address[0])[::-1].hex().upper()
-        return any(host.endswith(wanted) for host, _ in _listeners(address[1]))
-
-    def _owns_real(self, port: int, session: int) -> bool:
-        """Whether the listener is of that session; taken for granted where nobody can tell."""
-        if not self._linux:
-            return True
-        inodes = {inode for _, inode in _listeners(port)}
-        return any(inodes & _sockets_of(pid) for pid in _pids_of(session))
 
 
 async def _real_host(port: int) -> str | None:
@@ -147,6 +149,10 @@ async def accepts(address: Address) -> bool:
         return False
     writer.transport.abort()
     return True
+
+
+def _known(method: Method) -> Callable[[], Method]:
+    return lambda: method
 
 
 def _hosts(first: int) -> Iterator[str]:
@@ -179,17 +185,36 @@ def _free_port(host: str) -> int:
 _LISTEN = "0A"
 
 
-def _listeners(port: int) -> list[tuple[str, str]]:
-    """Address in hexadecimal and inode of each listening socket."""
-    found = []
+def _is_at(place: Place) -> bool:
+    """Whether somebody listens at just this address, not at all of them."""
+    host, port = place.private
+    return not place.method.own_hosts or port in _ports_at(host)
+
+
+def _owns_real(place: Place, session: int) -> bool:
+    """Whether the listener is of that session; taken for granted where nobody can tell."""
+    if not place.method.own_hosts:
+        return True
+    inodes = {inode for _, port, inode in _listeners() if port == place.wanted}
+    return any(inodes & _sockets_of(pid) for pid in _pids_of(session))
+
+
+def _ports_at(host: str) -> set[int]:
+    """The ports at which somebody listens at just this address."""
+    # In these tables an IPv4 address is its bytes in reverse, also at the end of IPv6's.
+    wanted = socket.inet_aton(host)[::-1].hex().upper()
+    return {port for at, port, _ in _listeners() if at.endswith(wanted)}
+
+
+def _listeners() -> Iterator[tuple[str, int, str]]:
+    """Address in hexadecimal, port, and inode of each listening socket."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 parts = line.split()
-                host, _, at = parts[1].partition(":")
-                if parts[3] == _LISTEN and int(at, 16) == port:
-                    found.append((host, parts[9]))
-    return found
+                host, _, port = parts[1].partition(":")
+                if parts[3] == _LISTEN:
+                    yield host, int(port, 16), parts[9]
 
 
 def _pids_of(session: int) -> list[int]:

@@ -7,6 +7,7 @@ its raw output in lines. What goes over the channel is not known here.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fal_serverless.backend.engine.frames import Link
 from fal_serverless.models import Level
@@ -37,6 +39,8 @@ class Start:
     """Its own: working directory and TMPDIR are below, and all is removed with it."""
     environ: Mapping[str, str]
     """Without TMPDIR."""
+    orders: Mapping[str, Any]
+    """For its supervisor; see `runtime/child.py`."""
 
 
 class Process:
@@ -131,7 +135,7 @@ async def start(what: Start, link: Link, hear: Hear) -> Process:
         channel, stdout, stderr = given
         process = await asyncio.create_subprocess_exec(
             str(what.python),
-            *("-I", "-X", "faulthandler", str(CHILD), str(channel)),
+            *("-I", "-X", "faulthandler", str(CHILD), str(channel), json.dumps(what.orders)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

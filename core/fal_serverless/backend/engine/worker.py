@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -134,10 +135,12 @@ class WorkerProcess:
     async def _begin(self) -> None:
         python = self.spec.environment.python
         environ = startup.child_environ(self._around.environ, python)
+        orders: dict[str, Any] = {}
         if self.spec.exposed_port is not None:
             self._place = await self._around.ports.claim(self.spec.exposed_port)
             environ.update(self._place.environ)
-        what = Start(python, self._around.run_dir / self.id, environ)
+            orders.update(self._place.orders)
+        what = Start(python, self._around.run_dir / self.id, environ, orders)
         self._process = await process.start(what, self._link, self._journal.heard)
         self._watching = asyncio.ensure_future(self._watch(self._process))
         self._link.send(frames.INIT, 0, startup.first_frame(self.spec))

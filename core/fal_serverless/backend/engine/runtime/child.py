@@ -1,6 +1,7 @@
-"""The first file a worker runs: `python -I child.py FD`. FD is its end of the channel.
+"""The first file a worker runs: `python -I child.py FD ORDERS`. FD is its end of the channel.
 
-0. The process that was started stays as supervisor; a fork of it is the worker.
+0. The process that was started stays as supervisor; a fork of it is the worker. ORDERS, in JSON,
+   are for the supervisor: `moves` tells where the worker's servers go (see `moves.py`).
 1. Backend: INIT, what to load and from where.
 2. Worker: puts folders on its path, loads the function, calls the setup function.
    It says READY with the seconds this took, or FAILED with the reason, and ends.
@@ -19,13 +20,13 @@ import importlib
 import sys
 
 
-def run(descriptor: int) -> None:
+def run(descriptor: int, orders: str) -> None:
     """Load the files beside this one as a package with a private name, and run it."""
     package = type(sys)("_fal_worker")
     package.__path__ = [__file__.rpartition("/")[0]]
     sys.modules["_fal_worker"] = package
-    importlib.import_module("_fal_worker.main").main(descriptor)
+    importlib.import_module("_fal_worker.main").main(descriptor, orders)
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]))
+    run(int(sys.argv[1]), sys.argv[2])

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Handle = Callable[[Frame], None]
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, orders: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    fork_worker(descriptor)
+    guard = fork_worker(descriptor, json.loads(orders))
     channel = Channel(descriptor)
     frames = channel.frames()
     init = json.loads(next(frames).payload)
@@ -36,6 +36,7 @@ def main(descriptor: int) -> None:
     output.install()
     stage = "load"
     try:
+        guard.watch()
         if init["exposed_port"]:
             # Before anything of the user's is imported that might keep the old `bind`.
             importlib.import_module("_fal_worker.bind.sitecustomize")

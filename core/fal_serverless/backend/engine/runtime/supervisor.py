@@ -3,7 +3,8 @@
 The backend starts the supervisor, which forks the worker and then only waits: for the worker to
 end, or for the backend to go, which closes the channel. In either case it ends every process that
 came of the worker, daemons too (on Linux, where orphans are handed to it), and then ends as the
-worker did. User code cannot hold it up, and it holds nothing open but the channel.
+worker did. User code cannot hold it up, and it holds nothing open but the channel. Where a worker
+has an address of its own, it also answers the worker's bind and connect calls (see `moves.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import sys
+from typing import Any, Callable, Dict
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 
@@ -20,18 +23,41 @@ IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.
 """Sent to the whole group, and meant for the worker."""
 
 
-def fork_worker(channel: int) -> None:
+class Guard:
+    """What a worker has of its supervisor."""
+
+    def __init__(self, link: socket.socket, orders: Dict[str, Any]) -> None:
+        self._link = link
+        self._moves = orders.get("moves")
+
+    def watch(self) -> None:
+        """From now on the supervisor answers for bind and connect, where it was ordered to.
+
+        Raises OSError.
+        """
+        if self._moves is not None:
+            from . import seccomp
+
+            seccomp.hand_over(self._link, seccomp.install(not self._moves["hands"]))
+        self._link.close()
+
+
+def fork_worker(channel: int, orders: Dict[str, Any]) -> Guard:
     """Returns in the worker only; the caller is its supervisor from then on."""
     control(PR_SET_NO_NEW_PRIVS, 1)
     control(PR_SET_CHILD_SUBREAPER, 1)
     supervisor = os.getpid()
+    ours, theirs = socket.socketpair()
     worker = os.fork()
     if worker:
-        _supervise(worker, channel)
+        theirs.close()
+        _supervise(worker, channel, ours, orders)
+    ours.close()
     # The supervisor may be gone by now: then this comes too late, and is looked at.
     control(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(1)
+    return Guard(theirs, orders)
 
 
 def control(option: int, value: int) -> None:
@@ -42,10 +68,10 @@ def control(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
 
 
-def _supervise(worker: int, channel: int) -> None:
+def _supervise(worker: int, channel: int, link: socket.socket, orders: Dict[str, Any]) -> None:
     try:
         wake = _prepare()
-        status = _until_over(worker, channel, wake)
+        status = _until_over(worker, channel, wake, link, orders)
     except BaseException:
         status = None
     _end_the_rest()
@@ -66,20 +92,53 @@ def _prepare() -> int:
     return readable
 
 
-def _until_over(worker: int, channel: int, wake: int) -> int | None:
+def _until_over(
+    worker: int, channel: int, wake: int, link: socket.socket, orders: Dict[str, Any]
+) -> int | None:
     """The worker's wait status; None: the backend is gone."""
     poll = select.poll()
     # Nothing is asked for: only that the other end is closed is told.
     poll.register(channel, 0)
     poll.register(wake, select.POLLIN)
+    poll.register(link, select.POLLIN)
+    moves: Dict[int, Callable[[], None]] = {}
     while True:
         status = _reap(worker)
         if status is not None:
             return status
-        for descriptor, _ in poll.poll():
+        for descriptor, event in poll.poll():
             if descriptor == channel:
                 return None
-            os.read(wake, 4096)
+            if descriptor == wake:
+                os.read(wake, 4096)
+            elif descriptor == link.fileno():
+                poll.unregister(link)
+                moves.update(_take_over(link, orders))
+                for listener in moves:
+                    poll.register(listener, select.POLLIN)
+            elif event & select.POLLIN:
+                moves[descriptor]()
+            else:
+                # Everybody who could ask is gone.
+                poll.unregister(descriptor)
+
+
+def _take_over(link: socket.socket, orders: Dict[str, Any]) -> Dict[int, Callable[[], None]]:
+    """The listener that the worker sends, and what handles its requests; nothing if it sent none.
+
+    Files read for this alone are read now, not by every supervisor.
+    """
+    from . import seccomp
+    from .moves import Moves
+
+    with link:
+        listener = seccomp.take_over(link)
+    if listener is None:
+        return {}
+    asked = orders["moves"]
+    planned = {int(port): place for port, place in asked["ports"].items()}
+    moves = Moves(seccomp.Listener(listener), asked["host"], planned, asked["hands"])
+    return {listener: moves.handle}
 
 
 def _reap(worker: int) -> int | None:

@@ -41,9 +41,11 @@ async def test_annotations_survive_as_what_they_name(here: Config, tmp_path: Pat
         "fields = typing.get_type_hints(hints['point'])\n"
         "print(hints['point'], hints['step'], fields['x'])\n"
         "print(both['func'](both['setup_function'](), hints['point'](1)).x)\n"
+        "import dataclasses\n"
+        "print(dataclasses.fields(hints['point'])[0].default is dataclasses.MISSING)\n"
     )
     assert run(sys.executable, "-I", "-c", program, cwd=tmp_path).splitlines() == [
-        "<class 'shapes.Point'> shapes.Step | None <class 'int'>", "11",
+        "<class 'shapes.Point'> shapes.Step | None <class 'int'>", "11", "True",
     ]  # fmt: skip
 
 

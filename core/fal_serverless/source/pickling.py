@@ -7,6 +7,7 @@ standard library only, Python 3.8.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import io
@@ -50,7 +51,11 @@ def dump(pickler: Any, value: Any) -> bytes:
 
 
 def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
-    """cloudpickle, and functions under `functools.lru_cache`, which it knows only by name."""
+    """cloudpickle, and what it does not know how to send.
+
+    Functions under `functools.lru_cache` it knows only by name. Of `dataclasses.MISSING` it makes
+    another, with which every field of a dataclass seems to have a default.
+    """
 
     def cached(func: Any, maxsize: int | None, typed: bool) -> Any:
         return functools.lru_cache(maxsize, typed)(func)
@@ -64,6 +69,8 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
     def reducer_override(self: Any, value: Any) -> Any:
         if isinstance(value, functools._lru_cache_wrapper) and is_local(value.__wrapped__):
             return reduce_cached(value)
+        if value is dataclasses.MISSING:
+            return "MISSING"
         return cloudpickle.Pickler.reducer_override(self, value)
 
     return type("Pickler", (cloudpickle.Pickler,), {"reducer_override": reducer_override})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+from collections import abc
 from typing import Any
 
+from . import pydantics
 from .loading import private
 
 
@@ -19,7 +22,16 @@ class Codec:
         self.DecodeError: type[Exception] = self._msgspec.DecodeError
         self.decode = self._msgspec.json.decode
         self._encoder = self._msgspec.json.Encoder(enc_hook=to_builtin)
-        self.encode = self._encoder.encode
+
+    def encode(self, value: Any) -> bytes:
+        """JSON in UTF-8. NaN and the infinities are null: JSON has no name for them."""
+        try:
+            encoded: bytes = self._encoder.encode(value)
+        except UnicodeEncodeError:
+            # Half a surrogate pair: JSON can say it in escapes only.
+            plain = self._msgspec.to_builtins(value, enc_hook=to_builtin)
+            return json.dumps(plain, allow_nan=False).encode()
+        return encoded
 
     def convert(self, value: Any, wanted: Any, *, lax: bool) -> Any:
         """The value as that type. Raises ValidationError; TypeError for a type it cannot check.
@@ -45,36 +57,32 @@ class Codec:
             self._convert(None, wanted, True)
         except self.ValidationError:
             pass
-        except (TypeError, NotImplementedError, NameError):
+        except (TypeError, NotImplementedError, NameError, KeyError, AttributeError):
             return False
         return True
 
+    def schema(self, wanted: Any, template: str, hook: Any) -> tuple[dict[str, Any], Any]:
+        """JSON schema of one type, and those it refers to. Raises TypeError, NotImplementedError.
 
-def is_pydantic(wanted: Any) -> bool:
-    if not isinstance(wanted, type):
-        return False
-    return hasattr(wanted, "model_validate") or (
-        hasattr(wanted, "parse_obj") and hasattr(wanted, "__fields__")
-    )
-
-
-def validate_pydantic(value: Any, wanted: Any) -> Any:
-    """By the model's own rules, in version 2 or 1."""
-    if hasattr(wanted, "model_validate"):
-        return wanted.model_validate(value)
-    return wanted.parse_obj(value)
-
-
-def pydantic_errors(error: Exception) -> list[dict[str, Any]]:
-    """`loc` and `msg` of each error; empty when it is not one of pydantic's."""
-    listed = getattr(error, "errors", None)
-    if not callable(listed):
-        return []
-    return [{"loc": list(item["loc"]), "msg": str(item["msg"])} for item in listed()]
+        `hook` is asked for types that are not msgspec's.
+        """
+        (made,), shared = self._msgspec.json.schema_components(
+            [wanted], schema_hook=hook, ref_template=template
+        )
+        return made, shared
 
 
 _FROM_TEXT = {"pathlib", "pathlib._local", "ipaddress", "fractions"}
 """Modules whose types are made of their text, and go back into it."""
+
+
+def is_from_text(kind: Any) -> bool:
+    return getattr(kind, "__module__", "") in _FROM_TEXT
+
+
+def is_struct(kind: Any) -> bool:
+    """A struct of the user's own msgspec."""
+    return hasattr(kind, "__struct_fields__")
 
 
 def from_builtin(wanted: Any, value: Any) -> Any:
@@ -84,39 +92,37 @@ def from_builtin(wanted: Any, value: Any) -> Any:
         raise NotImplementedError(f"{wanted!r} cannot be checked")
     if isinstance(value, kind):
         return value
-    if is_pydantic(kind):
-        return _nested_pydantic(value, kind)
-    if hasattr(kind, "__struct_fields__"):
+    if pydantics.is_pydantic(kind):
+        return pydantics.validated(value, kind)
+    if is_struct(kind):
         return importlib.import_module("msgspec").convert(value, kind)
-    if kind.__module__ in _FROM_TEXT and isinstance(value, str):
+    if is_from_text(kind) and isinstance(value, str):
         return kind(value)
     raise ValueError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
-def _nested_pydantic(value: Any, kind: Any) -> Any:
-    try:
-        return validate_pydantic(value, kind)
-    except ValueError as exc:
-        parts = [
-            f"{'.'.join(map(str, e['loc'])) or kind.__name__}: {e['msg']}"
-            for e in pydantic_errors(exc)
-        ]
-        raise ValueError("; ".join(parts) or str(exc)) from exc
+_BUILTINS: tuple[Any, ...] = (str, int, float, list, dict)
+_AS_LIST = (abc.Sequence, abc.Set, abc.ValuesView)
 
 
 def to_builtin(value: Any) -> Any:
     """For values that msgspec cannot write. Raises NotImplementedError, naming the type."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if is_pydantic(type(value)):
-        return value.dict()
-    if hasattr(value, "__struct_fields__") and "msgspec" in sys.modules:
+    if pydantics.is_pydantic(type(value)):
+        return pydantics.dumped(value)
+    if is_struct(value) and "msgspec" in sys.modules:
         return sys.modules["msgspec"].to_builtins(value)
-    if type(value).__module__ in _FROM_TEXT:
+    if is_from_text(type(value)):
         return str(value)
+    for kind in _BUILTINS:
+        if isinstance(value, kind):
+            return kind(value)
     # numpy's and torch's arrays and numbers
     if callable(getattr(value, "tolist", None)):
         return value.tolist()
+    if isinstance(value, abc.Mapping):
+        return dict(value)
+    if isinstance(value, _AS_LIST):
+        return list(value)
     if isinstance(value, BaseException):
         return str(value)
     raise NotImplementedError(f"{type(value).__module__}.{type(value).__qualname__}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 Verb = Literal[
@@ -64,6 +64,8 @@ class Words:
     aliases: Sequence[str] = ()
     labels: Sequence[str] = ()
     themes: Sequence[str] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What to say beside a name that says nothing by itself."""
 
     def of(self, verb: Verb) -> Sequence[str]:
         kinds = {
@@ -119,7 +121,8 @@ def suggest(text: str, words: Words, limit: int = 8) -> list[Suggestion]:
     verb = NAMES.get(name)
     if verb is None:
         return []
-    return [Suggestion(f"{name} {each}", "") for each in _ordered(argument, words.of(verb))][:limit]
+    names = _ordered(argument, words.of(verb))[:limit]
+    return [Suggestion(f"{name} {each}", words.meanings.get(each, "")) for each in names]
 
 
 def _ordered(typed: str, known: Sequence[str]) -> list[str]:

@@ -57,18 +57,19 @@ def compared(item: Item | None, store: Store) -> tuple[str | None, str | None]:
         return item.from_revision, item.to_revision
     if isinstance(item, Revision):
         live = store.live_of(item.function)
-        return (live, after) if live != after else (_older(item.function, after, store), after)
+        return (live, after) if live != after else (_other(item.function, after, store), after)
     if isinstance(item, Function | Alias):
         name = item.name if isinstance(item, Function) else item.function
-        return _older(name, after, store), after
+        return _other(name, after, store), after
     return None, None
 
 
-def _older(function: str, revision: str | None, store: Store) -> str | None:
-    """The revision served just before."""
+def _other(function: str, revision: str | None, store: Store) -> str | None:
+    """The revision served just before, of the oldest the newest one; None when it is the only."""
     ids = [each.id for each in store.revisions(function)]
-    place = ids.index(revision) if revision in ids else -1
-    return ids[place + 1] if 0 <= place < len(ids) - 1 else None
+    if revision not in ids or len(ids) < 2:
+        return None
+    return ids[(ids.index(revision) + 1) % len(ids)]
 
 
 def function_of(item: Item | None, store: Store) -> str | None:

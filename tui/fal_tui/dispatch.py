@@ -196,7 +196,10 @@ class Dispatch:
         names = [each.name for each in store.functions]
         aliases = [each.name for each in store.aliases]
         labels = list(dict.fromkeys([*aliases, *(n for n in names if store.function(n))]))
-        return commands.Words(names, aliases, labels, sorted(self.app.available_themes))
+        lone = [each for each in store.functions if each.anonymous]
+        meanings = {each.name: f"{each.entrypoint}, anonymous" for each in lone}
+        themes = sorted(self.app.available_themes)
+        return commands.Words(names, aliases, labels, themes, meanings)
 
     async def _obey(self, command: commands.Command) -> None:
         name = command.argument

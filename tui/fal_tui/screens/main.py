@@ -302,8 +302,9 @@ class MainScreen(Screen[None]):
             self.close_logs()
             return
         self._log_query = query
-        self.log_pane.show(query, title)
         self.add_class("-logs")
+        # laid out first: lines that arrive in a pane without a height would end its following
+        self.call_after_refresh(self.log_pane.show, query, title)
         if self.narrow:
             self.focus_pane("logs")
         self._draw_footer()

@@ -258,7 +258,8 @@ class LogLines(LogSheet):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        if new_value < old_value and not self._own_scroll:
+        # at the end it still follows: a pane that grew higher is moved there by the layout
+        if new_value < min(old_value, self.max_scroll_y) and not self._own_scroll:
             self.follow = False
 
     def on_resize(self) -> None:

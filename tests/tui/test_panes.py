@@ -1,0 +1,65 @@
+"""Panes: which are seen, how high the log pane is, and where the focus goes."""
+
+from __future__ import annotations
+
+from tui.conftest import Opening
+from tui.fake_backend import FakeBackend
+
+
+async def test_the_log_pane_follows_from_the_start_at_both_sizes(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    for line in ("one", "two", "three"):
+        fake.log(line)
+    for size in ((160, 45), (80, 24)):
+        async with opened(size) as seen:
+            await seen.press("G", "l")
+            await seen.until(lambda seen=seen: "three" in seen.text(), "the lines")
+            assert "● following" in seen.text()
+
+
+async def test_the_log_pane_is_made_higher_and_lower(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("L")
+        pane = seen.app.main.log_pane
+        before = pane.size.height
+        await seen.press("plus")
+        assert pane.size.height == before + 3
+        await seen.press("underscore", "underscore")
+        assert pane.size.height == before - 3
+
+
+async def test_minus_lowers_the_log_pane_while_it_is_focused(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("L", "tab", "tab")
+        before = seen.app.main.log_pane.size.height
+        await seen.press("minus")
+        assert seen.app.main.log_pane.size.height == before - 3
+
+
+async def test_full_screen_and_back_by_f_and_by_esc(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("L", "f")
+        assert "NAME" not in seen.text()
+        await seen.press("escape")
+        assert "NAME" in seen.text()
+
+
+async def test_growing_wide_shows_both_panes_again(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        await seen.press("G", "tab")
+        await seen.pilot.resize_terminal(160, 45)
+        await seen.until(lambda: "NAME" in seen.text() and "def call" in seen.text(), "both")
+
+
+async def test_the_tabs_turn_round_at_their_ends(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("G", "comma")
+        await seen.until(lambda: "serve" in seen.text() and "made → 11111111" in seen.text(), "it")
+
+
+async def test_a_click_on_the_footer_runs_the_action(opened: Opening) -> None:
+    async with opened() as seen:
+        footer = seen.app.main._footer
+        await seen.pilot.click(footer, offset=(2, 0))
+        await seen.until(lambda: "WHAT IT DOES" in seen.text(), "the help")

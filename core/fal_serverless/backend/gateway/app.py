@@ -15,7 +15,7 @@ from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.registry import Endpoint, Registry, Stored
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
-from fal_serverless.errors import FalError
+from fal_serverless.errors import FalError, RequestTimeout
 from fal_serverless.models import Level, LogEntry
 
 CLIENT_CLOSED = 499
@@ -105,8 +105,16 @@ class Gateway:
         async with self._engine.lease(spec) as lease:
             exchange.cold = lease.cold
             exchange.worker = lease.worker
-            limit = self._settings.max_exposed_body
-            await forward(exchange, target, lease.address, limit)
+            seconds = spec.seconds("request_timeout", self._settings.request_timeout)
+            try:
+                async with asyncio.timeout(seconds) as exchange.deadline:
+                    limit = self._settings.max_exposed_body
+                    await forward(exchange, target, lease.address, limit)
+            except TimeoutError as exc:
+                said = f"'{spec.function}' did not begin to answer within {seconds:g} s"
+                raise RequestTimeout(said) from exc
+            finally:
+                exchange.deadline = None
 
     async def _fail(self, exchange: Exchange, error: FalError, endpoint: Endpoint | None) -> None:
         if exchange.status:

@@ -5,6 +5,7 @@ Knows ASGI and nothing of endpoints, keys or workers.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -56,6 +57,8 @@ class Exchange:
         self.worker = ""
         self.own_cors = False
         """Our CORS headers go on every answer: it is a served function."""
+        self.deadline: asyncio.Timeout | None = None
+        """When an answer must have begun; lifted by its beginning."""
 
     def header(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key == name), None)
@@ -72,11 +75,15 @@ class Exchange:
     def milliseconds(self) -> float:
         return (time.perf_counter() - self.started) * 1000
 
-    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-        """The body as it comes. Raises TooLarge over `limit` bytes, ClientGone."""
+    def check_length(self, limit: int) -> None:
+        """Raises TooLarge for a body that is declared to be over `limit` bytes."""
         declared = self.header(b"content-length")
         if declared and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises TooLarge over `limit` bytes, ClientGone."""
+        self.check_length(limit)
         size = 0
         while True:
             message = await self._receive()
@@ -99,8 +106,17 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def start(self, status: int, headers: Pairs) -> None:
+    def begin(self, status: int) -> None:
+        """An answer begins: it may take as long as it wants from here."""
         self.status = status
+        if self.deadline is not None:
+            self.deadline.reschedule(None)
+
+    async def start(self, status: int, headers: Pairs) -> None:
+        self.begin(status)
+        if status == 304:
+            # Its length is of the body it does not have. uvicorn knows that of HEAD only.
+            self.scope["method"] = "HEAD"
         sent = [*headers, (b"x-fal-request-id", self.request_id.encode())]
         if self.own_cors:
             sent += CORS

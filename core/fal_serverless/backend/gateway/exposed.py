@@ -7,15 +7,23 @@ and our credentials, which were taken out before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any
 
 import httptools
 
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Pairs
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import WorkerFailed
+
+REPLACED = {
+    b"x-fal-request-id",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
+}
+"""Headers that say how a request came here: ours are the ones that arrive."""
 
 READ_SIZE = 256 * 1024
 """Bytes read from the function's server at once; also what is buffered of a fast one."""
@@ -33,11 +41,17 @@ HOP_BY_HOP = {
 }
 
 
+CONTINUE_WAIT = 1.0
+"""Seconds that a caller who asked for "100 Continue" waits for a server that never says it."""
+
+
 async def forward(exchange: Exchange, target: Target, address: tuple[str, int], limit: int) -> None:
     """Pass the request on and the answer back. Raises WorkerFailed, TooLarge, ClientGone."""
+    exchange.check_length(limit)
     reader, writer = await connect(address)
-    upload = asyncio.ensure_future(_upload(exchange, target, writer, limit))
-    download = asyncio.ensure_future(_download(exchange, reader))
+    go_ahead = asyncio.Event()
+    upload = asyncio.ensure_future(_upload(exchange, target, writer, limit, go_ahead))
+    download = asyncio.ensure_future(_download(exchange, reader, go_ahead.set))
     try:
         await asyncio.wait((upload, download), return_when=asyncio.FIRST_COMPLETED)
         if upload.done() and not download.done():
@@ -52,14 +66,30 @@ async def forward(exchange: Exchange, target: Target, address: tuple[str, int], 
         writer.transport.abort()
 
 
-async def connect(
-    address: tuple[str, int],
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+class Reader(asyncio.StreamReader):
+    """What a function's server sent. Unlike its base it gives out what came before a reset.
+
+    A server that answers early and closes, with some of the request unread, makes one.
+    """
+
+    broken: Exception | None = None
+    """Why it ended, when it was not closed in order."""
+
+    def set_exception(self, exc: Exception) -> None:
+        self.broken = exc
+        self.feed_eof()
+
+
+async def connect(address: tuple[str, int]) -> tuple[Reader, asyncio.StreamWriter]:
     """To a function's server. Raises WorkerFailed."""
+    loop = asyncio.get_running_loop()
+    reader = Reader(READ_SIZE, loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
     try:
-        return await asyncio.open_connection(*address, limit=READ_SIZE)
+        transport, _ = await loop.create_connection(lambda: protocol, *address)
     except OSError as exc:
         raise WorkerFailed("the function's server does not accept connections any more") from exc
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 async def _unless_gone(exchange: Exchange, download: asyncio.Future[None]) -> None:
@@ -76,11 +106,19 @@ async def _unless_gone(exchange: Exchange, download: asyncio.Future[None]) -> No
 
 
 async def _upload(
-    exchange: Exchange, target: Target, writer: asyncio.StreamWriter, limit: int
+    exchange: Exchange,
+    target: Target,
+    writer: asyncio.StreamWriter,
+    limit: int,
+    go_ahead: asyncio.Event,
 ) -> None:
     has_length = exchange.header(b"content-length") is not None
     chunked = not has_length and exchange.header(b"transfer-encoding") is not None
     writer.write(request_head(exchange, target, chunked=chunked))
+    if (exchange.header(b"expect") or b"").lower() == b"100-continue":
+        # Reading the body is what tells the caller to send it: that is for the server to decide.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(go_ahead.wait(), CONTINUE_WAIT)
     # A server may answer and close before it has read all; its answer still counts.
     with suppress(ConnectionError):
         async for chunk in exchange.chunks(limit):
@@ -96,9 +134,10 @@ def request_head(
 ) -> bytes:
     """Request line and headers as the function's server gets them."""
     query = b"?" + exchange.query if exchange.query else b""
-    line = b"%b %b%b HTTP/1.1\r\n" % (exchange.method.encode(), target.path.encode(), query)
+    path = target.path.encode("latin-1")
+    line = b"%b %b%b HTTP/1.1\r\n" % (exchange.method.encode(), path, query)
     kept = strip_hop_by_hop(exchange.headers)
-    pairs = [pair for pair in kept if pair[0] not in (b"x-fal-request-id", b"x-forwarded-prefix")]
+    pairs = [pair for pair in kept if pair[0] not in REPLACED]
     pairs += _forwarded(exchange, target)
     if upgrade:
         pairs.append((b"connection", b"upgrade"))
@@ -121,99 +160,115 @@ def strip_hop_by_hop(headers: Pairs) -> list[tuple[bytes, bytes]]:
 
 
 def _forwarded(exchange: Exchange, target: Target) -> list[tuple[bytes, bytes]]:
+    """Where it came from. A proxy on this machine is believed what it says about that."""
     scope = exchange.scope
-    client = scope.get("client")
-    pairs = [
-        (b"x-fal-request-id", exchange.request_id.encode()),
-        (b"x-forwarded-proto", scope.get("scheme", "http").encode()),
-        (b"x-forwarded-host", exchange.header(b"host") or b""),
-    ]
-    if client:
-        before = exchange.header(b"x-forwarded-for")
-        here = client[0].encode()
-        pairs.append((b"x-forwarded-for", b"%b, %b" % (before, here) if before else here))
-    if target.prefix:
-        pairs.append((b"x-forwarded-prefix", target.prefix.encode()))
-    return pairs
+    address = (scope.get("client") or ("",))[0].encode()
+    before = exchange.header(b"x-forwarded-for")
+    pairs = {
+        b"x-fal-request-id": exchange.request_id.encode(),
+        b"x-forwarded-proto": scope.get("scheme", "http").encode(),
+        b"x-forwarded-host": exchange.header(b"host") or b"",
+        b"x-forwarded-for": b"%b, %b" % (before, address) if before else address,
+        b"x-forwarded-prefix": target.prefix.encode(),
+    }
+    if _is_loopback(address):
+        for name in (b"x-forwarded-proto", b"x-forwarded-host"):
+            pairs[name] = exchange.header(name) or pairs[name]
+    return [(name, value) for name, value in pairs.items() if value]
+
+
+def _is_loopback(address: bytes) -> bool:
+    return address == b"::1" or address.startswith((b"127.", b"::ffff:127."))
 
 
 # Down
 
 
-class _Parts:
-    """What httptools found in the bytes so far; drained by `_download`."""
+class Message:
+    """An answer, as far as httptools has found it; interim ones (1xx) only call `interim`."""
 
-    def __init__(self) -> None:
+    def __init__(self, interim: Callable[[], object]) -> None:
+        self.status = 0
+        """0: its head is not complete."""
         self.headers: list[tuple[bytes, bytes]] = []
-        self.head_complete = False
-        self.complete = False
         self.chunks: list[bytes] = []
+        """Of the body, in order; drained by whoever reads it."""
+        self.complete = False
+        self._interim = interim
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Raises WorkerFailed."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return
+        except httptools.HttpParserError as exc:
+            raise WorkerFailed(f"the function's server did not answer in HTTP: {exc}") from exc
+
+    def on_message_begin(self) -> None:
+        if not self.status:
+            self.headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        # After the head come trailers, which nobody was told of.
+        if not self.status:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        self.head_complete = True
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._interim()
+        elif not self.status:
+            self.status = status
 
     def on_body(self, body: bytes) -> None:
-        self.chunks.append(body)
+        if self.status and not self.complete:
+            self.chunks.append(body)
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        self.complete = self.status > 0
 
 
-async def _download(exchange: Exchange, reader: asyncio.StreamReader) -> None:
-    status, parts, parser = await _read_head(reader)
-    headers = strip_hop_by_hop(parts.headers)
-    await exchange.start(status, [pair for pair in headers if pair[0] != b"x-fal-request-id"])
-    if exchange.method == "HEAD" or status in (204, 304):
-        await exchange.write(b"", more=False)
-        return
-    async for chunk in _body(reader, parts, parser):
-        await exchange.write(chunk, more=True)
+async def _download(exchange: Exchange, reader: Reader, go_ahead: Callable[[], object]) -> None:
+    message = Message(interim=go_ahead)
+    while not message.status:
+        data = await reader.read(READ_SIZE)
+        if not data:
+            raise WorkerFailed("the function's server closed the connection without an answer")
+        message.feed(data)
+    go_ahead()
+    await answer(exchange, message, reader)
+
+
+async def answer(exchange: Exchange, message: Message, reader: Reader) -> None:
+    """Pass on an answer whose head is there, and the rest as it comes. Raises WorkerFailed."""
+    dropped = {b"x-fal-request-id"}
+    if message.status == 204:
+        # It has no body, so it must not have its length (RFC 9110, 8.6).
+        dropped.add(b"content-length")
+    headers = [pair for pair in strip_hop_by_hop(message.headers) if pair[0] not in dropped]
+    await exchange.start(message.status, headers)
+    if exchange.method != "HEAD" and message.status not in (204, 304):
+        async for chunk in _body(reader, message):
+            await exchange.write(chunk, more=True)
     await exchange.write(b"", more=False)
 
 
-async def _read_head(reader: asyncio.StreamReader) -> tuple[int, _Parts, Any]:
-    """The final answer's head; interim ones (1xx) are passed over."""
-    data = b""
+async def _body(reader: Reader, message: Message) -> AsyncIterator[bytes]:
     while True:
-        parts = _Parts()
-        parser = httptools.HttpResponseParser(parts)
-        while not parts.head_complete:
-            data = data or await reader.read(READ_SIZE)
-            if not data:
-                raise WorkerFailed("the function's server closed the connection without an answer")
-            data = _feed(parser, data)
-        if parser.get_status_code() >= 200:
-            return parser.get_status_code(), parts, parser
-
-
-async def _body(reader: asyncio.StreamReader, parts: _Parts, parser: Any) -> AsyncIterator[bytes]:
-    while True:
-        if parts.chunks:
-            yield b"".join(parts.chunks)
-            parts.chunks.clear()
-        if parts.complete:
+        if message.chunks:
+            yield b"".join(message.chunks)
+            message.chunks.clear()
+        if message.complete:
             return
         data = await reader.read(READ_SIZE)
         if not data:
             break
-        _feed(parser, data)
-    if _ends_with_connection(parts.headers):
+        message.feed(data)
+    if reader.broken is None and _ends_with_connection(message.headers):
         return
     raise WorkerFailed("the function's server closed the connection in the middle of its answer")
-
-
-def _feed(parser: Any, data: bytes) -> bytes:
-    """Parse; what belongs to the next message is given back."""
-    try:
-        parser.feed_data(data)
-    except httptools.HttpParserUpgrade as upgrade:
-        return data[upgrade.args[0] :]
-    except httptools.HttpParserError as exc:
-        raise WorkerFailed(f"the function's server did not answer in HTTP: {exc}") from exc
-    return b""
 
 
 def _ends_with_connection(headers: Pairs) -> bool:

@@ -8,6 +8,7 @@ codes and subprotocols are the function's own affair.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -17,10 +18,21 @@ import httptools
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Scope
-from fal_serverless.backend.gateway.exposed import READ_SIZE, connect, request_head
+from fal_serverless.backend.gateway.exchange import Exchange, Scope
+from fal_serverless.backend.gateway.exposed import (
+    READ_SIZE,
+    Message,
+    Reader,
+    answer,
+    connect,
+    request_head,
+)
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import WorkerFailed
+
+SWITCHED = 101
+LINGER = 5.0
+"""Seconds that a function's server may take to read what was sent before the connection closed."""
 
 
 class Tunnel(asyncio.StreamReaderProtocol):
@@ -116,14 +128,20 @@ class RawAnswer:
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            status = message["status"]
-            phrase = HTTPStatus(status).phrase
-            lines = [f"HTTP/1.1 {status} {phrase}\r\n".encode()]
+            lines = [_status_line(message["status"])]
             lines += [b"%b: %b\r\n" % pair for pair in message["headers"]]
             self._writer.writelines([*lines, b"connection: close\r\n\r\n"])
         else:
             self._writer.write(message.get("body", b""))
             await self._writer.drain()
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
 
 
 class Splice:
@@ -140,30 +158,66 @@ class Splice:
         try:
             writer.write(request_head(exchange, target, chunked=False, upgrade=True))
             head = await _answer_head(reader)
-            exchange.status = int(head.split(b" ", 2)[1])
-            self._writer.write(head)
-            down = asyncio.ensure_future(_pump(reader, self._writer))
-            up = asyncio.ensure_future(_pump(self._reader, writer))
+            if _status(head) != SWITCHED:
+                await _refused(exchange, head, reader)
+                return
+            exchange.begin(SWITCHED)
+            self._writer.write(_with_id(head, exchange.request_id))
+            await self._splice(reader, writer)
+        finally:
+            # What is written still goes out, but nobody waits for it for ever.
+            writer.close()
+            asyncio.get_running_loop().call_later(LINGER, writer.transport.abort)
+
+    async def _splice(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
+        down = asyncio.ensure_future(_pump(reader, self._writer))
+        up = asyncio.ensure_future(_pump(self._reader, writer))
+        try:
             await asyncio.wait((down, up), return_when=asyncio.FIRST_COMPLETED)
             # Whoever closed first said all; what the other still sends has no reader.
+        finally:
             for task in (down, up):
                 task.cancel()
             await asyncio.wait((down, up))
-        finally:
-            writer.transport.abort()
 
 
-async def _answer_head(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as exc:
-        raise WorkerFailed("the function's server did not answer the upgrade") from exc
+async def _refused(exchange: Exchange, head: bytes, reader: Reader) -> None:
+    """The server answers and does not switch: then this connection is for that answer only.
+
+    Anything the caller sent on would reach the server past the gateway.
+    """
+    message = Message(interim=lambda: None)
+    message.feed(head)
+    await answer(exchange, message, reader)
+
+
+async def _answer_head(reader: Reader) -> bytes:
+    """The final answer's; interim ones (1xx, but not 101) are passed over. Raises WorkerFailed."""
+    while True:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as exc:
+            raise WorkerFailed("the function's server did not answer the upgrade") from exc
+        if _status(head) >= 200 or _status(head) == SWITCHED:
+            return head
+
+
+def _status(head: bytes) -> int:
+    """Raises WorkerFailed for what is no HTTP."""
+    found = re.match(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r]", head)
+    if found is None:
+        raise WorkerFailed("the function's server did not answer the upgrade in HTTP")
+    return int(found[1])
+
+
+def _with_id(head: bytes, request_id: str) -> bytes:
+    line, rest = head.split(b"\r\n", 1)
+    return b"%b\r\nx-fal-request-id: %b\r\n%b" % (line, request_id.encode(), rest)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
+    """Until one side is closed."""
+    with suppress(ConnectionError):
         while data := await reader.read(READ_SIZE):
             writer.write(data)
             await writer.drain()
-    except ConnectionError as exc:
-        raise ClientGone from exc

@@ -7,11 +7,13 @@ call goes through `call`, a request for a function's own server through `lease`.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
@@ -51,6 +53,8 @@ class LocalEngine:
             shutil.rmtree(left_over, ignore_errors=True)
         self._pools: dict[str, Pool] = {}
         self._unpacked: set[str] = set()
+        self._descriptions: dict[str, Any] = {}
+        """By revision, as far as anybody has asked."""
 
     def describe(self) -> str:
         """How functions that want the same port are kept apart, and why."""
@@ -71,6 +75,18 @@ class LocalEngine:
             await self._prepare(spec)
         worker, queued, cold = await self._pool(spec).acquire()
         return await worker.call(call, alias, cold, queued)
+
+    async def description(self, spec: Spec, request_id: str) -> Any:
+        """What a served function takes and returns, as its worker tells it (JSON).
+
+        Asked once per revision. Raises as `call` does.
+        """
+        if spec.revision not in self._descriptions:
+            reply = await self.call(spec, Call(request_id, describe=True))
+            if reply.status != 200 or not isinstance(reply.body, bytes):
+                raise WorkerFailed(f"the types of '{spec.function}' cannot be described")
+            self._descriptions[spec.revision] = json.loads(reply.body)
+        return self._descriptions[spec.revision]
 
     @asynccontextmanager
     async def lease(self, spec: Spec) -> AsyncIterator[Lease]:
@@ -110,6 +126,7 @@ class LocalEngine:
         """Stop all workers of a revision, when what runs in them is finished."""
         pool = self._pools.pop(revision, None)
         self._unpacked.discard(revision)
+        self._descriptions.pop(revision, None)
         if pool is not None:
             await pool.close(self._settings.drain_timeout)
 

@@ -64,6 +64,8 @@ class Call:
     headers: list[tuple[str, str]] = field(default_factory=list)
     """Lower-case names."""
     body: bytes = b""
+    describe: bool = False
+    """Asks what the function takes and returns, as JSON; it is not run."""
 
     @property
     def accept(self) -> str:

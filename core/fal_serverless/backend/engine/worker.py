@@ -212,7 +212,8 @@ class WorkerProcess:
         exchange = Exchange(self._loop.create_future(), call.request_id)
         self._exchanges[number] = exchange
         self._journal.call_begins(call.request_id, alias)
-        meta = _encode((call.request_id, call.query, call.content_type, call.accept))
+        asked = (call.request_id, call.query, call.content_type, call.accept, call.describe)
+        meta = _encode(asked)
         self._link.send(frames.CALL, number, frames.META.pack(len(meta)), meta, call.body)
         try:
             status, kind, body = await exchange.future

@@ -35,6 +35,8 @@ class Request(NamedTuple):
     content_type: str
     accept: str
     body: bytes
+    describe: bool = False
+    """Not to be run: what the function takes and returns is the answer."""
 
 
 class Served:
@@ -55,11 +57,15 @@ class Served:
         (length,) = wire.META.unpack_from(payload)
         start = wire.META.size + length
         meta = self.codec.decode(payload[wire.META.size : start])
-        request_id, query, content_type, accept = meta
-        return Request(call, request_id, query, content_type, accept, payload[start:])
+        request_id, query, content_type, accept, describe = meta
+        return Request(call, request_id, query, content_type, accept, payload[start:], describe)
 
     def invoke(self, request: Request) -> Any:
         """What the function returns. Raises Refused, and what the function raises."""
+        if request.describe:
+            from .describe import description
+
+            return description(self._func, self._plan, self.codec)
         args, kwargs = self._plan.bind(request.query, request.content_type, request.body)
         return self._func(*self._first, *args, **kwargs)
 

@@ -48,10 +48,10 @@ class OneOf:
 
     def __init__(self, members: List[Check], optional: bool) -> None:
         self.members = members
-        self._optional = optional
+        self.optional = optional
 
     def __call__(self, value: Any, is_text: bool) -> Any:
-        if value is None and self._optional:
+        if value is None and self.optional:
             return None
         said = []
         for member in self.members:

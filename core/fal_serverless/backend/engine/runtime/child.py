@@ -8,6 +8,7 @@
 3. With an exposed port: it calls the function, whose server then listens; when that returns
    or raises it says RETURNED or FAILED, and ends. Otherwise:
 4. Backend: CALL with an id of its own. Several may run at once, each answered under its id.
+   One may ask for what the function takes and returns, which is answered without running it.
 5. Worker: REPLY with status, headers and body. Or STREAM with status and headers, a CHUNK for
    each piece while it has CREDIT left, and END, or BROKEN when the function raised half way.
 6. Backend: CANCEL, nobody waits for that answer any more. The worker answers it all the same.

@@ -51,7 +51,7 @@ def head(wanted: Any) -> Any:
     if hasattr(wanted, "__metadata__"):
         return head(wanted.__origin__)
     if origin is None:
-        return wanted if isinstance(wanted, type) else None
+        return wanted if isinstance(wanted, type) and wanted is not Any else None
     if isinstance(origin, type) and not is_union(wanted):
         return origin
     inner = alternatives(wanted)
@@ -83,6 +83,12 @@ def items(wanted: Any) -> Any:
         return items(inner[0])
     arguments = typing.get_args(wanted)
     return arguments[0] if arguments and not isinstance(arguments[0], typing.TypeVar) else Any
+
+
+def last(wanted: Any) -> Any:
+    """The last argument of a generic: what an awaitable gives."""
+    arguments = typing.get_args(wanted)
+    return arguments[-1] if arguments else Any
 
 
 def list_of(wanted: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 import typing
 from typing import Any
@@ -69,12 +70,14 @@ class Adapter:
         if self._new is not None:
             mode = "serialization" if answers else "validation"
             made = self._new.json_schema(ref_template=template, mode=mode)
+        elif is_pydantic(self._wanted):
+            made = self._wanted.schema(ref_template=template)
         else:
-            title = getattr(self._wanted, "__name__", None)
-            made = self._old.schema_of(self._wanted, title=title, ref_template=template)
+            made = self._old.schema_of(self._wanted, ref_template=template)
+            made.pop("title", None)
         shared = {**made.pop("$defs", {}), **made.pop("definitions", {})}
         if is_pydantic(self._wanted) and "$ref" not in made:
-            name = self._wanted.__name__
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", self._wanted.__name__)
             shared[name] = made
             made = {"$ref": template.replace("{model}", name)}
         return made, shared

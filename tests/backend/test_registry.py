@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fal_serverless.backend.database import open_database, sqlite_url
-from fal_serverless.backend.registry import Endpoint, Registration, Registry, Stored
+from fal_serverless.backend.records import Endpoint, Registration, Stored
+from fal_serverless.backend.registry import Registry
 from fal_serverless.errors import BadInput, Conflict, InvalidName, NotFound
 from fal_serverless.models import AuthMode, BundleInfo
 

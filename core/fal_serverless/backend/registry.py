@@ -9,70 +9,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from fal_serverless.backend import database as db
+from fal_serverless.backend.records import (
+    Endpoint,
+    Registration,
+    Stored,
+    endpoint_of,
+    move_of,
+    stored_of,
+)
 from fal_serverless.endpoint import check_alias, is_revision_id
 from fal_serverless.errors import BadInput, Conflict, InvalidName, NotFound
 from fal_serverless.models import (
     AUTH_MODES,
     AuthMode,
-    BundleInfo,
     Move,
     MoveReason,
     User,
-    from_json,
     to_json,
 )
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A revision as the registry keeps it."""
-
-    id: str
-    user: str
-    function: str
-    """Its own id when anonymous."""
-    anonymous: bool
-    created_at: datetime
-    created_by: str
-    message: str
-    environment: str
-    bundle: BundleInfo
-    """Without source text."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One label of one user, and the revision it points at. What a call needs to know."""
-
-    user: str
-    label: str
-    is_alias: bool
-    function: str
-    revision: str
-    auth: AuthMode
-    created_at: datetime
-    since: datetime
-    """When it was pointed at its revision."""
-
-
-@dataclass(frozen=True)
-class Registration:
-    """A serve, before anybody knows whether it will work."""
-
-    id: str
-    user: str
-    by: str
-    alias: str | None
-    environment: str
-    bundle: BundleInfo
-    message: str = ""
 
 
 class Registry:
@@ -191,7 +151,7 @@ class Registry:
             .order_by(table.id.desc())
         )
         with self._engine.connect() as connection:
-            return [_move(row) for row in connection.execute(query).mappings()]
+            return [move_of(row) for row in connection.execute(query).mappings()]
 
     def served_by(self, user: str, label: str) -> set[str]:
         """Every revision a label ever pointed at; empty when there is no such label."""
@@ -376,10 +336,10 @@ class Registry:
                 self._users[user.id] = user
             columns = [column for column in db.revisions.c if column.name != "source"]
             for row in connection.execute(sa.select(*columns)).mappings():
-                stored = _stored(row)
+                stored = stored_of(row)
                 self._revisions[stored.id] = stored
             for row in connection.execute(sa.select(db.endpoints)).mappings():
-                self._keep(_endpoint(row))
+                self._keep(endpoint_of(row))
 
     def _keep(self, endpoint: Endpoint) -> None:
         self._endpoints[(endpoint.user, endpoint.label)] = endpoint
@@ -483,43 +443,3 @@ def check_auth(auth: str) -> AuthMode:
 def _delete_endpoint(user: str, label: str) -> sa.Delete:
     table = db.endpoints.c
     return sa.delete(db.endpoints).where(table.user_id == int(user), table.label == label)
-
-
-def _stored(row: Any) -> Stored:
-    return Stored(
-        id=row["id"],
-        user=str(row["user_id"]),
-        function=row["function"],
-        anonymous=row["anonymous"],
-        created_at=row["created_at"],
-        created_by=row["created_by"],
-        message=row["message"],
-        environment=row["environment"],
-        bundle=from_json(BundleInfo, row["bundle"]),
-    )
-
-
-def _endpoint(row: Any) -> Endpoint:
-    return Endpoint(
-        user=str(row["user_id"]),
-        label=row["label"],
-        is_alias=row["is_alias"],
-        function=row["function"],
-        revision=row["revision"],
-        auth=row["auth"],
-        created_at=row["created_at"],
-        since=row["since"],
-    )
-
-
-def _move(row: Any) -> Move:
-    return Move(
-        id=row["id"],
-        alias=row["alias"],
-        from_revision=row["from_revision"],
-        to_revision=row["to_revision"],
-        at=row["at"],
-        by=row["by"],
-        reason=row["reason"],
-        message=row["message"],
-    )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fal_serverless import endpoint as names
-from fal_serverless.backend.registry import Endpoint, Registry, Stored
+from fal_serverless.backend.records import Endpoint, Stored
+from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.traffic import Meter
 from fal_serverless.models import Alias, Function, Revision, Worker
 

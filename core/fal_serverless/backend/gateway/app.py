@@ -12,7 +12,8 @@ from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.gateway import exposed, served
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from fal_serverless.backend.keys import KeyRing
-from fal_serverless.backend.registry import Endpoint, Registry, Stored
+from fal_serverless.backend.records import Endpoint, Stored
+from fal_serverless.backend.registry import Registry
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import FalError, RequestTimeout

@@ -124,10 +124,20 @@ def test_history_tells_from_to_who_and_why(registry: Registry) -> None:
 
 
 def test_an_auth_change_is_no_move(registry: Registry) -> None:
-    serve(registry, "call")
+    served = serve(registry, "call")
     registry.set_auth("1", "call", "public")
-    assert registry.resolve("1", "call").auth == "public"
+    again = registry.point("1", "call", served.revision, by="ada", reason="set", auth="shared")
+    assert (again.auth, again.since) == ("shared", served.since)
     assert len(registry.moves("1", "call")) == 1
+
+
+def test_moves_are_counted_also_over_a_restart(tmp_path: Path) -> None:
+    registry = make_registry(tmp_path)
+    registry.add_user("ada")
+    serve(registry, "call")
+    serve(registry, "call")
+    assert registry.move_count("1", "call") == 2
+    assert make_registry(tmp_path).move_count("1", "call") == 2
 
 
 def test_a_revision_an_alias_points_at_cannot_be_deleted(registry: Registry) -> None:

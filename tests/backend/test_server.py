@@ -201,6 +201,22 @@ async def test_changes_are_told_as_they_happen(backend: RunningBackend, client: 
     await changes.aclose()
 
 
+async def test_who_changed_what_stands_in_the_endpoints_log(
+    backend: RunningBackend, client: Client
+) -> None:
+    first = await serve(backend, client, "texts.py", "call_text", "noted")
+    await serve(backend, client, "texts.py", "call_text", "noted")
+    await client.rollback("noted")
+    await client.set_auth("noted", "public")
+    entries = await client.logs(LogQuery(label="noted", sources=("system",)))
+    said = [entry.message for entry in entries if ", by " in entry.message]
+    by = (await client.user()).nickname
+    assert said[-2:] == [
+        f"alias noted points at {first.revision.id} (rollback), by {by}",
+        f"auth of noted is public, by {by}",
+    ]
+
+
 async def test_a_tail_resumes_after_the_last_entry_seen(
     backend: RunningBackend, client: Client
 ) -> None:

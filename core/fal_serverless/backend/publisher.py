@@ -149,6 +149,7 @@ class Publisher:
                 auth=auth,
                 message=message,
             )
+        self._note(user, endpoint, f"alias {alias} points at {stored.id} ({reason})")
         self._tell("alias", alias)
         self._tell("function", endpoint.function)
         await self.settle()
@@ -163,6 +164,7 @@ class Publisher:
 
     async def set_auth(self, user: User, label: str, auth: AuthMode) -> Endpoint:
         endpoint = await asyncio.to_thread(self._registry.set_auth, user.id, label, auth)
+        self._note(user, endpoint, f"auth of {label} is {auth}")
         self._tell("alias" if endpoint.is_alias else "revision", label)
         self._tell("function", endpoint.function)
         return endpoint
@@ -224,6 +226,9 @@ class Publisher:
                     exc.data["log"] = build[-BUILD_LOG_LINES:]
                     exc.data["revision"] = revision_id
                 raise
+        if order.alias:
+            said = f"alias {order.alias} points at {revision_id} (serve)"
+            self._note(order.user, outcome.endpoint, said)
         self._tell("function", outcome.stored.function)
         self._tell("revision", revision_id)
         if order.alias:
@@ -325,6 +330,22 @@ class Publisher:
             self._logs.append(replace(entry, revision=stored.id))
 
         return log
+
+    def _note(self, user: User, endpoint: Endpoint, message: str) -> None:
+        """A line in the endpoint's log: who changed what a caller gets."""
+        self._logs.append(
+            LogEntry(
+                id=0,
+                time=datetime.now(UTC),
+                level="INFO",
+                source="system",
+                message=f"{message}, by {user.nickname}",
+                user=user.id,
+                function=endpoint.function,
+                alias=endpoint.label if endpoint.is_alias else "",
+                revision=endpoint.revision,
+            )
+        )
 
     def _tell(self, kind: ChangeKind, name: str) -> None:
         self._changed(Change(kind, name))

@@ -8,6 +8,7 @@ that owns the state calls it, from any thread.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ class Registry:
         self._users: dict[str, User] = {}
         self._revisions: dict[str, Stored] = {}
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._moved: Counter[tuple[str, str]] = Counter()
         self._load()
 
     # Users
@@ -153,6 +155,10 @@ class Registry:
         with self._engine.connect() as connection:
             return [move_of(row) for row in connection.execute(query).mappings()]
 
+    def move_count(self, user: str, alias: str) -> int:
+        """How often it was pointed somewhere, its making included."""
+        return self._moved[user, alias]
+
     def served_by(self, user: str, label: str) -> set[str]:
         """Every revision a label ever pointed at; empty when there is no such label."""
         known = self._endpoints.get((user, label))
@@ -232,7 +238,7 @@ class Registry:
             self._revisions[stored.id] = stored
             self._keep(own)
             if pointed:
-                self._keep(pointed)
+                self._keep_pointed(pointed)
             return pointed or own
 
     def point(
@@ -254,7 +260,7 @@ class Registry:
             stored = self.revision(user, revision_id)
             with self._engine.begin() as connection:
                 endpoint = self._point(connection, alias, stored, auth, by, reason, message)
-            self._keep(endpoint)
+            self._keep_pointed(endpoint)
             return endpoint
 
     def rollback_target(self, user: str, alias: str, revision_id: str | None) -> Stored:
@@ -340,9 +346,20 @@ class Registry:
                 self._revisions[stored.id] = stored
             for row in connection.execute(sa.select(db.endpoints)).mappings():
                 self._keep(endpoint_of(row))
+            count = sa.select(db.moves.c.user_id, db.moves.c.alias, sa.func.count())
+            for user_id, alias, times in connection.execute(
+                count.group_by(db.moves.c.user_id, db.moves.c.alias)
+            ):
+                self._moved[str(user_id), alias] = times
 
     def _keep(self, endpoint: Endpoint) -> None:
         self._endpoints[(endpoint.user, endpoint.label)] = endpoint
+
+    def _keep_pointed(self, endpoint: Endpoint) -> None:
+        known = self._endpoints.get((endpoint.user, endpoint.label))
+        if known is None or known.revision != endpoint.revision:
+            self._moved[endpoint.user, endpoint.label] += 1
+        self._keep(endpoint)
 
     def _new_endpoint(
         self, stored: Stored, label: str, auth: AuthMode, *, is_alias: bool
@@ -361,13 +378,14 @@ class Registry:
         message: str,
     ) -> Endpoint:
         known = self._endpoints.get((stored.user, alias))
+        moved = known is None or known.revision != stored.id
         if known is None:
             endpoint = self._new_endpoint(stored, alias, auth or "private", is_alias=True)
         else:
-            now = self._clock()
-            endpoint = replace(known, revision=stored.id, auth=auth or known.auth, since=now)
+            since = self._clock() if moved else known.since
+            endpoint = replace(known, revision=stored.id, auth=auth or known.auth, since=since)
         self._write_endpoint(connection, endpoint)
-        if known is None or known.revision != stored.id:
+        if moved:
             connection.execute(
                 sa.insert(db.moves).values(
                     user_id=int(stored.user),

@@ -67,7 +67,7 @@ class Views:
             path_url=self.path_url(endpoint.user, endpoint.label),
             created_at=endpoint.created_at,
             since=endpoint.since,
-            moves=len(self._registry.moves(endpoint.user, endpoint.label)),
+            moves=self._registry.move_count(endpoint.user, endpoint.label),
             max_concurrency=int(stored.bundle.options.get("max_concurrency", 1)),
         )
 

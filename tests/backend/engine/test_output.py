@@ -123,6 +123,26 @@ async def test_a_fork_writes_plainly_and_harms_nothing(
     assert await stage.json(spec) == "parent"
 
 
+async def test_log_handlers_made_before_a_fork_work_in_it(
+    stage: Any, make_spec: Any, until: Any
+) -> None:
+    source = (
+        "import logging, multiprocessing, sys\n"
+        "def child():\n    logging.getLogger('own').error('logged'); print('half', end='')\n"
+        "def f():\n"
+        "    logging.getLogger('own').addHandler(logging.StreamHandler(sys.stderr))\n"
+        "    logging.getLogger('own').propagate = False\n"
+        "    print('of the parent', end='')\n"
+        "    one = multiprocessing.get_context('fork').Process(target=child)\n"
+        "    one.start(); one.join(); return one.exitcode"
+    )
+    assert await stage.json(make_spec(source)) == 0
+    await until(lambda: len(told(stage)) == 3)
+    assert sorted(entry[:2] for entry in told(stage)) == [
+        ("STDERR", "logged"), ("STDOUT", "half"), ("STDOUT", "of the parent"),
+    ]  # fmt: skip
+
+
 async def test_setup_and_import_are_heard_without_a_call(stage: Any, make_spec: Any) -> None:
     source = "def load(): print('loading', end='')\ndef f(_): pass"
     await stage.call(make_spec(source, setup="load"))

@@ -39,6 +39,8 @@ class Output:
         self.sole = ""
         """The call that runs, where only one runs at a time: threads of the function belong to
         it, though they do not see its context."""
+        self.forked = False
+        """This is a copy of the worker's process."""
         self.stdout = LineWriter(self, "STDOUT", 1)
         self.stderr = LineWriter(self, "STDERR", 2)
 
@@ -46,7 +48,7 @@ class Output:
         sys.stdout, sys.stderr = self.stdout, self.stderr
         _install_logging(self)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forked)
+            os.register_at_fork(after_in_child=self._in_fork)
 
     def request_id(self) -> str:
         return _current.get() or self.sole
@@ -66,6 +68,9 @@ class Output:
         self.stderr.finish(request_id)
 
     def line(self, level: str, text: str, request_id: str | None = None) -> None:
+        if self.forked:
+            write_plain(1 if level == "STDOUT" else 2, text + "\n")
+            return
         name = self.request_id() if request_id is None else request_id
         now = time.time()
         for start in range(0, max(1, len(text)), LONGEST):
@@ -75,14 +80,23 @@ class Output:
         for line in traceback_of(error).splitlines():
             self.line("ERROR", line)
 
-    def _forked(self) -> None:
-        """A fork must not write into the channel beside us: it gets the plain descriptors."""
+    def _in_fork(self) -> None:
+        """A fork must not write into the channel beside us: its lines go to plain descriptors.
+
+        Log handlers made before hold on to these writers, so they stay and do something else.
+        """
+        self.forked = True
         self._channel.forget()
-        sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, RecordHandler):
-                handler.forked = True
+        self.stdout.begin_again()
+        self.stderr.begin_again()
+
+
+def write_plain(descriptor: int, text: str) -> None:
+    content = text.encode("utf-8", "backslashreplace")
+    # Nobody may read any more, and that must not end the program.
+    with contextlib.suppress(OSError):
+        while content:
+            content = content[os.write(descriptor, content) :]
 
 
 class LineWriter(io.TextIOBase):
@@ -95,10 +109,14 @@ class LineWriter(io.TextIOBase):
         self._output = output
         self._level = level
         self._descriptor = descriptor
+        self.begin_again()
+        self.buffer = ByteWriter(self)
+
+    def begin_again(self) -> None:
+        """Forget half lines, and a lock that another thread held when it was forked."""
         self._pending: dict[str, str] = {}
         # Reentrant: a signal handler or finaliser may print while a line is on its way.
         self._lock = threading.RLock()
-        self.buffer = ByteWriter(self)
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
@@ -120,6 +138,13 @@ class LineWriter(io.TextIOBase):
                 rest = self._pending.pop(name, "")
                 if rest:
                     self._output.line(self._level, shown(rest), name)
+
+    def flush(self) -> None:
+        """A half line stays until it is whole; a fork has no call that would end it."""
+        if self._output.forked:
+            for rest in self._pending.values():
+                write_plain(self._descriptor, rest)
+            self._pending.clear()
 
     def writable(self) -> bool:
         return True
@@ -168,7 +193,6 @@ class RecordHandler(logging.Handler):
     def __init__(self, output: Output) -> None:
         super().__init__()
         self._output = output
-        self.forked = False
 
     def emit(self, record: logging.LogRecord) -> None:
         if len(logging.getLogger().handlers) > 1:
@@ -176,15 +200,9 @@ class RecordHandler(logging.Handler):
         try:
             lines = self.format(record).splitlines() or [""]
             for line in lines:
-                self._send(_level_name(record.levelno), line)
+                self._output.line(_level_name(record.levelno), line)
         except Exception:
             self.handleError(record)
-
-    def _send(self, level: str, line: str) -> None:
-        if self.forked:
-            print(line, file=sys.stderr)
-        else:
-            self._output.line(level, line)
 
 
 def _level_name(number: int) -> str:

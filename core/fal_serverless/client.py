@@ -22,6 +22,7 @@ from fal_serverless.models import (
     Alias,
     Answer,
     AuthMode,
+    CallEvent,
     Change,
     Environment,
     Function,
@@ -78,6 +79,8 @@ class Client:
                 headers={"Authorization": f"Key {key}"} if key else {},
                 timeout=httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
                 transport=transport,
+                # A call from Python has a connection for as long as it runs.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 trust_env=not _is_loopback(self.url),
             )
 
@@ -311,6 +314,38 @@ class Client:
             seconds=time.perf_counter() - started,
             request_id=answer.headers.get("x-fal-request-id", ""),
         )
+
+    async def has_sent(self, digest: str) -> bool:
+        """Whether the backend has the function of that digest, sent earlier; if so it keeps it."""
+        try:
+            await self._call("GET", f"/v1/sent/{_part(digest)}")
+        except errors.NotFound:
+            return False
+        return True
+
+    async def send(self, digest: str, bundle: bytes) -> None:
+        """Send a function that is to be called, not served."""
+        self._refuse_when_readonly("send a function")
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
+        with _translated(self.url):
+            answer = await self._http.put(
+                f"/v1/sent/{_part(digest)}", content=bundle, timeout=timeout
+            )
+        if not answer.is_success:
+            raise _error_of(answer.status_code, answer.content)
+
+    async def call(self, digest: str, arguments: bytes) -> AsyncGenerator[CallEvent, None]:
+        """Call a function that was sent, with the pickle of `(args, kwargs)`.
+
+        Yields log lines and what came of it. Closing the iterator cancels the call.
+        """
+        self._refuse_when_readonly("call a function")
+        path = f"/v1/sent/{_part(digest)}/calls"
+        async with self._stream("POST", path, content=arguments) as lines:
+            async for event, data in lines:
+                if event == "error":
+                    raise errors.from_json(data)
+                yield from_json(CallEvent, data)
 
     # The wire
 

@@ -26,6 +26,9 @@ FalError                      anything this project reports; the rest is a bug
 ├── WorkerFailed              the user's code never became ready, or died
 │   ├── StartupTimeout        not ready in time
 │   └── RequestTimeout        no answer in time
+├── CallFailed                a call from Python whose outcome cannot be given as it is
+│   ├── RemoteError           it raised an exception whose type cannot be made here
+│   └── ResultLost            what it returned cannot be pickled there, or not be read here
 ├── QueueFull                 more calls are waiting than the endpoint may hold
 ├── Unreachable               no backend answers there
 ├── PortTaken                 somebody else listens on that port
@@ -184,6 +187,18 @@ class StartupTimeout(WorkerFailed):
 class RequestTimeout(WorkerFailed):
     code = "request_timeout"
     status = 504
+
+
+class CallFailed(FalError):
+    code = "call_failed"
+
+
+class RemoteError(CallFailed):
+    code = "remote_error"
+
+
+class ResultLost(CallFailed):
+    code = "result_lost"
 
 
 class QueueFull(FalError):

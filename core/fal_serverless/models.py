@@ -336,6 +336,17 @@ class ServeEvent:
     served: Served | None = None
 
 
+@dataclass(frozen=True)
+class CallEvent:
+    """One step of a call from Python: a line is logged, or the function has come to something."""
+
+    kind: Literal["log", "part", "returned", "raised", "yielded", "exhausted"]
+    """`part` is followed by more of the same content; the next other kind says what it is."""
+    entry: LogEntry | None = None
+    content: bytes = b""
+    """A pickle; of `raised`, a failure (see the worker's `pickled.py`). Base64 on the wire."""
+
+
 ChangeKind = Literal["function", "revision", "alias", "key", "worker", "traffic", "resync"]
 
 

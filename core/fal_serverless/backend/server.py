@@ -39,6 +39,7 @@ from fal_serverless.backend.listen import listen
 from fal_serverless.backend.logs import LogStore
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
+from fal_serverless.backend.sent import SentFunctions
 from fal_serverless.backend.traffic import Meter
 from fal_serverless.backend.views import Views
 from fal_serverless.config import (
@@ -114,7 +115,12 @@ class Backend:
         self.publisher = Publisher(
             self.registry, bundles, environments, self.engine, self.logs, self.changes.publish
         )
-        self.housekeeping = Housekeeping(environments, self.publisher.uses)
+        self.sent = SentFunctions(
+            BundleStore(paths.state / "sent"), environments, self.engine, self.logs
+        )
+        self.housekeeping = Housekeeping(
+            environments, lambda: {**self.publisher.uses(), **self.sent.uses()}
+        )
         self._ensure_owner()
         await self._listen(sockets)
 
@@ -134,6 +140,7 @@ class Backend:
             self.keys,
             self.publisher,
             self.housekeeping,
+            self.sent,
             self.engine,
             self.logs,
             self.changes,
@@ -171,6 +178,7 @@ class Backend:
             for task in (ticking, settling):
                 task.cancel()
             await self.engine.close(self._config.settings.drain_timeout)
+            self.sent.close()
             self.logs.close()
 
     def _announce(self) -> Path:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fal_serverless.backend.api import aliases, environments, functions, system
+from fal_serverless.backend.api import aliases, calls, environments, functions, system
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFound, to_json
 
@@ -23,7 +23,13 @@ logger = logging.getLogger("fal_serverless.api")
 def make_api(rooms: Rooms, domain: str) -> ASGIApp:
     """The application for every request that is not a call of an endpoint."""
     app = Starlette(
-        routes=[*functions.routes, *aliases.routes, *environments.routes, *system.routes],
+        routes=[
+            *functions.routes,
+            *aliases.routes,
+            *environments.routes,
+            *calls.routes,
+            *system.routes,
+        ],
         exception_handlers={
             FalError: _answer_error,
             HTTPException: _answer_http,

@@ -19,8 +19,9 @@ from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.logs import LogStore
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
+from fal_serverless.backend.sent import SentFunctions
 from fal_serverless.backend.views import Views
-from fal_serverless.errors import BadInput
+from fal_serverless.errors import BadInput, TooLarge
 from fal_serverless.models import Status, User, to_json
 
 
@@ -32,6 +33,7 @@ class Rooms:
     keys: KeyRing
     publisher: Publisher
     housekeeping: Housekeeping
+    sent: SentFunctions
     engine: LocalEngine
     logs: LogStore
     changes: Changes
@@ -69,6 +71,16 @@ async def json_body(request: Request, *names: str) -> dict[str, Any]:
     if unknown:
         raise BadInput(f"unknown field '{unknown[0]}'; there are: {', '.join(names)}")
     return body
+
+
+async def read_body(request: Request, limit: int, what: str) -> bytes:
+    """Raises TooLarge, as soon as it is."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise TooLarge(f"{what} may have {limit // 1024**2} MiB")
+    return bytes(data)
 
 
 def text_of(body: dict[str, Any], name: str) -> str:

@@ -9,12 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fal_serverless.backend.api.context import answer, caller, json_body, rooms, text_of
+from fal_serverless.backend.api.context import (
+    answer,
+    caller,
+    json_body,
+    read_body,
+    rooms,
+    text_of,
+)
 from fal_serverless.backend.api.streams import event_stream
 from fal_serverless.backend.bundles import MAX_BUNDLE
 from fal_serverless.backend.publisher import Order, Outcome
 from fal_serverless.backend.registry import check_auth
-from fal_serverless.errors import BadInput, TooLarge
+from fal_serverless.errors import BadInput
 from fal_serverless.models import AuthMode, Served, ServeEvent, User
 
 
@@ -56,7 +63,7 @@ async def serve(request: Request) -> Response:
     user, here = caller(request), rooms(request)
     order = Order(
         user=user,
-        data=await _read_bundle(request),
+        data=await read_body(request, MAX_BUNDLE, "a bundle"),
         alias=request.query_params.get("alias"),
         auth=auth_of(request.query_params.get("auth")),
         message=request.query_params.get("message", ""),
@@ -90,15 +97,6 @@ def _full_label(request: Request, user: User, label: str) -> str:
         return label
     hits = [r.id for r in registry.revisions(user.id) if len(label) >= 4 and r.id.startswith(label)]
     return hits[0] if len(hits) == 1 else label
-
-
-async def _read_bundle(request: Request) -> bytes:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BUNDLE:
-            raise TooLarge(f"a bundle may have {MAX_BUNDLE // 1024**2} MiB")
-    return bytes(data)
 
 
 async def _events(request: Request, user: User, order: Order) -> AsyncIterator[ServeEvent]:

@@ -69,18 +69,24 @@ async def revoke_key(request: Request) -> Response:
 
 async def list_workers(request: Request) -> Response:
     user, here = caller(request), rooms(request)
-    mine = {stored.id for stored in here.registry.revisions(user.id)}
+    mine = _revisions(request, user)
     return answer([worker for worker in here.engine.workers() if worker.revision in mine])
 
 
 async def stop_worker(request: Request) -> Response:
     user, here = caller(request), rooms(request)
     worker_id = request.path_params["id"]
-    mine = {stored.id for stored in here.registry.revisions(user.id)}
+    mine = _revisions(request, user)
     if not any(w.id == worker_id and w.revision in mine for w in here.engine.workers()):
         raise NotFound(f"no worker '{worker_id}'; 'worker list' shows those that run")
     await here.engine.stop_worker(worker_id)
     return Response(status_code=204)
+
+
+def _revisions(request: Request, user: User) -> set[str]:
+    """What the user's workers run: revisions, and functions sent to be called."""
+    here = rooms(request)
+    return {stored.id for stored in here.registry.revisions(user.id)} | here.sent.revisions(user.id)
 
 
 async def read_logs(request: Request) -> Response:

@@ -29,6 +29,8 @@ class Spec:
     environment: Environment
     from_source: bool = False
     is_async: bool = False
+    pickled: bool = False
+    """Arguments come and results go as pickles, not by the rules of HTTP."""
 
     @property
     def exposed_port(self) -> int | None:

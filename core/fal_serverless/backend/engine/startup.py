@@ -39,6 +39,7 @@ def first_frame(spec: Spec) -> bytes:
         "entrypoint": spec.entrypoint,
         "from_source": spec.from_source,
         "is_async": spec.is_async,
+        "pickled": spec.pickled,
         "exposed_port": spec.exposed_port,
         "max_multiplexing": spec.max_multiplexing,
     }

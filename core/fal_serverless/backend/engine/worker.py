@@ -219,6 +219,10 @@ class WorkerProcess:
             status, kind, body = await exchange.future
         except asyncio.CancelledError:
             self._link.send(frames.CANCEL, number)
+            if self.spec.pickled:
+                # Nobody else will ask for this worker: it need not be spared what does not end.
+                exchange.late = True
+                self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
             raise
         finally:
             timer.cancel()

@@ -9,7 +9,7 @@ import threading
 from typing import Any, NamedTuple
 
 from . import channel as wire
-from .answers import JSON, Pieces, whole
+from .answers import JSON, Pieces, is_stream, whole
 from .binding import Plan, Refused
 from .channel import Channel
 from .codec import Codec
@@ -68,6 +68,10 @@ class Served:
             return description(self._func, self._plan, self.codec)
         args, kwargs = self._plan.bind(request.query, request.content_type, request.body)
         return self._func(*self._first, *args, **kwargs)
+
+    def stream_of(self, value: Any) -> Any:
+        """What gives the pieces of a value that is a stream; None when it is not."""
+        return value if is_stream(value) else None
 
     def whole(self, request: Request, value: Any) -> bytes:
         """The answer for a value that is not a stream; its payload."""

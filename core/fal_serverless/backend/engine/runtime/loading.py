@@ -44,22 +44,60 @@ def _belongs(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
 
 
-class _Unpickler(pickle.Unpickler):
+_CLASS_ID = {"_make_skeleton_class": 4, "_make_skeleton_enum": 5}
+"""Where cloudpickle's makers of classes take the number that tells a class made before."""
+
+_cloudpickle: dict[str, ModuleType] = {}
+
+
+def our_cloudpickle(folders: list[str]) -> dict[str, ModuleType]:
+    """The one copy of this worker: it knows which classes came before."""
+    if not _cloudpickle:
+        _cloudpickle.update(private("cloudpickle", folders))
+    return _cloudpickle
+
+
+class Unpickler(pickle.Unpickler):
+    """Takes cloudpickle from our copy, and leaves a class that came before as it is.
+
+    cloudpickle finds such a class again, but then sets all its attributes to what they were when it
+    was sent, over what the function has made of them since.
+    """
+
     def __init__(self, file: Any, ours: dict[str, ModuleType]) -> None:
         super().__init__(file)
         self._ours = ours
+        self._known: list[Any] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in self._ours:
-            return getattr(self._ours[module], name)
-        return super().find_class(module, name)
+        if module not in self._ours:
+            return super().find_class(module, name)
+        found = getattr(self._ours[module], name)
+        if name in _CLASS_ID:
+            return self._noting(found, self._ours[module], _CLASS_ID[name])
+        return self._sparing(found) if name == "_class_setstate" else found
+
+    def _noting(self, make: Any, cloudpickle: Any, place: int) -> Any:
+        def made(*args: Any) -> Any:
+            came_before = args[place] in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+            cls = make(*args)
+            if came_before:
+                self._known.append(cls)
+            return cls
+
+        return made
+
+    def _sparing(self, set_state: Any) -> Any:
+        def set_new(cls: Any, state: Any) -> Any:
+            return cls if any(cls is known for known in self._known) else set_state(cls, state)
+
+        return set_new
 
 
 def from_pickle(path: str, folders: list[str]) -> Loaded:
     """The function and setup function of a bundle's pickle."""
-    ours = private("cloudpickle", folders)
     with open(path, "rb") as file:
-        content = _Unpickler(file, ours).load()
+        content = Unpickler(file, our_cloudpickle(folders)).load()
     return Loaded(_plain(content["func"]), _plain(content.get("setup_function")))
 
 

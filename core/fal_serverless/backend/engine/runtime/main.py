@@ -84,6 +84,10 @@ def load(init: dict[str, Any]) -> Loaded:
         sys.path.insert(0, sources)
     sys.path.extend(overlay)
     sys.argv = [os.path.join(sources, bundle["file_name"])]
+    if init["exposed_port"]:
+        from . import again
+
+        sys.argv = [again.write(init, bundle["file_name"])]
     if init["from_source"]:
         return loading.from_file(sources, bundle["file_name"], init["entrypoint"])
     loaded = loading.from_pickle(os.path.join(folder, "function.pickle"), overlay)
@@ -96,9 +100,7 @@ def set_up(setup: Any) -> tuple[tuple[Any, ...], float]:
     if setup is None:
         return (), 0.0
     started = time.perf_counter()
-    result = setup()
-    if inspect.isawaitable(result):
-        result = _loop().run_until_complete(result)
+    result = finish(setup())
     return (result,), time.perf_counter() - started
 
 
@@ -128,10 +130,7 @@ def prepare(
     """What runs from READY on."""
     if init["exposed_port"]:
         return lambda: expose(channel, output, loaded, first)
-    from .calls import Served
-    from .codec import Codec
-
-    served = Served(channel, output, loaded, first, Codec(init["overlay"]))
+    served: Any = _serving(init, channel, output, loaded, first)
     server: Any
     if _is_async(loaded.func) or init["is_async"]:
         from .tasks import Tasks
@@ -146,6 +145,20 @@ def prepare(
     return run
 
 
+def _serving(
+    init: dict[str, Any], channel: Channel, output: Output, loaded: Loaded, first: tuple[Any, ...]
+) -> Any:
+    """How calls become arguments and results answers: by HTTP's rules, or as pickles."""
+    if init["pickled"]:
+        from .pickled import Pickled
+
+        return Pickled(channel, output, loaded, first, init["overlay"])
+    from .calls import Served
+    from .codec import Codec
+
+    return Served(channel, output, loaded, first, Codec(init["overlay"]))
+
+
 def _is_async(func: Any) -> bool:
     return inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 
@@ -153,9 +166,7 @@ def _is_async(func: Any) -> bool:
 def expose(channel: Channel, output: Output, loaded: Loaded, first: tuple[Any, ...]) -> None:
     """Step 3: the function's server runs until it wants to."""
     try:
-        result = loaded.func(*first)
-        if inspect.isawaitable(result):
-            _loop().run_until_complete(result)
+        finish(loaded.func(*first))
     except SystemExit as exc:
         if exc.code:
             fail(channel, output, exc, "run")
@@ -166,6 +177,11 @@ def expose(channel: Channel, output: Output, loaded: Loaded, first: tuple[Any, .
         sys.exit(1)
     else:
         channel.send(wire.RETURNED)
+
+
+def finish(result: Any) -> Any:
+    """What an async function comes to; anything else as it is."""
+    return _loop().run_until_complete(result) if inspect.isawaitable(result) else result
 
 
 def fail(channel: Channel, output: Output, error: BaseException, stage: str) -> None:

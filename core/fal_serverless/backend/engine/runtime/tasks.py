@@ -7,7 +7,6 @@ import inspect
 from typing import Any, AsyncIterator
 
 from . import channel as wire
-from .answers import is_stream
 from .calls import WINDOW, CallCancelled, Request, Served
 from .channel import Frame
 
@@ -83,8 +82,9 @@ class Tasks:
         value = self._served.invoke(request)
         if inspect.isawaitable(value):
             value = await value
-        if is_stream(value):
-            return await self._stream(request, value), b""
+        source = self._served.stream_of(value)
+        if source is not None:
+            return await self._stream(request, source), b""
         return wire.REPLY, self._served.whole(request, value)
 
     async def _stream(self, request: Request, value: Any) -> int:

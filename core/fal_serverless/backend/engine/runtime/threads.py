@@ -13,7 +13,6 @@ import threading
 from typing import Any
 
 from . import channel as wire
-from .answers import is_stream
 from .calls import CallCancelled, Flow, Request, Served, quietly_closed
 from .channel import Frame
 
@@ -108,8 +107,9 @@ class Threads:
         value = self._served.invoke(request)
         if inspect.isawaitable(value):
             value = _awaited(value)
-        if is_stream(value):
-            return self._stream(request, value), b""
+        source = self._served.stream_of(value)
+        if source is not None:
+            return self._stream(request, source), b""
         payload = self._served.whole(request, value)
         self._interruptible = 0
         return wire.REPLY, payload

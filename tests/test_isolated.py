@@ -23,7 +23,8 @@ def test_a_function_is_marked_with_and_without_options() -> None:
     assert isolated(serve=True, requirements=["flask"])(double).options.requirements == ("flask",)
 
 
-def test_a_marked_function_looks_and_works_like_itself() -> None:
+def test_a_marked_function_looks_and_works_like_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IsolatedFunction, "run_remote", None)
     marked = isolated(serve=True)(double)
     assert (marked.__name__, marked.__doc__, marked(4)) == ("double", "Twice.", 8)
     assert repr(marked) == "<isolated function 'double'>"
@@ -78,6 +79,12 @@ def test_options_as_json_name_every_option() -> None:
 def test_a_call_goes_through_what_is_wired(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(IsolatedFunction, "run_remote", lambda func, args, kwargs: (args, kwargs))
     assert isolated(double)(1, y=2) == ((1,), {"y": 2})
+
+
+def test_without_a_remote_a_submitted_call_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IsolatedFunction, "submit_remote", None)
+    assert isolated(double).submit(4).result() == 8
+    assert isinstance(isolated(double).submit().exception(), TypeError)
 
 
 def test_an_error_survives_pickling() -> None:

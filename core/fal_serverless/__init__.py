@@ -5,6 +5,8 @@ The public door. Only what a user's file needs is imported at once, the rest on 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # At once, not on first use: the function and its module share a name, and whoever imports the
@@ -25,6 +27,17 @@ def __getattr__(name: str) -> Any:
     place = _PLACES.get(name)
     if place is None:
         raise AttributeError(f"module 'fal_serverless' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(f"fal_serverless.{place}"), name)
+
+
+def _wired(name: str) -> Callable[..., Any]:
+    """A function of `remote`, which is imported by the first call only."""
+
+    def call(function: IsolatedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return getattr(import_module("fal_serverless.remote"), name)(function, args, kwargs)
+
+    return call
+
+
+IsolatedFunction.run_remote = _wired("run")
+IsolatedFunction.submit_remote = _wired("submit")

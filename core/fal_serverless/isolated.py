@@ -166,6 +166,10 @@ class IsolatedFunction:
 
     run_remote: Optional[Callable[[IsolatedFunction, Tuple[Any, ...], Dict[str, Any]], Any]] = None
     """Set on the class by the package's door; None: calls are plain calls."""
+    submit_remote: Optional[Callable[[IsolatedFunction, Tuple[Any, ...], Dict[str, Any]], Any]] = (
+        None
+    )
+    """Set together with it; gives a `concurrent.futures.Future`."""
 
     def __init__(self, func: Callable[..., Any], options: Options) -> None:
         self.func = func
@@ -178,12 +182,34 @@ class IsolatedFunction:
             return self.func(*args, **kwargs)
         return remote(self, args, kwargs)
 
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin a call; a `concurrent.futures.Future`, whose `cancel` ends the call.
+
+        For an async function its result is what awaiting the call would give.
+        """
+        remote = type(self).submit_remote
+        if remote is None:
+            return _done(self.func, args, kwargs)
+        return remote(self, args, kwargs)
+
     def on(self, **options: Any) -> IsolatedFunction:
         """The same function with some options changed; this one stays as it is."""
         return IsolatedFunction(self.func, make_options(options, self.options))
 
     def __repr__(self) -> str:
         return f"<isolated function {getattr(self.func, '__name__', self.func)!r}>"
+
+
+def _done(func: Callable[..., Any], args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Any:
+    """A plain call as a future that is done."""
+    from concurrent.futures import Future
+
+    future: Any = Future()
+    try:
+        future.set_result(func(*args, **kwargs))
+    except BaseException as exc:
+        future.set_exception(exc)
+    return future
 
 
 def isolated(*args: Any, **options: Any) -> Any:

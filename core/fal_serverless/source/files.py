@@ -36,13 +36,26 @@ def reached(path: Path, extra: Mapping[str, Path] | None = None) -> dict[str, Pa
     Raises TooLarge, naming the largest file, when it is more than a bundle should carry.
     """
     path = path.absolute()
-    found: dict[str, Path] = {path.name: path}
-    waiting: list[Path] = [path]
-    for name, place in (extra or {}).items():
+    return _spread({path.name: path}, path.parent, extra or {})
+
+
+def reached_by(
+    names: Iterable[str], folder: Path, extra: Mapping[str, Path] | None = None
+) -> dict[str, Path]:
+    """The same for code that is in no file: what its imports of `names` reach from `folder`."""
+    found: dict[str, Path] = {}
+    for name in names:
+        _add(found, _local(folder, name))
+    return _spread(found, folder, extra or {})
+
+
+def _spread(found: dict[str, Path], root: Path, extra: Mapping[str, Path]) -> dict[str, Path]:
+    waiting = list(found.values())
+    for name, place in extra.items():
         waiting += _add(found, _tops(name, place))
     while waiting:
         for name in _imported(waiting.pop()):
-            waiting += _add(found, _local(path.parent, name))
+            waiting += _add(found, _local(root, name))
     _check_size(found)
     return dict(sorted(found.items()))
 

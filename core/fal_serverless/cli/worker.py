@@ -6,6 +6,7 @@ import click
 
 from fal_serverless.cli import output
 from fal_serverless.cli.session import Session, as_json, pass_session
+from fal_serverless.models import ColdStart
 
 
 @click.group()
@@ -23,17 +24,25 @@ def list_workers(session: Session, as_json: bool) -> None:
         output.values(found)
         return
     headings = (
-        "Worker", "Function", "Revision", "State", "PID", "Requests", "Running", "Memory",
-        "Started",
+        "Worker", "Function", "Revision", "State", "PID", "Address", "Requests", "Running",
+        "Memory", "Started", "Cold Start",
     )  # fmt: skip
     rows = [
         (
-            w.id, w.function, w.revision, w.state, w.pid, w.requests, w.running,
-            _megabytes(w.memory_bytes), w.started_at,
+            w.id, w.function, w.revision, w.state, w.pid, w.address, w.requests, w.running,
+            _megabytes(w.memory_bytes), w.started_at, _cold(w.cold_start),
         )
         for w in found
     ]  # fmt: skip
     output.table(headings, rows)
+
+
+def _cold(start: ColdStart) -> str:
+    """What it took, in parts that took anything: `load 0.25 s, setup 1.2 s`."""
+    parts = {"environment": start.environment, "load": start.load, "setup": start.setup}
+    return ", ".join(
+        f"{name} {seconds:.2g} s" for name, seconds in parts.items() if seconds >= 0.01
+    )
 
 
 def _megabytes(size: int | None) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from fal_serverless.backend.environment import EnvironmentStore, normalised
 from fal_serverless.backend.uv import reason
-from fal_serverless.errors import BuildFailed
+from fal_serverless.errors import BuildFailed, Conflict, NotFound
 
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -227,6 +228,58 @@ async def test_the_build_goes_on_while_one_waiter_is_left(
     second.cancel()
     await asyncio.wait([second])
     assert whole(store) == []
+
+
+async def test_one_that_is_being_built_is_not_removed(
+    tmp_path: Path, slow_package: Callable[[Path], str]
+) -> None:
+    store, other = make_store(tmp_path), make_store(tmp_path)
+    mark = tmp_path / "mark"
+    wanted = [slow_package(mark)]
+    task = asyncio.create_task(store.ensure(OURS, wanted, no_log))
+    await appears(mark)
+    for one in (store, other):
+        with pytest.raises(Conflict, match="being built"):
+            await one.remove(store.key(OURS, wanted))
+        assert one.leftovers() == []
+    task.cancel()
+    await asyncio.wait([task])
+    assert [path.name for path in store.leftovers()] == [f".{store.key(OURS, wanted)}.lock"]
+
+
+async def test_removing_frees_and_the_next_one_builds_again(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    made = await store.ensure(OURS, [], no_log)
+    assert await store.remove(made.key) > 0
+    assert whole(store) == [] and store.leftovers() == []
+    with pytest.raises(NotFound):
+        await store.remove(made.key)
+    lines: list[str] = []
+    assert await store.ensure(OURS, [], lines.append) == made
+    assert any("Creating virtual environment" in line for line in lines)
+
+
+async def test_a_lock_that_was_removed_while_one_waited_is_taken_anew(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.root.mkdir()
+    path = store.root / f".{store.key(OURS, [])}.lock"
+    held = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    lines: list[str] = []
+    task = asyncio.create_task(store.ensure(OURS, [], lines.append))
+    await until(lambda: any("waiting for another process" in line for line in lines))
+    path.unlink()
+    made = await task
+    os.close(held)
+    assert store.exists(made.key) and path.exists()
+
+
+async def test_the_key_it_was_made_under_is_enough(tmp_path: Path) -> None:
+    made = await make_store(tmp_path).ensure(OURS, [], no_log)
+    moved = make_store(tmp_path, UV_DEFAULT_INDEX="https://example.invalid/simple")
+    assert await moved.ensure(OURS, [], no_log, made.key) == made
+    assert (await moved.ensure(OURS, [], no_log)).key != made.key
+    assert (await moved.ensure(OURS, [], no_log, "lost")).key != made.key
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ IDLE_OVERLAY = 24 * 3600
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes on disk of one folder."""
+    """Bytes of the files in one folder."""
 
     total: int
     shared: int
@@ -85,7 +85,7 @@ def measure(folder: Path) -> Size:
     for entry in _walk(folder):
         key = (entry.st_dev, entry.st_ino)
         names = seen[key][2] + 1 if key in seen else 1
-        seen[key] = (entry.st_blocks * 512, entry.st_nlink, names)
+        seen[key] = (entry.st_size, entry.st_nlink, names)
     total = sum(size for size, _, _ in seen.values())
     return Size(total, sum(size for size, links, names in seen.values() if links > names))
 

@@ -78,20 +78,21 @@ def make_spec(tmp_path: Path, environment: Environment) -> MakeSpec:
         into: Environment = environment,
         from_source: bool = False,
         is_async: bool = False,
+        file_name: str = "app.py",
         **options: Any,
     ) -> Spec:
         revision = f"revision-{next(_numbers)}"
         folder = tmp_path / revision
         folder.mkdir()
         if not from_source:
-            (folder / "function.pickle").write_bytes(pickled(source, "app.py", name, setup))
+            (folder / "function.pickle").write_bytes(pickled(source, file_name, name, setup))
         with zipfile.ZipFile(folder / "sources.zip", "w") as archive:
-            for path, text in {"app.py": source, **(files or {})}.items():
+            for path, text in {file_name: source, **(files or {})}.items():
                 archive.writestr(path, text)
         if "exposed_port" not in options:
             options["serve"] = True
         values = Options(**options).to_json()
-        info = BundleInfo(name, "app.py", source, values, (), "", OURS, from_source)
+        info = BundleInfo(name, file_name, source, values, (), "", OURS, from_source)
         (folder / "bundle.json").write_text(json.dumps(to_json(info)))
         return Spec(
             revision, f"fn-{name}", "1", name, values, (), folder, into, from_source, is_async

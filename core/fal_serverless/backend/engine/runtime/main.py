@@ -85,9 +85,7 @@ def load(init: dict[str, Any]) -> Loaded:
     sys.path.extend(overlay)
     sys.argv = [os.path.join(sources, bundle["file_name"])]
     if init["exposed_port"]:
-        from . import again
-
-        sys.argv = [again.write(init, bundle["file_name"])]
+        importlib.import_module("_fal_worker.again").prepare(init, bundle["file_name"])
     if init["from_source"]:
         return loading.from_file(sources, bundle["file_name"], init["entrypoint"])
     loaded = loading.from_pickle(os.path.join(folder, "function.pickle"), overlay)

@@ -1,0 +1,15 @@
+from fal_serverless import isolated
+
+TAG, HOST, PORT = "tag", "0.0.0.0", 8080
+
+
+def app(environ, start_response):
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [TAG.encode()]
+
+
+@isolated(requirements=["gevent"], exposed_port=PORT)
+def serve():
+    from gevent.pywsgi import WSGIServer
+
+    WSGIServer((HOST, PORT), app).serve_forever()

@@ -1,0 +1,22 @@
+from fal_serverless import isolated
+
+TAG, HOST, PORT = "tag", "0.0.0.0", 8080
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        head = [(b"content-type", b"text/plain")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": TAG.encode()})
+
+
+@isolated(requirements=["hypercorn"], exposed_port=PORT)
+def serve():
+    import asyncio
+
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"[{HOST}]:{PORT}" if ":" in HOST else f"{HOST}:{PORT}"]
+    asyncio.run(serve(app, config))

@@ -117,7 +117,7 @@ async def test_markup_in_names_and_messages_is_text(opened: Opening, fake: FakeB
     fake.point("odd", made.id)
     async with opened() as seen:
         await seen.press("g", "g")
-        screen_of(seen).select("odd")
+        screen_of(seen).views.select("odd")
         await seen.press("enter")
         await seen.until(lambda: "[/oops] [bold]x" in seen.text(), "the message")
 

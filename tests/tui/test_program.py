@@ -40,6 +40,13 @@ def test_a_missing_file_is_said() -> None:
     assert done.returncode == 2 and "no file nothing.py" in done.stderr
 
 
+def test_a_file_is_not_served_readonly(tmp_path: Path) -> None:
+    path = tmp_path / "app.py"
+    path.touch()
+    done = fal_tui(str(path), "--readonly", "--screenshot", "x.svg")
+    assert done.returncode == 2 and "--readonly does not go with it" in done.stderr
+
+
 def test_help_imports_neither_textual_nor_httpx() -> None:
     code = (
         "import sys, fal_tui.__main__ as m\n"

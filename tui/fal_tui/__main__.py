@@ -76,14 +76,27 @@ def run(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return EXIT_USAGE
-    if given.file is not None and not given.file.is_file():
-        print(f"Error: no file {given.file}", file=sys.stderr)
+    problem = misuse(given)
+    if problem:
+        print(f"Error: {problem}", file=sys.stderr)
         return EXIT_USAGE
     if given.demo:
         from fal_tui.demo import run_demo
 
         return run_demo(given.screenshot, given.size)
     return run_app(given)
+
+
+def misuse(given: argparse.Namespace) -> str:
+    """What does not go together; '' for nothing."""
+    if given.file is None:
+        return ""
+    if not given.file.is_file():
+        return f"no file {given.file}"
+    for flag in ("readonly", "demo"):
+        if getattr(given, flag):
+            return f"FILE is to be served, --{flag} does not go with it"
+    return ""
 
 
 def run_app(given: argparse.Namespace) -> int:

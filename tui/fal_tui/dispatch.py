@@ -98,7 +98,7 @@ class Dispatch:
     # Look
 
     def do_filter(self) -> None:
-        self.screen.start_filter()
+        self.screen.views.start_filter()
 
     async def do_describe(self) -> None:
         item, store = self.screen.item, self.host.store
@@ -121,7 +121,7 @@ class Dispatch:
         item = self.screen.item
         if item is None:
             return
-        found = copies.copies(item, self.host.store, self.screen.cells())
+        found = copies.copies(item, self.host.store, self.screen.views.cells())
         choices = [
             Choice(str(place), each.label, each.value.replace("\t", "  ")[:90], str(place + 1))
             for place, each in enumerate(found)
@@ -157,10 +157,10 @@ class Dispatch:
             await pointer.new_alias(self.host, self.screen.item)
 
     async def do_delete(self) -> None:
-        await remove.delete(self.host, self.screen.marked)
+        await remove.delete(self.host, self.screen.views.marked)
 
     async def do_stop(self) -> None:
-        await remove.stop(self.host, self.screen.marked)
+        await remove.stop(self.host, self.screen.views.marked)
 
     async def do_undo(self) -> None:
         await pointer.undo(self.host)
@@ -215,7 +215,7 @@ class Dispatch:
             await self.screen.go(Place("moves", name))
         else:
             await self.screen.go(Place(_KINDS[command.verb]))
-            self.screen.select(name)
+            self.screen.views.select(name)
 
     def _logs_of(self, name: str) -> None:
         store = self.host.store

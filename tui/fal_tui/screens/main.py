@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -32,11 +32,10 @@ from fal_tui.messages import (
     TabChosen,
 )
 from fal_tui.palette import Palette
-from fal_tui.places import HOME, Place, Trail
+from fal_tui.places import HOME, Place
 from fal_tui.render import Look
 from fal_tui.screens import outlook
-from fal_tui.screens.base import Listing
-from fal_tui.screens.functions import Functions
+from fal_tui.screens.views import Views
 from fal_tui.store import Item, Store, Topic
 from fal_tui.widgets.grid import Grid
 
@@ -78,17 +77,14 @@ class MainScreen(Screen[None]):
         self.host: Host | None = None
         self.run_action_id: Callable[[str], None] = lambda _: None
         self.pane: Pane = "list"
-        self.trail = Trail()
-        self._views: dict[Place, Listing | Widget] = {}
+        self.views = Views(self._make)
         self._header = Header(heading)
         self._footer = Footer()
-        self._lists = Vertical(id="lists")
         self.detail: DetailPane | None = None
         self.log_pane: LogPane | None = None
         self._log_query: LogQuery | None = None
         self._tab = detail.OVERVIEW
         self._settling = False
-        self._reveal = ""
         self._told: set[str] = set()
         """Reasons for the lost connection that were shown already."""
 
@@ -96,18 +92,14 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield self._header
-        first = Functions(HOME)
-        self._views[HOME] = first
-        with Horizontal(id="body"), self._lists:
-            yield first
+        with Horizontal(id="body"):
+            yield self.views
         yield Static("Not enough space", id="tiny")
         yield self._footer
 
     def on_mount(self) -> None:
         self.draw()
-        view = self.view
-        if isinstance(view, Listing):
-            view.grid.focus()
+        self.focus_pane("list")
 
     async def complete(self, host: Host) -> None:
         """Mount what the first paint leaves out."""
@@ -126,23 +118,21 @@ class MainScreen(Screen[None]):
     def _tick(self) -> None:
         """Ages and countdowns go on without news."""
         self._draw_header()
-        if isinstance(self.view, Listing) and len(self.view.items) < MANY:
-            self.view.show(self.store, self.palette, self.trouble)
+        listing = self.views.listing
+        if listing is not None and len(listing.items) < MANY:
+            listing.show(self.store, self.palette, self.trouble)
             self._draw_detail()
 
     # Where one is
 
     @property
-    def view(self) -> Listing | Widget:
-        return self._views[self.place]
+    def place(self) -> Place:
+        return self.views.place
 
     @property
     def item(self) -> Item | None:
-        return self.view.item if isinstance(self.view, Listing) else None
-
-    @property
-    def marked(self) -> list[Item]:
-        return self.view.marked if isinstance(self.view, Listing) else []
+        """Under the cursor."""
+        return self.views.item
 
     @property
     def narrow(self) -> bool:
@@ -166,34 +156,19 @@ class MainScreen(Screen[None]):
 
     def wanted(self) -> frozenset[Topic]:
         """What must be kept fresh for what is on the screen."""
-        listed = self.view.topics() if isinstance(self.view, Listing) else frozenset()
         tab = self._tab if self.detail is not None else None
-        return outlook.wanted(self.store, listed, self.item, tab)
-
-    @property
-    def place(self) -> Place:
-        return self.trail.place
+        return outlook.wanted(self.store, self.views.topics, self.item, tab)
 
     async def go(self, place: Place, *, back: bool = False) -> None:
         """Show a place; the one left can be come back to."""
         if place != self.place:
-            await self._open(place)
-            self.view.display = False
-            self.trail.go(place, back=back)
-            self.view.display = True
+            await self.views.go(place, back=back)
             self.remove_class("-full")
         self.focus_pane("list")
         self.draw()
         self._want()
 
-    async def _open(self, place: Place) -> None:
-        if place in self._views:
-            return
-        view = self._make(place)
-        self._views[place] = view
-        await self._lists.mount(view)
-
-    def _make(self, place: Place) -> Listing | Widget:
+    def _make(self, place: Place) -> Widget:
         if place.kind == "logs":
             from fal_tui.logs.buffer import LIMIT
             from fal_tui.screens.logs import Logs
@@ -208,35 +183,20 @@ class MainScreen(Screen[None]):
         """One step: out of full screen, to the list, out of the filter, to the place before."""
         if self.has_class("-full"):
             self.remove_class("-full")
-        elif self.pane != "list":
+        elif self.pane != "list" or self.views.clear_filter():
             self.focus_pane("list")
-        elif isinstance(self.view, Listing) and self.view.clear_filter():
-            self.view.grid.focus()
-        elif (place := self.trail.up()) is not None:
+        elif (place := self.views.trail.up()) is not None:
             await self.go(place, back=True)
 
     async def previous(self) -> None:
         """Where one was before; twice is here again."""
-        if self.trail.before is not None:
-            await self.go(self.trail.before)
+        if self.views.trail.before is not None:
+            await self.go(self.views.trail.before)
 
     async def reveal(self, function: str) -> None:
         """Go to a function in the list, as soon as it is there."""
         await self.go(HOME)
-        self._reveal = function
-        self.select(function)
-
-    def select(self, item_id: str) -> None:
-        if item_id and isinstance(self.view, Listing) and self.view.grid.move_to(item_id):
-            self._reveal = ""
-
-    def cells(self) -> list[str]:
-        """Text of the row under the cursor."""
-        return self.view.cells() if isinstance(self.view, Listing) else []
-
-    def start_filter(self) -> None:
-        if isinstance(self.view, Listing):
-            self.view.start_filter()
+        self.views.reveal(function)
 
     # Panes
 
@@ -266,8 +226,7 @@ class MainScreen(Screen[None]):
         self._draw_footer()
 
     def _class_panes(self) -> None:
-        lone = not isinstance(self.view, Listing)
-        self.set_class(lone, "-lone")
+        self.set_class(self.views.listing is None, "-lone")
         for name in ("detail", "logs"):
             self.set_class(self.pane == name, f"-pane-{name}")
 
@@ -276,11 +235,7 @@ class MainScreen(Screen[None]):
             return self.detail.body
         if pane == "logs" and self.log_pane is not None:
             return self.log_pane.view
-        if isinstance(self.view, Listing):
-            return self.view.grid
-        from fal_tui.screens.logs import Logs
-
-        return self.view.pane.view if isinstance(self.view, Logs) else None
+        return self.views.target
 
     def on_descendant_focus(self) -> None:
         """The mouse moves the focus too."""
@@ -310,6 +265,8 @@ class MainScreen(Screen[None]):
         self._draw_footer()
 
     def close_logs(self) -> None:
+        if self.log_pane is not None:
+            self.log_pane.stop()
         self.remove_class("-logs", "-full")
         self.focus_pane("list")
 
@@ -338,9 +295,7 @@ class MainScreen(Screen[None]):
 
     def draw(self) -> None:
         """All of it, from the store."""
-        if isinstance(self.view, Listing):
-            self.view.show(self.store, self.palette, self.trouble)
-            self.select(self._reveal)
+        self.views.show(self.store, self.palette, self.trouble)
         self._draw_header()
         self._draw_detail()
         self._draw_footer()
@@ -370,8 +325,7 @@ class MainScreen(Screen[None]):
         page = detail.page(
             item, tab, self.store, Look(datetime.now(UTC), self.palette, self.detail.room)
         )
-        cursor = self.view.grid.cursor_id if isinstance(self.view, Listing) else ""
-        self.detail.show(f"{self.place} {cursor}", tabs, tab, page)
+        self.detail.show(f"{self.place} {self.views.cursor_id}", tabs, tab, page)
 
     def _draw_footer(self) -> None:
         from fal_tui.screens.lists import hints
@@ -404,10 +358,10 @@ class MainScreen(Screen[None]):
             self.set_timer(SETTLE, self._settled)
 
     async def on_grid_opened(self, event: Grid.Opened) -> None:
-        view = self.view
-        if not isinstance(view, Listing) or view.item is None:
+        listing = self.views.listing
+        if listing is None or listing.item is None:
             return
-        place = view.opens(view.item)
+        place = listing.opens(listing.item)
         if place is None:
             self.focus_pane("detail")
         else:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -17,48 +15,27 @@ from typing import Any
 
 import pytest
 
+from calling import until, use
 from fal_serverless import IsolatedFunction, config, isolated, launcher, outcome
-from fal_serverless.client import Client
+from fal_serverless.client import Client, health
 from fal_serverless.errors import (
     BuildFailed,
     InvalidOption,
     NotPicklable,
     PythonMismatch,
+    ReadOnly,
     RemoteError,
     ResultLost,
+    Unreachable,
     WorkerFailed,
 )
-from running import FUNCTIONS, RunningBackend
-
-Environ = dict[str, str]
-Until = Callable[[Callable[[], bool]], None]
+from running import FUNCTIONS, RunningBackend, StartBackend
 
 
 @pytest.fixture(autouse=True)
-def calling(backend: RunningBackend, monkeypatch: pytest.MonkeyPatch) -> Environ:
-    """Calls of this process go to the backend of the test run; its environment for others."""
+def here(backend: RunningBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of this process go to the backend of the test run."""
     use(monkeypatch, backend.env)
-    return backend.env
-
-
-def use(monkeypatch: pytest.MonkeyPatch, environ: Environ) -> None:
-    for name in [name for name in os.environ if name.startswith("FAL_")]:
-        monkeypatch.delenv(name)
-    for name, value in environ.items():
-        if name.startswith("FAL_"):
-            monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def until() -> Until:
-    def wait_for(holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
-        pause = threading.Event()
-        while not holds():
-            assert time.monotonic() < deadline
-            pause.wait(0.01)
-
-    return wait_for
 
 
 # What comes back
@@ -235,7 +212,7 @@ def test_lines_are_written_where_they_would_go(capsys: pytest.CaptureFixture[str
 
 
 def test_lines_come_while_the_function_runs(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, until: Until
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def talk(go_on: Path) -> None:
         print("first")
@@ -261,7 +238,7 @@ def test_a_flood_of_lines_neither_blocks_nor_breaks(capsys: pytest.CaptureFixtur
     told = capsys.readouterr()
     lines = told.out.splitlines()
     assert lines[0] == "0"
-    assert len(lines) == 30_000 or "lines were left out" in told.err
+    assert len(lines) == 30_000 or "lines are left out" in told.err
 
 
 # Futures
@@ -296,7 +273,7 @@ def linger(folder: Path) -> None:
         (folder / "ended").touch()
 
 
-def test_cancel_ends_the_function(tmp_path: Path, until: Until) -> None:
+def test_cancel_ends_the_function(tmp_path: Path) -> None:
     future = isolated(linger).submit(tmp_path)
     until((tmp_path / "began").exists)
     assert future.cancel() and future.cancelled()
@@ -306,7 +283,7 @@ def test_cancel_ends_the_function(tmp_path: Path, until: Until) -> None:
     until((tmp_path / "ended").exists)
 
 
-def test_a_function_that_does_not_end_loses_its_worker(tmp_path: Path, until: Until) -> None:
+def test_a_function_that_does_not_end_loses_its_worker(tmp_path: Path) -> None:
     def stubborn(folder: Path) -> None:
         (folder / "pid").write_text(str(os.getpid()))
         while True:
@@ -337,7 +314,7 @@ async def test_an_async_function_is_awaited_in_a_running_loop() -> None:
     assert pid_and("in a notebook")[1] == "in a notebook"
 
 
-async def test_a_cancelled_await_ends_the_function(tmp_path: Path, until: Until) -> None:
+async def test_a_cancelled_await_ends_the_function(tmp_path: Path) -> None:
     async def linger_on(folder: Path) -> None:
         (folder / "began").touch()
         try:
@@ -362,7 +339,7 @@ def counting(upto: int, folder: Path | None = None) -> Iterator[int]:
             (folder / "ended").touch()
 
 
-def test_items_of_a_generator_come_one_by_one(tmp_path: Path, until: Until) -> None:
+def test_items_of_a_generator_come_one_by_one(tmp_path: Path) -> None:
     assert list(isolated(counting)(20, tmp_path)) == list(range(20))
     (tmp_path / "ended").unlink()
     items = isolated(counting)(10**9, tmp_path)
@@ -393,7 +370,7 @@ async def test_an_async_generator_stays_one() -> None:
 
 
 async def test_a_called_function_is_in_no_list_but_its_workers_are(
-    client: Client, tmp_path: Path, until: Until
+    client: Client, tmp_path: Path
 ) -> None:
     before = await client.functions()
     future = isolated(linger).submit(tmp_path)
@@ -418,106 +395,45 @@ def test_the_embedded_backend_is_started_and_found_again(
         asyncio.run(launcher.stop(here))
 
 
-# Other programs
-
-
-def start(code: str, environ: Environ, *args: str | Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", code, *map(str, args)]
-    return subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
-
-
-LINGER = """
-import pathlib, sys, time
-from fal_serverless import isolated
-
-@isolated
-def linger(folder):
-    (folder / "began").touch()
-    try:
-        time.sleep(60)
-    finally:
-        (folder / "ended").touch()
-
-linger(pathlib.Path(sys.argv[1]))
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_the_end_of_the_caller_ends_the_call(
-    calling: Environ, tmp_path: Path, until: Until, number: signal.Signals
+def test_a_backend_that_dies_ends_its_calls(
+    backends: StartBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = start(LINGER, calling, tmp_path)
+    other = backends()
+    use(monkeypatch, other.env)
+    future = isolated(linger).submit(tmp_path)
     until((tmp_path / "began").exists)
-    program.send_signal(number)
-    _, said = program.communicate(timeout=20)
-    until((tmp_path / "ended").exists)
-    assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
-    assert "Exception ignored" not in said and "never" not in said
+    other.kill()
+    with pytest.raises(Unreachable):
+        future.result(20)
 
 
-PROMPT = """\
-from fal_serverless import isolated
-class Odd(Exception): pass
+def test_a_backend_that_stops_lets_calls_finish(
+    backends: StartBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait_for(folder: Path) -> str:
+        (folder / "began").touch()
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+        return "done"
 
-@isolated(keep_alive=1)
-def check(n):
-    import os
-    if n % 2: raise Odd(n)
-    return n, os.getpid()
-
-import os
-check(2)[0], check(2)[1] != os.getpid()
-try: check(3)
-except Odd as e: print("caught", e)
-
-from concurrent.futures import ThreadPoolExecutor
-sorted(ThreadPoolExecutor(3).map(lambda n: check(n)[0], [2, 4, 6]))
-"""
-
-
-def test_it_works_at_a_prompt(calling: Environ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-i", "-q"],
-        input=PROMPT,
-        env=calling,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.splitlines() == ["(2, True)", "caught 3", "[2, 4, 6]"]
+    other = backends()
+    use(monkeypatch, other.env)
+    future = isolated(wait_for).submit(tmp_path)
+    until((tmp_path / "began").exists)
+    other.process.terminate()
+    until(lambda: asyncio.run(health(other.url)) is None)
+    (tmp_path / "go").touch()
+    assert future.result(20) == "done"
 
 
-def test_modules_beside_the_program_come_along(calling: Environ, tmp_path: Path) -> None:
-    (tmp_path / "early.py").write_text("class Early:\n    word = 'early'\n")
-    (tmp_path / "late.py").write_text("from early import Early\ndef word(): return Early\n")
-    (tmp_path / "program.py").write_text(
-        "import early\n"
-        "from fal_serverless import isolated\n"
-        "@isolated\n"
-        "def words():\n"
-        "    import late\n"
-        "    return early.Early.word, late.word().word, late.word()()\n"
-        "if __name__ == '__main__':\n"
-        "    first, second, third = words()\n"
-        "    print(first, second, type(third).__module__)\n"
-    )
-    program = [sys.executable, str(tmp_path / "program.py")]
-    done = subprocess.run(
-        program, env=calling, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.stdout, done.stderr) == ("early early early\n", "")
-
-
-def test_a_program_may_end_with_calls_begun(calling: Environ) -> None:
-    code = (
-        "import time\nfrom fal_serverless import isolated\n"
-        "sleep = isolated(lambda: time.sleep(60))\nsleep.submit()\n"
-        "isolated(lambda: print('hello'))()\n"
-    )
-    program = start(code, calling)
-    _, said = program.communicate(timeout=30)
-    assert (program.returncode, said) == (0, "")
+def test_a_read_only_context_calls_nothing(
+    backend: RunningBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, {"FAL_SERVERLESS_HOME": str(tmp_path), "FAL_SERVERLESS_CONTEXT": "look"})
+    look = config.Context("look", backend.url, key=backend.key, readonly=True)
+    config.save_context(config.load().paths, look)
+    with pytest.raises(ReadOnly):
+        pid_and("read-only")
 
 
 def test_a_fork_calls_for_itself() -> None:

@@ -14,7 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +64,8 @@ class Outbox:
         self._events: deque[CallEvent] = deque()
         self._lines = 0
         self._left_out = 0
+        self._last: LogEntry | None = None
+        """The last one left out."""
         self._more = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -73,14 +75,16 @@ class Outbox:
             return
         if self._lines >= MOST_LINES:
             self._left_out += 1
+            self._last = entry
             return
-        self._lines += 1
+        self._own_up()
         self._put(CallEvent("log", entry))
 
     async def send(self, event: CallEvent) -> None:
         while len(self._events) - self._lines >= AHEAD:
             self._room.clear()
             await self._room.wait()
+        self._own_up()
         self._put(event)
 
     def wake(self) -> None:
@@ -92,21 +96,24 @@ class Outbox:
         if not self._events:
             return None
         event = self._events.popleft()
-        if event.kind == "log":
-            self._lines -= 1
-            if self._left_out and event.entry is not None:
-                said = f"… {self._left_out} lines were left out here; the log has them"
-                self._left_out = 0
-                self._events.appendleft(CallEvent("log", _like(event.entry, said)))
-                self._lines += 1
+        self._lines -= event.kind == "log"
         return event
 
     async def wait(self) -> None:
         self._more.clear()
         await self._more.wait()
 
+    def _own_up(self) -> None:
+        """Say how many lines are missing at this place."""
+        if self._left_out and self._last is not None:
+            said = f"… {self._left_out} lines are left out here; the log has them"
+            self._left_out = 0
+            line = replace(self._last, level="WARNING", source="builder", message=said)
+            self._put(CallEvent("log", line))
+
     def _put(self, event: CallEvent) -> None:
         self._events.append(event)
+        self._lines += event.kind == "log"
         self._more.set()
 
 
@@ -189,11 +196,15 @@ class SentFunctions:
         return {sent.revision for sent in self._sent.values() if sent.user == user}
 
     def uses(self) -> dict[str, tuple[str, str]]:
-        """Revision -> its user, and the key of its environment."""
+        """Of functions that run or have a worker: revision -> its user, its environment's key.
+
+        An environment that only idle ones use may go: it is made again when it is needed.
+        """
+        running = {worker.revision for worker in self._engine.workers()}
         return {
             sent.revision: (sent.user, sent.spec.environment.key)
             for sent in self._sent.values()
-            if sent.spec is not None
+            if sent.spec is not None and (sent.callers or sent.revision in running)
         }
 
     def close(self) -> None:
@@ -351,7 +362,3 @@ def _failure_head(content: bytes) -> dict[str, Any]:
     length = int.from_bytes(content[:4], "big")
     head = json.loads(content[4 : 4 + length] or b"{}")
     return head if isinstance(head, dict) else {}
-
-
-def _like(entry: LogEntry, message: str) -> LogEntry:
-    return LogEntry(0, entry.time, "WARNING", "builder", message, entry.user, entry.function)

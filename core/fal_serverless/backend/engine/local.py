@@ -7,14 +7,13 @@ call goes through `call`, a request for a function's own server through `lease`.
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
+from fal_serverless.backend.engine.description import Description, parse
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
@@ -53,7 +52,7 @@ class LocalEngine:
             shutil.rmtree(left_over, ignore_errors=True)
         self._pools: dict[str, Pool] = {}
         self._unpacked: set[str] = set()
-        self._descriptions: dict[str, Any] = {}
+        self._descriptions: dict[str, Description] = {}
         """By revision, as far as anybody has asked."""
 
     def describe(self) -> str:
@@ -76,8 +75,8 @@ class LocalEngine:
         worker, queued, cold = await self._pool(spec).acquire()
         return await worker.call(call, alias, cold, queued)
 
-    async def description(self, spec: Spec, request_id: str) -> Any:
-        """What a served function takes and returns, as its worker tells it (JSON).
+    async def description(self, spec: Spec, request_id: str) -> Description:
+        """What a served function takes and returns, as its worker tells it.
 
         Asked once per revision. Raises as `call` does.
         """
@@ -85,7 +84,7 @@ class LocalEngine:
             reply = await self.call(spec, Call(request_id, describe=True))
             if reply.status != 200 or not isinstance(reply.body, bytes):
                 raise WorkerFailed(f"the types of '{spec.function}' cannot be described")
-            self._descriptions[spec.revision] = json.loads(reply.body)
+            self._descriptions[spec.revision] = parse(reply.body)
         return self._descriptions[spec.revision]
 
     @asynccontextmanager

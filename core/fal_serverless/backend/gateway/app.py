@@ -11,6 +11,7 @@ from fal_serverless.backend import keys
 from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.gateway import exposed, served
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from fal_serverless.backend.gateway.openapi import Subject
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.records import Endpoint, Stored
 from fal_serverless.backend.registry import Registry
@@ -92,6 +93,10 @@ class Gateway:
             self._keys.check_endpoint(found.credential, endpoint.auth, endpoint.user)
         if exchange.own_cors:
             served.check(exchange.method, target.path)
+            if target.path in served.PAGES:
+                about = _subject(endpoint, stored, target)
+                await served.describe(exchange, self._engine, await self._spec(stored), about)
+                return
         spec = await self._spec(stored)
         if exchange.own_cors:
             limit = self._settings.max_served_body
@@ -140,6 +145,18 @@ class Gateway:
         message = request_line(exchange, target, milliseconds)
         self._log(_entry(exchange, endpoint, message, "ERROR" if failed else "INFO", "request"))
         self._count(endpoint.revision, milliseconds, failed)
+
+
+def _subject(endpoint: Endpoint, stored: Stored, target: Target) -> Subject:
+    bundle = stored.bundle
+    return Subject(
+        name=bundle.entrypoint,
+        doc=bundle.doc,
+        revision=endpoint.revision,
+        auth=endpoint.auth,
+        path=target.path,
+        base=target.prefix,
+    )
 
 
 def request_line(exchange: Exchange, target: Target, milliseconds: float) -> str:

@@ -1,14 +1,28 @@
-"""Calls of `serve=True` functions: POST / with arguments in, the return value out."""
+"""Calls of `serve=True` functions: POST / with arguments in, the return value out.
+
+GET of `PAGES` tells how to call it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from fal_serverless.backend.engine import Call, LocalEngine, Reply, Spec
+from fal_serverless.backend.engine import Call, LocalEngine, Spec
+from fal_serverless.backend.gateway import docs, openapi
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange
+from fal_serverless.backend.gateway.openapi import Subject
 from fal_serverless.errors import MethodNotAllowed, NotFound
+
+Result = TypeVar("Result")
+
+DOCUMENT, PAGE = "/openapi.json", "/docs"
+PAGES = (DOCUMENT, PAGE)
+MAX_QUESTION = 64 * 1024
+"""Bytes of a body that nobody looks at: a GET may have one."""
 
 
 async def call(
@@ -17,7 +31,8 @@ async def call(
     """Run the function and answer. Raises what `errors` has for it, ClientGone."""
     check(exchange.method, path)
     body = await exchange.body(limit)
-    reply = await _unless_gone(exchange, engine, spec, _call_of(exchange, body), alias)
+    work = engine.call(spec, _call_of(exchange, body), alias)
+    reply = await _unless_gone(exchange, work)
     exchange.cold = reply.cold
     exchange.worker = reply.worker
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
@@ -29,13 +44,41 @@ async def call(
 
 
 def check(method: str, path: str) -> None:
-    """A served function has one address and one method."""
+    """A served function has one address and one method, and two pages about it."""
+    if path in PAGES:
+        if method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"method {method} is not allowed at {path}", allow="GET, HEAD")
+        return
     if path not in ("", "/"):
-        raise NotFound(f"a served function answers at / only, not at {path}")
+        raise NotFound(
+            f"a served function answers at / only, not at {path}; {PAGE} tells how to call it"
+        )
     if method != "POST":
         raise MethodNotAllowed(
             f"method {method} is not allowed: call the function with POST", allow="POST, OPTIONS"
         )
+
+
+async def describe(exchange: Exchange, engine: LocalEngine, spec: Spec, subject: Subject) -> None:
+    """Answer with one of the `PAGES`. Raises what `errors` has for a worker."""
+    await exchange.body(MAX_QUESTION)
+    told = await _unless_gone(exchange, engine.description(spec, exchange.request_id))
+    headers = [(b"cache-control", b"no-store"), (b"referrer-policy", b"no-referrer")]
+    if subject.path == DOCUMENT:
+        headers.append((b"content-type", b"application/json"))
+        content = json.dumps(openapi.document(subject, told), ensure_ascii=False)
+    else:
+        content, policy = docs.page(subject, told, _own_url(exchange, subject))
+        headers.append((b"content-type", b"text/html; charset=utf-8"))
+        headers.append((b"content-security-policy", policy.encode()))
+        headers.append((b"x-content-type-options", b"nosniff"))
+    await exchange.answer(200, headers, content.encode())
+
+
+def _own_url(exchange: Exchange, subject: Subject) -> str:
+    """As the caller has it."""
+    host = (exchange.header(b"host") or b"").decode("latin-1")
+    return f"{exchange.scope.get('scheme', 'http')}://{host}{subject.base}/"
 
 
 def _call_of(exchange: Exchange, body: bytes) -> Call:
@@ -49,11 +92,9 @@ def _call_of(exchange: Exchange, body: bytes) -> Call:
     )
 
 
-async def _unless_gone(
-    exchange: Exchange, engine: LocalEngine, spec: Spec, request: Call, alias: str
-) -> Reply:
-    """The reply; a caller who hangs up cancels the call."""
-    work = asyncio.ensure_future(engine.call(spec, request, alias))
+async def _unless_gone(exchange: Exchange, asked: Coroutine[Any, Any, Result]) -> Result:
+    """What was asked for; a caller who hangs up cancels it."""
+    work = asyncio.ensure_future(asked)
     gone = asyncio.ensure_future(exchange.gone())
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)

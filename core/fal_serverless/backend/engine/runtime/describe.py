@@ -37,18 +37,18 @@ def description(func: Any, plan: Plan, codec: Codec) -> dict[str, Any]:
 
 
 def _parameter(item: Parameter, schemas: Schemas, codec: Codec) -> dict[str, Any]:
-    told = {
+    schema = schemas.of(item.check)
+    if item.default is not inspect.Parameter.empty:
+        with contextlib.suppress(TypeError, ValueError, NotImplementedError, RecursionError):
+            schema = {**schema, "default": json.loads(codec.encode(item.default))}
+    return {
         "name": item.name,
         "required": item.required,
         "many": item.many,
         "structured": item.structured,
-        "bytes": item.raw,
-        "schema": schemas.of(item.check),
+        "raw": item.raw,
+        "schema": schema,
     }
-    if item.default is not inspect.Parameter.empty:
-        with contextlib.suppress(TypeError, ValueError, NotImplementedError, RecursionError):
-            told["default"] = json.loads(codec.encode(item.default))
-    return told
 
 
 def _returns(func: Any, schemas: Schemas, codec: Codec) -> dict[str, Any]:

@@ -127,6 +127,20 @@ async def test_a_new_key_shows_its_secret_once_and_nowhere_else(
         assert "s3cr3t" not in seen.text()
 
 
+async def test_revoking_the_key_in_use_warns(opened: Opening, fake: FakeBackend) -> None:
+    fake.keys = [replace(fake.keys[0], id="id"), *fake.keys]
+    async with opened() as seen:
+        await seen.press("5")
+        await seen.until(lambda: "0a1b2c3d" in seen.text(), "keys")
+        await seen.press("g", "D")
+        await seen.until(lambda: "you lock yourself out" in seen.text(), "the warning")
+        await seen.press("escape", "j", "D")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "lock yourself out" not in seen.text()
+        await seen.press("y")
+        await seen.until(lambda: [key.id for key in fake.keys] == ["id"], "the end of the key")
+
+
 async def test_a_worker_is_stopped_after_a_question(opened: Opening, fake: FakeBackend) -> None:
     fake.workers = [Worker("w" * 12, "call", TWO, "busy", 42, "unix", START, 7, 1)]
     async with opened() as seen:

@@ -53,7 +53,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("created", "CREATED", width=7, align="right", priority=70),
     ),
     "workers": (
-        Column("id", "WORKER", width=SHORT, priority=100),
+        Column("id", "WORKER", width=SHORT + 2, priority=100),
         Column("function", "FUNCTION", priority=95),
         Column("revision", "REVISION", width=SHORT, priority=80),
         Column("state", "STATE", width=8, priority=90),

@@ -36,7 +36,10 @@ class Look:
 
 
 def short(value: str | None) -> str:
-    return value[:SHORT] if value else "—"
+    """Of a long id its beginning; a short one as it is."""
+    if not value:
+        return "—"
+    return value if len(value) <= SHORT + 2 else value[:SHORT]
 
 
 def ago(then: datetime, now: datetime) -> str:

@@ -123,9 +123,18 @@ async def revoke(host: Host, keys: list[Key]) -> None:
         command = equivalents.command(host.context.name, "key", "revoke", key.id)
         name = f"{key.alias} ({key.id})" if key.alias else key.id
         body = Text(f"Key {name}, scope {key.scope}, stops working at once and for ever.")
+        if key.id == _own(host):
+            body.append("\n\nIt is the key that fal-tui itself uses here: ", host.palette.bad)
+            body.append("you lock yourself out.", f"bold {host.palette.bad}")
         if not await host.confirm("Revoke key", body, verb="Revoke", command=command):
             return
         await host.change(f"Revoked key {name}", command, partial(_revoke, key))
+
+
+def _own(host: Host) -> str:
+    """Id of the key in use."""
+    context = host.link.context
+    return context.key.partition(":")[0] if context else ""
 
 
 async def _revoke(key: Key, client: Client) -> None:

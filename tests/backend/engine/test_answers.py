@@ -9,7 +9,7 @@ import pytest
 
 from fal_serverless.errors import WorkerFailed
 
-IMPORTS = "import dataclasses, datetime, decimal, enum, pathlib, uuid\n"
+IMPORTS = "import dataclasses, datetime, decimal, enum, pathlib, types, uuid\n"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,18 @@ IMPORTS = "import dataclasses, datetime, decimal, enum, pathlib, uuid\n"
         ("{3}", b"[3]"),
         ("type('Array', (), {'tolist': lambda self: [1]})()", b"[1]"),
         ("'ä'", b'"\xc3\xa4"'),
+        ("'\\ud800'", b'"\\ud800"'),
+        ("[float('nan'), float('-inf')]", b"[null,null]"),
+        ("2**80", b"1208925819614629174706176"),
+        ("decimal.Decimal('1.10')", b'"1.10"'),
+        ("uuid.UUID(int=1)", b'"00000000-0000-0000-0000-000000000001"'),
+        ("datetime.timedelta(days=1)", b'"P1D"'),
+        ("enum.Enum('E', {'A': 'a'}).A", b'"a"'),
+        ("[type('S', (str,), {})('s'), type('I', (int,), {})(3)]", b'["s",3]'),
+        ("[type('L', (list,), {})([1]), type('D', (dict,), {})(a=1)]", b'[[1],{"a":1}]'),
+        ("[range(2), {'a': 1}.keys(), {'a': 1}.values()]", b'[[0,1],["a"],[1]]'),
+        ("types.MappingProxyType({1: b'x'})", b'{"1":"eA=="}'),
+        ("frozenset([(1, 2)])", b"[[1,2]]"),
     ],
 )
 async def test_values_are_answered_bare(
@@ -93,6 +105,7 @@ async def read(reply: Any) -> list[bytes]:
         ("'a', 'b'", "", "text/plain; charset=utf-8", [b"a", b"b"]),
         ("b'a', b'b'", "", "application/octet-stream", [b"a", b"b"]),
         ("{'n': 1}, 2", "", "application/x-ndjson", [b'{"n":1}\n', b"2\n"]),
+        ("None, 2, None", "", "application/x-ndjson", [b"null\n", b"2\n", b"null\n"]),
         (
             "'a\\nb', {'n': 1}, 'event: x\\ndata: y\\n\\n'",
             "text/event-stream",
@@ -184,3 +197,37 @@ async def test_a_large_body_goes_both_ways(stage: Any, make_spec: Any) -> None:
 async def test_a_coroutine_from_a_plain_function_is_awaited(stage: Any, make_spec: Any) -> None:
     source = "async def g(): return 5\ndef f(): return g()"
     assert await stage.json(make_spec(source)) == 5
+
+
+async def test_a_call_that_blocks_leaves_the_others_their_places(
+    stage: Any, make_spec: Any, tmp_path: Any
+) -> None:
+    go = tmp_path / "go"
+    source = (
+        "import os, threading, time\n"
+        f"def f(wait: bool = False):\n"
+        f"    while wait and not os.path.exists({str(go)!r}): time.sleep(0.005)\n"
+        "    return wait"
+    )
+    for options in ({"max_multiplexing": 4, "max_concurrency": 1}, {"max_concurrency": 2}):
+        spec = make_spec(source, **options)
+        blocked = asyncio.create_task(stage.json(spec, {"wait": True}))
+        for _ in range(8):
+            assert await stage.json(spec) is False
+        assert not blocked.done()
+        go.touch()
+        assert await blocked is True
+        go.unlink()
+
+
+async def test_awaited_calls_run_side_by_side_in_one_worker(stage: Any, make_spec: Any) -> None:
+    source = (
+        "import asyncio\nmet = asyncio.Event()\n"
+        "async def f(first: bool):\n"
+        "    if first: await asyncio.wait_for(met.wait(), 20)\n"
+        "    else: met.set()\n"
+        "    return first"
+    )
+    spec = make_spec(source, is_async=True, max_multiplexing=2, max_concurrency=1, from_source=True)
+    both = [stage.json(spec, {"first": first}) for first in (True, False)]
+    assert await asyncio.gather(*both) == [True, False]

@@ -1,4 +1,3 @@
-"use strict";
 // The form of the page: sends what is written in it, and shows the answer as it comes.
 const form = document.querySelector("form");
 const answer = document.getElementById("answer");
@@ -12,6 +11,7 @@ if (form.elements.id) {
   form.elements.id.value = asked.get("fal_key_id") || "";
   form.elements.secret.value = asked.get("fal_key_secret") || "";
 }
+if (asked.has("fal_key_id")) document.querySelector('a[href="openapi.json"]').search = location.search;
 
 function headers() {
   const made = {};

@@ -45,7 +45,7 @@ def page(subject: Subject, told: Description, url: str) -> tuple[str, str]:
         _example(subject, told, url),
         _try_it(subject, told),
         _errors(subject),
-        f'</main><script nonce="{nonce}">{SCRIPT}</script></body></html>\n',
+        f'</main><script type="module" nonce="{nonce}">{SCRIPT}</script></body></html>\n',
     ]
     return "\n".join(part for part in parts if part), policy
 

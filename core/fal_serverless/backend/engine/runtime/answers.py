@@ -53,7 +53,10 @@ def _content(value: Any) -> bytes | None:
 
 
 class Pieces:
-    """Writes the pieces of one stream. `content_type` is known from its first piece on."""
+    """Writes the pieces of one stream. `content_type` is known from its first piece on.
+
+    Of a stream without any, that is ''.
+    """
 
     def __init__(self, first: Any, accept: str, codec: Codec) -> None:
         self._codec = codec
@@ -62,7 +65,7 @@ class Pieces:
         elif isinstance(first, (bytes, bytearray, memoryview)):
             self.content_type = BYTES
         else:
-            self.content_type = TEXT if first is None or isinstance(first, str) else LINES
+            self.content_type = TEXT if isinstance(first, str) else LINES
 
     def write(self, piece: Any) -> bytes:
         if self.content_type == EVENTS:

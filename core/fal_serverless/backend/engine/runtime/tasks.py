@@ -108,7 +108,7 @@ class Tasks:
         finally:
             await _close(source)
         if pieces is None:
-            self._served.pieces(request, None)
+            self._served.pieces(request, "")
         return wire.END
 
 

@@ -19,6 +19,9 @@ from .channel import Frame
 INTERRUPT = getattr(signal, "SIGURG", None)
 """Ignored where nobody handles it, so that one which comes too late does no harm."""
 
+NO_MORE = object()
+"""In the place of a piece: a function may well yield None."""
+
 
 class Threads:
     """Hands calls from the reader thread to those that run them."""
@@ -119,13 +122,12 @@ class Threads:
             value = _in_loop(value)
         flow = self._flows[request.call]
         with quietly_closed(value):
-            first = next(value, None)
-            pieces = self._served.pieces(request, first)
+            piece = next(value, NO_MORE)
+            pieces = self._served.pieces(request, "" if piece is NO_MORE else piece)
             try:
-                piece = first
-                while piece is not None:
+                while piece is not NO_MORE:
                     self._send(request, flow, pieces.write(piece))
-                    piece = next(value, None)
+                    piece = next(value, NO_MORE)
             except BaseException as exc:
                 self._interruptible = 0
                 if not isinstance(exc, CallCancelled):

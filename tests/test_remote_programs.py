@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -149,3 +150,17 @@ def test_it_works_in_a_notebook(backend: RunningBackend, tmp_path: Path) -> None
     remote = done.stderr.partition("The above exception")[0]
     assert "in divide\n    return beside.one / n" in remote
     assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_the_program_of_the_readme_says_what_the_readme_says(
+    backend: RunningBackend, tmp_path: Path
+) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    section = readme.partition("## Call it from Python\n")[2].partition("\n## ")[0]
+    _, program, _, said, _ = re.split(r"```(?:python|text)?\n", section, maxsplit=4)
+    (tmp_path / "squares.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "squares.py")],
+        env=backend.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == said, done.stderr

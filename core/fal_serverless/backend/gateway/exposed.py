@@ -7,6 +7,7 @@ and our credentials, which were taken out before.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
@@ -48,9 +49,22 @@ CONTINUE_WAIT = 1.0
 async def forward(exchange: Exchange, target: Target, address: tuple[str, int], limit: int) -> None:
     """Pass the request on and the answer back. Raises WorkerFailed, TooLarge, ClientGone."""
     exchange.check_length(limit)
-    reader, writer = await connect(address)
+    link = await dial(address)
+    # Sent over a descriptor of its own: when that fails, what the server said before it closed
+    # can still be read from the other one.
+    with link.dup() as own:
+        reader, writer = await attach(link)
+        try:
+            await _both_ways(exchange, target, Sender(own), reader, limit)
+        finally:
+            writer.transport.abort()
+
+
+async def _both_ways(
+    exchange: Exchange, target: Target, sender: Sender, reader: Reader, limit: int
+) -> None:
     go_ahead = asyncio.Event()
-    upload = asyncio.ensure_future(_upload(exchange, target, writer, limit, go_ahead))
+    upload = asyncio.ensure_future(_upload(exchange, target, sender, limit, go_ahead))
     download = asyncio.ensure_future(_download(exchange, reader, go_ahead.set))
     try:
         await asyncio.wait((upload, download), return_when=asyncio.FIRST_COMPLETED)
@@ -63,7 +77,18 @@ async def forward(exchange: Exchange, target: Target, address: tuple[str, int], 
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
-        writer.transport.abort()
+
+
+class Sender:
+    """Writes to a socket as fast as it takes it, and keeps nothing."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+
+    async def send(self, data: bytes) -> None:
+        """Raises ConnectionError."""
+        await self._loop.sock_sendall(self._link, data)
 
 
 class Reader(asyncio.StreamReader):
@@ -82,13 +107,31 @@ class Reader(asyncio.StreamReader):
 
 async def connect(address: tuple[str, int]) -> tuple[Reader, asyncio.StreamWriter]:
     """To a function's server. Raises WorkerFailed."""
+    return await attach(await dial(address))
+
+
+async def dial(address: tuple[str, int]) -> socket.socket:
+    """A connected socket. Raises WorkerFailed."""
+    link = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    link.setblocking(False)
+    try:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(link, address)
+    except OSError as exc:
+        link.close()
+        raise WorkerFailed("the function's server does not accept connections any more") from exc
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+async def attach(link: socket.socket) -> tuple[Reader, asyncio.StreamWriter]:
+    """Streams on a connected socket, which is theirs from then on."""
     loop = asyncio.get_running_loop()
     reader = Reader(READ_SIZE, loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    try:
-        transport, _ = await loop.create_connection(lambda: protocol, *address)
-    except OSError as exc:
-        raise WorkerFailed("the function's server does not accept connections any more") from exc
+    transport, _ = await loop.create_connection(lambda: protocol, sock=link)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
@@ -108,25 +151,24 @@ async def _unless_gone(exchange: Exchange, download: asyncio.Future[None]) -> No
 async def _upload(
     exchange: Exchange,
     target: Target,
-    writer: asyncio.StreamWriter,
+    sender: Sender,
     limit: int,
     go_ahead: asyncio.Event,
 ) -> None:
     has_length = exchange.header(b"content-length") is not None
     chunked = not has_length and exchange.header(b"transfer-encoding") is not None
-    writer.write(request_head(exchange, target, chunked=chunked))
-    if (exchange.header(b"expect") or b"").lower() == b"100-continue":
-        # Reading the body is what tells the caller to send it: that is for the server to decide.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(go_ahead.wait(), CONTINUE_WAIT)
+    head = request_head(exchange, target, chunked=chunked)
     # A server may answer and close before it has read all; its answer still counts.
     with suppress(ConnectionError):
+        await sender.send(head)
+        if (exchange.header(b"expect") or b"").lower() == b"100-continue":
+            # Reading the body has the caller send it: whether to is for the server to decide.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(go_ahead.wait(), CONTINUE_WAIT)
         async for chunk in exchange.chunks(limit):
-            writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
-            await writer.drain()
+            await sender.send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         if chunked:
-            writer.write(b"0\r\n\r\n")
-        await writer.drain()
+            await sender.send(b"0\r\n\r\n")
 
 
 def request_head(

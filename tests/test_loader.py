@@ -198,7 +198,8 @@ async def test_what_cannot_be_pickled_is_named_with_its_place(here: Config, writ
     assert isinstance(error, errors.NotPicklable)
     assert error.message == (
         "f cannot be sent to a worker: global 'lock' used in helper() at app.py:4 (lock): "
-        "cannot pickle '_thread.lock' object"
+        "cannot pickle '_thread.lock' object; "
+        "--from-source sends the file, and has the worker import it"
     )
 
 

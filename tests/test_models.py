@@ -85,3 +85,23 @@ def test_query_strings_are_read_as_what_they_mean() -> None:
 def test_a_secret_is_not_in_the_repr() -> None:
     key = models.Key("id", "API", "1", MOMENT)
     assert "hush" not in repr(models.NewKey(key, "hush"))
+
+
+@pytest.mark.parametrize(
+    ("first", "setup", "names"),
+    [
+        ("positional_or_keyword", "load", ["x"]),
+        ("positional", "<lambda>", ["x"]),
+        ("positional_or_keyword", None, ["model", "x"]),
+        ("var_positional", "load", ["model", "x"]),
+    ],
+)
+def test_callers_are_not_asked_for_what_the_setup_function_gives(
+    first: Any, setup: Any, names: list[str]
+) -> None:
+    both = (Parameter("model", first, True), Parameter("x", "keyword", True))
+    options = {"setup_function": setup}
+    info = dataclasses.replace(sample(models.BundleInfo), parameters=both, options=options)
+    assert [each.name for each in info.for_callers] == names
+    nothing = dataclasses.replace(info, parameters=())
+    assert nothing.for_callers == ()

@@ -83,6 +83,13 @@ class BundleInfo:
     git_dirty: bool = False
     """Uncommitted changes to tracked files when it was served."""
 
+    @property
+    def for_callers(self) -> tuple[Parameter, ...]:
+        """The parameters without the one that the setup function gives."""
+        first = self.parameters[0].kind if self.parameters else "var_keyword"
+        given = bool(self.options.get("setup_function")) and not first.startswith("var_")
+        return self.parameters[1:] if given else self.parameters
+
 
 @dataclass(frozen=True)
 class Revision:

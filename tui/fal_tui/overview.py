@@ -175,7 +175,7 @@ def joined(*parts: Text | None) -> Text:
 def _signature(revision: Revision) -> str:
     bundle = revision.bundle
     written = []
-    for each in bundle.parameters:
+    for each in bundle.for_callers:
         stars = {"var_positional": "*", "var_keyword": "**"}.get(each.kind, "")
         kind = f": {each.annotation}" if each.annotation else ""
         equals = " = " if each.annotation else "="

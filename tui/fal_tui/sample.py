@@ -32,10 +32,7 @@ def body_text(revision: Revision) -> str | None:
     """The body as JSON in one line; None where the function answers for itself."""
     if revision.bundle.options.get("exposed_port"):
         return None
-    parameters = revision.bundle.parameters
-    if revision.bundle.options.get("setup_function"):
-        parameters = parameters[1:]
-    return json.dumps(body(parameters))
+    return json.dumps(body(revision.bundle.for_callers))
 
 
 def _value(parameter: Parameter) -> Any:

@@ -91,7 +91,7 @@ def summary(shown: Shown) -> list[tuple[str, object]]:
     return [
         ("Function", revision.id if revision.anonymous else revision.function),
         ("Kind", "anonymous" if revision.anonymous else ""),
-        ("Signature", signature(bundle.entrypoint, bundle.parameters, bundle.is_async)),
+        ("Signature", signature(bundle.entrypoint, bundle.for_callers, bundle.is_async)),
         ("About", bundle.doc.strip().partition("\n")[0]),
         ("File", bundle.file_name),
         ("URL", shown.url),
@@ -148,7 +148,7 @@ def changed_options(options: dict[str, Any]) -> str:
 
 
 def signature(name: str, parameters: tuple[Parameter, ...], is_async: bool) -> str:
-    """As in the source: `call_text(text: str, n: int = 3)`."""
+    """As callers have it: `call_text(text: str, n: int = 3)`."""
     inside = ", ".join(_parameter(item) for item in parameters)
     return f"{'async ' if is_async else ''}{name}({inside})"
 
@@ -177,7 +177,5 @@ _EXAMPLES: dict[str | None, Any] = {"int": 1, "float": 1.0, "bool": True}
 
 def example(revision: Revision) -> dict[str, Any]:
     """Arguments that fit by their annotations, of those that must be given."""
-    parameters = revision.bundle.parameters
-    if revision.bundle.options.get("setup_function"):
-        parameters = parameters[1:]  # the worker gives that one
-    return {p.name: _EXAMPLES.get(p.annotation, "...") for p in parameters if p.required}
+    needed = [p for p in revision.bundle.for_callers if p.required]
+    return {p.name: _EXAMPLES.get(p.annotation, "...") for p in needed}

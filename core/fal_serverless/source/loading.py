@@ -160,6 +160,7 @@ def _error(answer: dict[str, Any], request: Request, python: Interpreter) -> Fal
     if kind == "not_servable":
         return not_servable(has)
     if kind == "pickle":
+        message += "; --from-source sends the file, and has the worker import it"
         return NotPicklable(message, **data)
     if answer.get("missing"):
         message += _remedy(answer["missing"], python)

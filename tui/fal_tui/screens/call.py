@@ -39,10 +39,8 @@ def first(revision: Revision) -> Call:
     """A call that fits the function, to start from."""
     if revision.bundle.options.get("exposed_port"):
         return Call("GET")
-    parameters = revision.bundle.parameters
-    if revision.bundle.options.get("setup_function"):
-        parameters = parameters[1:]
-    return Call(body=json.dumps(sample.body(parameters), indent=2, ensure_ascii=False))
+    body = sample.body(revision.bundle.for_callers)
+    return Call(body=json.dumps(body, indent=2, ensure_ascii=False))
 
 
 def is_json(text: str) -> bool:

@@ -160,7 +160,7 @@ class InvokeScreen(ModalScreen[str | None]):
             return f"{bundle.entrypoint} listens on port {bundle.options['exposed_port']} itself"
         names = [
             f"{one.name}: {one.annotation}" if one.annotation else one.name
-            for one in bundle.parameters
+            for one in bundle.for_callers
         ]
         return f"{bundle.entrypoint}({', '.join(names)})"
 

@@ -49,6 +49,16 @@ async def test_annotations_survive_as_what_they_name(here: Config, tmp_path: Pat
     ]  # fmt: skip
 
 
+async def test_a_typed_dict_made_by_a_call_survives(here: Config, write: Write) -> None:
+    path = write(
+        HEAD + "from typing import TypedDict\nStep = TypedDict('Step', {'by': int}, total=False)\n"
+        "@isolated(serve=True)\ndef f(step: Step): return step\n"
+    )
+    func = Opened(await source.bundle(path, "f", config=here)).function()
+    step = func.__annotations__["step"]
+    assert (step.__name__, step.__annotations__, step.__total__) == ("Step", {"by": int}, False)
+
+
 async def test_a_bundle_says_what_it_holds(here: Config) -> None:
     opened = Opened(await source.bundle(FUNCTIONS / "shapes.py", "move", config=here))
     info = opened.info

@@ -96,6 +96,7 @@ def summary(shown: Shown) -> list[tuple[str, object]]:
         ("File", bundle.file_name),
         ("URL", shown.url),
         ("Also at", shown.path_url),
+        ("Docs", f"{shown.url}/docs" if bundle.options.get("serve") else ""),
         ("Auth", _AUTH[shown.auth]),
         ("Alias", _alias_line(shown.alias)),
         ("Aliases", function.aliases if function else ()),

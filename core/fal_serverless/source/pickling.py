@@ -54,11 +54,16 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
     """cloudpickle, and what it does not know how to send.
 
     Functions under `functools.lru_cache` it knows only by name. Of `dataclasses.MISSING` it makes
-    another, with which every field of a dataclass seems to have a default.
+    another, with which every field of a dataclass seems to have a default. A `TypedDict("Name", …)`
+    it sends as a dict, of which no such type can be made again.
     """
 
     def cached(func: Any, maxsize: int | None, typed: bool) -> Any:
         return functools.lru_cache(maxsize, typed)(func)
+
+    def typed_dict(name: str, fields: dict[str, Any], total: bool) -> Any:
+        make: Any = typing.TypedDict
+        return make(name, fields, total=total)
 
     def reduce_cached(value: Any) -> Any:
         # Python 3.8 does not tell the settings of a cache
@@ -71,9 +76,17 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
             return reduce_cached(value)
         if value is dataclasses.MISSING:
             return "MISSING"
+        if is_bare_typed_dict(value) and is_local(value):
+            return typed_dict, (value.__name__, dict(value.__annotations__), value.__total__)
         return cloudpickle.Pickler.reducer_override(self, value)
 
     return type("Pickler", (cloudpickle.Pickler,), {"reducer_override": reducer_override})
+
+
+def is_bare_typed_dict(value: Any) -> bool:
+    """Made by a call, not by a class statement."""
+    kind = getattr(typing, "_TypedDictMeta", ())
+    return isinstance(value, kind) and "__orig_bases__" not in vars(value)
 
 
 # Annotations

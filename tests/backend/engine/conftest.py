@@ -18,8 +18,8 @@ import cloudpickle
 import msgspec
 import pytest
 
-from fal_serverless.backend.engine import Call, LocalEngine, Reply, Spec
-from fal_serverless.backend.engine.ports import Ports
+from fal_serverless.backend.engine import Call, LocalEngine, Reply, Spec, isolation
+from fal_serverless.backend.engine.isolation import Isolation
 from fal_serverless.backend.environment import Environment, EnvironmentStore
 from fal_serverless.config import Settings
 from fal_serverless.isolated import Options
@@ -130,13 +130,14 @@ class Stage:
 async def make_stage(tmp_path: Path) -> AsyncIterator[Callable[..., Stage]]:
     stages: list[Stage] = []
 
-    def make(ports: Ports | None = None, **settings: Any) -> Stage:
+    def make(found: Isolation | None = None, **settings: Any) -> Stage:
         run_dir = tmp_path / f"run-{len(stages)}"
         entries: list[LogEntry] = []
         records: list[Worker] = []
         environ = {**os.environ, "SECRET_OF_THE_BACKEND": "x"}
         tell = (entries.append, records.append)
-        engine = LocalEngine(Settings(**settings), run_dir, environ, *tell, ports)
+        isolated = isolation.known(found) if found else None
+        engine = LocalEngine(Settings(**settings), run_dir, environ, *tell, isolated)
         stages.append(Stage(engine, run_dir, entries, records))
         return stages[-1]
 

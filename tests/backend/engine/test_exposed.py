@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from fal_serverless.backend.engine import isolation
-from fal_serverless.backend.engine.isolation import Method
+from fal_serverless.backend.engine.isolation import Isolation, Method, Namespace
 from fal_serverless.backend.engine.ports import Ports, accepts
 from fal_serverless.errors import StartupTimeout, WorkerFailed
 
@@ -26,7 +27,8 @@ def f():
 """
 
 METHODS = [Method("socket"), Method("memory", "a test"), Method("patch", "a test")]
-HERE = METHODS[[method.name for method in METHODS].index(isolation.start()().name) :]
+FOUND = isolation.start()()
+HERE = METHODS[[method.name for method in METHODS].index(FOUND.method.name) :]
 BY_KERNEL = [method for method in HERE if method.by_kernel]
 
 each_by_kernel = pytest.mark.parametrize("stage", BY_KERNEL, ids=lambda m: m.name, indirect=True)
@@ -35,7 +37,7 @@ by_patch = pytest.mark.parametrize("stage", METHODS[-1:], ids=["patch"], indirec
 
 @pytest.fixture(params=HERE, ids=lambda method: method.name)
 async def stage(make_stage: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
-    return make_stage(ports=Ports(request.param))
+    return make_stage(Isolation(request.param, FOUND.namespace))
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ async def test_its_server_is_reached_by_a_lease(
     spec = make_spec(SERVER % (host, port), exposed_port=port)
     async with stage.engine.lease(spec) as lease:
         (worker,) = stage.engine.workers()
-        assert await get(lease.address) == f"{worker.pid} {port}"
+        assert (await get(lease.address)).endswith(f" {port}")
         assert lease.cold is not None and lease.worker == worker.id
         assert worker.address == "{}:{}".format(*lease.address)
         assert (worker.state, worker.running) == ("busy", 1)
@@ -295,11 +297,11 @@ async def test_two_flasks_as_people_write_them(
 
 
 async def test_elsewhere_than_on_linux_another_port_is_given(port: int) -> None:
-    ports = Ports(Method("patch", "there is none", own_hosts=False))
-    place = await ports.claim(port)
+    method = Method("patch", "there is none", own_hosts=False)
+    place = await Ports(lambda: method).claim(port)
     assert place.private[0] == "127.0.0.1" and place.private[1] != port
-    assert "port of 127.0.0.1" in ports.describe() and "there is none" in ports.describe()
-    assert "127.64" in Ports(METHODS[0]).describe()
+    assert "port of 127.0.0.1" in method.describe() and "there is none" in method.describe()
+    assert "127.64" in METHODS[0].describe()
 
 
 # What only the kernel's help can do
@@ -423,14 +425,28 @@ async def test_a_server_on_another_port_than_it_said(stage: Any, make_spec: Any,
 
 
 @pytest.mark.parametrize(
-    ("said", "method"),
+    ("moves", "namespace", "found"),
     [
-        ('{"method": "socket", "why": ""}', Method("socket")),
-        ('{"method": "memory", "why": "no"}', Method("memory", "no")),
-        ('{"method": "", "why": "no"}', Method("patch", "no")),
-        ("Traceback\nOSError: no", Method("patch", "the trial failed: OSError: no")),
-        ("", Method("patch", "the trial failed: it said nothing")),
+        (("socket", ""), ("root", ""), (Method("socket"), Namespace("root"))),
+        (("memory", "no"), ("user", "no"), (Method("memory", "no"), Namespace("user", "no"))),
+        (("", "no"), ("", "never"), (Method("patch", "no"), Namespace("", "never"))),
     ],
 )
-def test_what_the_trial_says_decides(said: str, method: Method) -> None:
-    assert isolation.decide(said) == method
+def test_what_the_trial_says_decides(
+    moves: tuple[str, str], namespace: tuple[str, str], found: tuple[Method, Namespace]
+) -> None:
+    def told(way: tuple[str, str]) -> dict[str, str]:
+        return {"way": way[0], "why": way[1]}
+
+    said = json.dumps({"moves": told(moves), "namespace": told(namespace)})
+    assert isolation.decide(said) == Isolation(*found)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [("Traceback\nOSError: no", "the trial failed: OSError: no"), ("", "it said nothing")],
+)
+def test_a_trial_that_fails_is_told(said: str, why: str) -> None:
+    found = isolation.decide(said)
+    assert found.method.name == "patch" and not found.namespace.kind
+    assert found.describe().count(why) == 2

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -203,78 +201,6 @@ async def test_stopping_one_that_starts(stage: Any, make_spec: Any, until: Any) 
     with pytest.raises(WorkerFailed, match="stopped before it was ready"):
         await warm
     assert stage.states()[-1] == "stopped"
-
-
-async def test_nothing_that_a_function_started_outlives_its_worker(
-    stage: Any, make_spec: Any, until: Any, is_alive: Any
-) -> None:
-    source = "import subprocess\ndef f(): return subprocess.Popen(['sleep', '600']).pid"
-    spec = make_spec(source)
-    pid = await stage.json(spec)
-    began = time.perf_counter()
-    await stage.engine.retire(spec.revision)
-    assert time.perf_counter() - began < 2
-    await until(lambda: not is_alive(pid))
-
-
-async def test_a_daemon_does_not_hold_up_the_end_nor_outlive_it(
-    stage: Any, make_spec: Any, is_alive: Any
-) -> None:
-    source = (
-        "import subprocess\n"
-        "def f(): return subprocess.Popen(['sleep', '5'], start_new_session=True).pid"
-    )
-    spec = make_spec(source)
-    pid = await stage.json(spec)
-    began = time.perf_counter()
-    await stage.engine.retire(spec.revision)
-    assert time.perf_counter() - began < 2
-    assert not is_alive(pid)
-
-
-BACKEND = """
-import asyncio, os, sys
-from pathlib import Path
-from fal_serverless.backend.engine import Call, LocalEngine, Spec
-from fal_serverless.backend.environment import Environment
-from fal_serverless.config import Settings
-
-async def main():
-    folder, python, overlay, run = sys.argv[1:]
-    environment = Environment("k", Path(python), tuple(map(Path, overlay.split(os.pathsep))))
-    spec = Spec("r", "f", "1", "f", {"serve": True}, (), Path(folder), environment)
-    engine = LocalEngine(Settings(), Path(run), os.environ, lambda _: None, lambda _: None)
-    reply = await engine.call(spec, Call("r-1"))
-    print(reply.body.decode(), flush=True)
-    await asyncio.sleep(600)
-
-asyncio.run(main())
-"""
-
-
-async def test_nothing_survives_a_killed_backend(
-    make_spec: Any, tmp_path: Path, until: Any, is_alive: Any
-) -> None:
-    source = (
-        "import os, subprocess\n"
-        "def f(): return [os.getpid(), os.getppid(), subprocess.Popen(['sleep', '600']).pid,\n"
-        "    subprocess.Popen(['sleep', '600'], start_new_session=True).pid]"
-    )
-    spec = make_spec(source)
-    script = tmp_path / "backend.py"
-    script.write_text(textwrap.dedent(BACKEND))
-    overlay = os.pathsep.join(map(str, spec.environment.overlay))
-    args = [str(spec.folder), str(spec.environment.python), overlay, str(tmp_path / "run")]
-    backend = await asyncio.create_subprocess_exec(
-        sys.executable, script, *args, stdout=asyncio.subprocess.PIPE
-    )
-    assert backend.stdout is not None
-    line = await backend.stdout.readline()
-    pids = [int(pid) for pid in line.strip(b"[]\n").split(b",")]
-    assert all(is_alive(pid) for pid in pids)
-    backend.kill()
-    await backend.wait()
-    await until(lambda: not any(is_alive(pid) for pid in pids))
 
 
 async def test_a_function_sees_little_of_the_backend(stage: Any, make_spec: Any) -> None:

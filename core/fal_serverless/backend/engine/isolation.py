@@ -1,4 +1,4 @@
-"""Which way of moving a function's server to an address of its own works on this machine?
+"""What can workers have of their own on this machine: addresses for servers, process namespaces?
 
 Tried once per process, by a small program that does what a worker and its supervisor will do.
 """
@@ -51,16 +51,51 @@ class Method:
         )
 
 
-def start() -> Callable[[], Method]:
+@dataclass(frozen=True)
+class Namespace:
+    """How it is made sure that nothing of a worker outlives it."""
+
+    kind: Literal["root", "user", ""]
+    """A process namespace as root makes it, or anybody in a namespace of users; '' for none."""
+    why: str = ""
+    """Why not one of those that stand before it."""
+
+    def describe(self) -> str:
+        if self.kind:
+            return "each worker's processes are in a namespace of their own, and end with it"
+        return (
+            "each worker's processes are found and ended by its supervisor; not by a namespace "
+            f"because {self.why}"
+        )
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """All of it."""
+
+    method: Method
+    namespace: Namespace
+
+    def describe(self) -> str:
+        return f"{self.method.describe()}; {self.namespace.describe()}"
+
+
+def start() -> Callable[[], Isolation]:
     """Begin to try. What is returned waits for the result."""
     if sys.platform != "linux":
-        method = Method("patch", f"{sys.platform} has none", own_hosts=False)
-        return lambda: method
+        why = f"{sys.platform} has none"
+        found = Isolation(Method("patch", why, own_hosts=False), Namespace("", why))
+        return known(found)
     return _start()
 
 
+def known(found: Isolation) -> Callable[[], Isolation]:
+    """The same shape for what need not be tried."""
+    return lambda: found
+
+
 @functools.cache
-def _start() -> Callable[[], Method]:
+def _start() -> Callable[[], Isolation]:
     program = subprocess.Popen(
         [sys.executable, "-I", "-S", str(PROBE), PROBE_HOST],
         stdin=subprocess.DEVNULL,
@@ -72,28 +107,45 @@ def _start() -> Callable[[], Method]:
     return functools.cache(lambda: _finish(program))
 
 
-def _finish(program: subprocess.Popen[str]) -> Method:
+def _finish(program: subprocess.Popen[str]) -> Isolation:
     try:
         said, _ = program.communicate(timeout=PROBE_TIMEOUT)
     except subprocess.TimeoutExpired:
         program.kill()
         program.communicate()
-        return Method("patch", f"the trial did not end within {PROBE_TIMEOUT:g} s")
+        return _nothing(f"the trial did not end within {PROBE_TIMEOUT:g} s")
     return decide(said)
 
 
-def decide(said: str) -> Method:
+def _nothing(why: str) -> Isolation:
+    return Isolation(Method("patch", why), Namespace("", why))
+
+
+def decide(said: str) -> Isolation:
     """From what the trial printed."""
     try:
         found = msgspec.json.decode(said, type=_Trial)
     except msgspec.MsgspecError:
         lines = said.strip().splitlines() or ["it said nothing"]
-        return Method("patch", f"the trial failed: {lines[-1]}")
-    return Method(found.method or "patch", found.why)
+        return _nothing(f"the trial failed: {lines[-1]}")
+    moves, namespace = found.moves, found.namespace
+    return Isolation(
+        Method(moves.way or "patch", moves.why), Namespace(namespace.way, namespace.why)
+    )
+
+
+class _Moves(msgspec.Struct):
+    way: Literal["socket", "memory", ""]
+    why: str
+
+
+class _Namespace(msgspec.Struct):
+    way: Literal["root", "user", ""]
+    why: str
 
 
 class _Trial(msgspec.Struct):
     """What the trial prints."""
 
-    method: Literal["socket", "memory", ""]
-    why: str
+    moves: _Moves
+    namespace: _Namespace

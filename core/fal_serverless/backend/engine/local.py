@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from fal_serverless.backend.engine import isolation, survivors
 from fal_serverless.backend.engine.description import Description, parse
+from fal_serverless.backend.engine.isolation import Isolation
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
@@ -35,29 +37,30 @@ class LocalEngine:
         environ: Mapping[str, str],
         log: Callable[[LogEntry], object],
         changed: Callable[[Worker], object],
-        ports: Ports | None = None,
+        found: Callable[[], Isolation] | None = None,
     ) -> None:
+        """`found`: what workers can have of their own; without it, that is tried."""
         self._settings = settings
-        self._ports = ports or Ports()
+        self._isolation = found or isolation.start()
         self._around = Surroundings(
             run_dir=make_private(run_dir.absolute()),
             environ=environ,
-            ports=self._ports,
+            ports=Ports(lambda: self._isolation().method),
+            isolation=self._isolation,
             startup_timeout=settings.startup_timeout,
             request_timeout=settings.request_timeout,
             log=log,
             changed=changed,
         )
-        for left_over in run_dir.glob("w-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
+        _clear(self._around.run_dir)
         self._pools: dict[str, Pool] = {}
         self._unpacked: set[str] = set()
         self._descriptions: dict[str, Description] = {}
         """By revision, as far as anybody has asked."""
 
     def describe(self) -> str:
-        """How functions that want the same port are kept apart, and why."""
-        return self._ports.describe()
+        """How workers are kept apart, and why so."""
+        return self._isolation().describe()
 
     async def warm(self, spec: Spec) -> None:
         """Until a worker of it is ready. Raises WorkerFailed, StartupTimeout: why there is none."""
@@ -154,6 +157,14 @@ class LocalEngine:
         if spec.revision not in self._unpacked:
             await asyncio.to_thread(_unpack, spec)
             self._unpacked.add(spec.revision)
+
+
+def _clear(run_dir: Path) -> None:
+    """End and remove what a backend left that was killed."""
+    left_over = list(run_dir.glob("w-*"))
+    survivors.sweep(left_over)
+    for folder in left_over:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpack(spec: Spec) -> None:

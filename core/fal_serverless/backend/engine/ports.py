@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fal_serverless.backend.engine import isolation
 from fal_serverless.backend.engine.isolation import Method
 from fal_serverless.errors import WorkerFailed
 
@@ -69,16 +68,12 @@ class Place:
 class Ports:
     """The addresses of one backend's workers."""
 
-    def __init__(self, method: Method | None = None) -> None:
-        """`method`: what to do, without trying what works."""
-        self._method = isolation.start() if method is None else _known(method)
+    def __init__(self, method: Callable[[], Method]) -> None:
+        """`method` may have to wait until it is known."""
+        self._method = method
         # Another backend on this machine starts elsewhere; whoever comes too near is probed.
         self._hosts = _hosts(random.randrange(1 << 22))
         self._real: dict[int, Place] = {}
-
-    def describe(self) -> str:
-        """How functions that want the same port are kept apart, and why so."""
-        return self._method().describe()
 
     async def claim(self, port: int) -> Place:
         """A place for a worker that is about to start."""
@@ -90,8 +85,8 @@ class Ports:
         if self._real.get(place.wanted) is place:
             del self._real[place.wanted]
 
-    async def find(self, place: Place, session: int) -> Address | None:
-        """Where the server of a worker accepts connections; None: nowhere yet.
+    async def find(self, place: Place, sessions: set[int]) -> Address | None:
+        """Where the server of a worker, in these sessions, accepts connections; None: nowhere yet.
 
         Raises WorkerFailed when it listens on the real port, which is another's.
         """
@@ -100,7 +95,7 @@ class Ports:
         if place.method.by_kernel:
             return None
         host = await _real_host(place.wanted)
-        if host is None or not _owns_real(place, session):
+        if host is None or not _owns_real(place, sessions):
             return None
         if not self._may_be_real(place):
             raise WorkerFailed(
@@ -151,10 +146,6 @@ async def accepts(address: Address) -> bool:
     return True
 
 
-def _known(method: Method) -> Callable[[], Method]:
-    return lambda: method
-
-
 def _hosts(first: int) -> Iterator[str]:
     """The addresses of 127.64.0.0/10, over and over."""
     for number in itertools.count(first):
@@ -191,12 +182,12 @@ def _is_at(place: Place) -> bool:
     return not place.method.own_hosts or port in _ports_at(host)
 
 
-def _owns_real(place: Place, session: int) -> bool:
-    """Whether the listener is of that session; taken for granted where nobody can tell."""
+def _owns_real(place: Place, sessions: set[int]) -> bool:
+    """Whether the listener is of those sessions; taken for granted where nobody can tell."""
     if not place.method.own_hosts:
         return True
     inodes = {inode for _, port, inode in _listeners() if port == place.wanted}
-    return any(inodes & _sockets_of(pid) for pid in _pids_of(session))
+    return any(inodes & _sockets_of(pid) for pid in _pids_of(sessions))
 
 
 def _ports_at(host: str) -> set[int]:
@@ -217,12 +208,12 @@ def _listeners() -> Iterator[tuple[str, int, str]]:
                     yield host, int(port, 16), parts[9]
 
 
-def _pids_of(session: int) -> list[int]:
+def _pids_of(sessions: set[int]) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                if os.getsid(int(entry.name)) == session:
+                if os.getsid(int(entry.name)) in sessions:
                     found.append(int(entry.name))
     return found
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fal_serverless.backend.engine import survivors
 from fal_serverless.backend.engine.frames import Link
 from fal_serverless.models import Level
 
@@ -36,9 +37,9 @@ class Start:
 
     python: Path
     folder: Path
-    """Its own: working directory and TMPDIR are below, and all is removed with it."""
+    """Its own, named after it. Working directory and TMPDIR are below; all goes with it."""
     environ: Mapping[str, str]
-    """Without TMPDIR."""
+    """Without TMPDIR and the mark."""
     orders: Mapping[str, Any]
     """For its supervisor; see `runtime/child.py`."""
 
@@ -61,6 +62,9 @@ class Process:
         """Its exit code, negative for a signal, when it and all of its group are gone."""
         code = await self._process.wait()
         self.signal(signal.SIGKILL)
+        if code < 0:
+            # Its supervisor may be what was killed.
+            await asyncio.to_thread(survivors.sweep, [self._folder])
         with suppress(TimeoutError):
             async with asyncio.timeout(PIPE_GRACE):
                 for output in self._outputs:
@@ -140,7 +144,7 @@ async def start(what: Start, link: Link, hear: Hear) -> Process:
             stdout=stdout,
             stderr=stderr,
             cwd=work,
-            env={**what.environ, "TMPDIR": str(temporary)},
+            env={**what.environ, "TMPDIR": str(temporary), survivors.MARK: what.folder.name},
             pass_fds=(channel,),
             start_new_session=True,
         )
@@ -152,6 +156,7 @@ async def start(what: Start, link: Link, hear: Hear) -> Process:
         theirs.detach()
         for descriptor in given:
             os.close(descriptor)
+    survivors.record(what.folder, process.pid)
     return Process(process, what.folder, outputs)
 
 

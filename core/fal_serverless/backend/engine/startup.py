@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fal_serverless.backend.engine import frames
+from fal_serverless.backend.engine.isolation import Isolation
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.config import function_environ
@@ -22,6 +23,8 @@ class Surroundings:
     environ: Mapping[str, str]
     """The backend's own; workers get the part that config allows."""
     ports: Ports
+    isolation: Callable[[], Isolation]
+    """What workers can have of their own; it may have to wait until that is known."""
     startup_timeout: float
     request_timeout: float
     log: Callable[[LogEntry], object]

@@ -135,7 +135,8 @@ class WorkerProcess:
     async def _begin(self) -> None:
         python = self.spec.environment.python
         environ = startup.child_environ(self._around.environ, python)
-        orders: dict[str, Any] = {}
+        found = await asyncio.to_thread(self._around.isolation)
+        orders: dict[str, Any] = {"namespace": found.namespace.kind}
         if self.spec.exposed_port is not None:
             self._place = await self._around.ports.claim(self.spec.exposed_port)
             environ.update(self._place.environ)
@@ -152,7 +153,8 @@ class WorkerProcess:
         while not self._over.done():
             if self._place is None or self._process is None:
                 return self._setup.result()
-            self.address = await self._around.ports.find(self._place, self._process.pid)
+            sessions = {self._process.pid, self._pid or self._process.pid}
+            self.address = await self._around.ports.find(self._place, sessions)
             if self.address is not None:
                 return self._setup.result()
             await asyncio.wait((self._over,), timeout=delay)

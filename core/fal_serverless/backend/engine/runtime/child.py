@@ -1,7 +1,8 @@
 """The first file a worker runs: `python -I child.py FD ORDERS`. FD is its end of the channel.
 
 0. The process that was started stays as supervisor; a fork of it is the worker. ORDERS, in JSON,
-   are for the supervisor: `moves` tells where the worker's servers go (see `moves.py`).
+   are for the supervisor: `moves` tells where the worker's servers go (see `moves.py`),
+   `namespace` which kind the worker gets (see `namespaces.py`).
 1. Backend: INIT, what to load and from where.
 2. Worker: puts folders on its path, loads the function, calls the setup function.
    It says READY with the seconds this took, or FAILED with the reason, and ends.

@@ -36,7 +36,9 @@ def main(descriptor: int, orders: str) -> None:
     output.install()
     stage = "load"
     try:
-        guard.watch()
+        guard.settle()
+        if guard.lacks_namespace:
+            output.line("WARNING", "this worker has no process namespace: none could be had")
         if init["exposed_port"]:
             # Before anything of the user's is imported that might keep the old `bind`.
             importlib.import_module("_fal_worker.bind.sitecustomize")
@@ -49,7 +51,7 @@ def main(descriptor: int, orders: str) -> None:
         fail(channel, output, exc, stage)
         return
     output.finish("")
-    channel.send_json(wire.READY, {"setup": seconds, "pid": os.getpid()})
+    channel.send_json(wire.READY, {"setup": seconds, "pid": guard.pid})
     run()
 
 

@@ -1,7 +1,8 @@
-"""Can this machine's servers be moved? `python -I -S probe.py HOST` tries it and says so in JSON.
+"""What can workers have on this machine? `python -I -S probe.py HOST` tries and says so in JSON.
 
-A small worker binds a free port of 127.0.0.1, which must end up at HOST, and connects to itself.
-Tried with the worker's socket in hand first, then with nothing but its memory.
+Can their servers be moved? A small worker binds a port of 127.0.0.1, which must end up at HOST, and
+connects to itself: with the worker's socket in hand first, then with nothing but its memory.
+Can they have a process namespace? As root first, then in a namespace of users.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import os
 import select
 import socket
 import sys
-from typing import Any, Dict
+from typing import Any, Callable, Dict, List, NoReturn
 
 PR_SET_NO_NEW_PRIVS = 38
 
 
-def attempt(host: str, hands: bool) -> None:
+def try_moves(host: str, hands: bool) -> None:
     """Raises OSError: it does not work, and why."""
     seccomp = importlib.import_module("_fal_worker.seccomp")
     moves = importlib.import_module("_fal_worker.moves")
@@ -73,18 +74,74 @@ def _answer(moves: Any, listener: int, link: socket.socket) -> None:
         moves.handle()
 
 
-def probe(host: str) -> Dict[str, Any]:
-    """`method` is "socket", "memory" or ""; `why` tells why not a better one."""
-    why = []
-    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    for method in ("socket", "memory"):
+def try_namespace(kind: str) -> None:
+    """Raises OSError: it does not work, and why."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if not child:
+        _say(writable, lambda: _supervise_namespace(kind))
+    os.close(writable)
+    with open(readable) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    if said != "works":
+        raise OSError(said or "the process that tried it died")
+
+
+def _supervise_namespace(kind: str) -> None:
+    namespaces = importlib.import_module("_fal_worker.namespaces")
+    namespaces.enter(kind)
+    _, tell = os.pipe()
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        namespaces.keep(tell)
+        _say(theirs, lambda: _settle(namespaces, kind))
+    os.close(tell)
+    os.close(theirs)
+    with open(ours) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    if said != "works":
+        raise OSError(said or "the process that tried it died")
+
+
+def _settle(namespaces: Any, kind: str) -> None:
+    namespaces.settle(kind)
+    if os.readlink("/proc/self") != str(os.getpid()):
+        raise OSError("/proc shows other processes")
+
+
+def _say(pipe: int, act: Callable[[], None]) -> NoReturn:
+    """ "works", or what went wrong; and the end of this process."""
+    try:
+        act()
+    except OSError as exc:
+        os.write(pipe, str(exc).encode())
+    else:
+        os.write(pipe, b"works")
+    os._exit(0)
+
+
+def first_of(ways: List[str], attempt: Callable[[str], None]) -> Dict[str, str]:
+    """`way` is the first that works, or ""; `why` tells why not one before it."""
+    why: List[str] = []
+    for way in ways:
         try:
-            attempt(host, method == "socket")
+            attempt(way)
         except OSError as exc:
             why.append(str(exc))
         else:
-            return {"method": method, "why": "; ".join(why)}
-    return {"method": "", "why": "; ".join(dict.fromkeys(why))}
+            return {"way": way, "why": "; ".join(dict.fromkeys(why))}
+    return {"way": "", "why": "; ".join(dict.fromkeys(why))}
+
+
+def probe(host: str) -> Dict[str, Dict[str, str]]:
+    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return {
+        "moves": first_of(["socket", "memory"], lambda way: try_moves(host, way == "socket")),
+        "namespace": first_of(["root", "user"], try_namespace),
+    }
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 The backend starts the supervisor, which forks the worker and then only waits: for the worker to
 end, or for the backend to go, which closes the channel. In either case it ends every process that
 came of the worker, daemons too (on Linux, where orphans are handed to it), and then ends as the
-worker did. User code cannot hold it up, and it holds nothing open but the channel. Where a worker
-has an address of its own, it also answers the worker's bind and connect calls (see `moves.py`).
+worker did. User code cannot hold it up, and it holds nothing open but the channel. Where namespaces
+can be had the kernel does that (see `namespaces.py`), even when the supervisor is killed itself.
+Where a worker has an address of its own, its supervisor also answers its bind and connect calls
+(see `moves.py`).
 """
 
 from __future__ import annotations
@@ -26,15 +28,25 @@ IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.
 class Guard:
     """What a worker has of its supervisor."""
 
-    def __init__(self, link: socket.socket, orders: Dict[str, Any]) -> None:
+    def __init__(self, link: socket.socket, orders: Dict[str, Any], kind: str, pid: int) -> None:
         self._link = link
         self._moves = orders.get("moves")
+        self._kind = kind
+        self.pid = pid
+        """The worker's process id as the backend sees it."""
+        self.lacks_namespace = bool(orders.get("namespace")) and not kind
+        """It was to have a namespace, and there was none to be had."""
 
-    def watch(self) -> None:
-        """From now on the supervisor answers for bind and connect, where it was ordered to.
+    def settle(self) -> None:
+        """Do what is left to do in the worker; from now on the supervisor answers its calls of
+        bind and connect, where it was ordered to.
 
         Raises OSError.
         """
+        if self._kind:
+            from . import namespaces
+
+            namespaces.settle(self._kind)
         if self._moves is not None:
             from . import seccomp
 
@@ -46,18 +58,40 @@ def fork_worker(channel: int, orders: Dict[str, Any]) -> Guard:
     """Returns in the worker only; the caller is its supervisor from then on."""
     control(PR_SET_NO_NEW_PRIVS, 1)
     control(PR_SET_CHILD_SUBREAPER, 1)
+    kind = _enter(orders.get("namespace", ""))
     supervisor = os.getpid()
     ours, theirs = socket.socketpair()
-    worker = os.fork()
-    if worker:
+    told, tell = os.pipe()
+    child = os.fork()
+    if child:
         theirs.close()
-        _supervise(worker, channel, ours, orders)
+        os.close(tell)
+        _supervise(_Charge(child, told if kind else None), channel, ours, orders)
     ours.close()
+    os.close(told)
+    if kind:
+        from . import namespaces
+
+        return Guard(theirs, orders, kind, namespaces.keep(tell))
+    os.close(tell)
     # The supervisor may be gone by now: then this comes too late, and is looked at.
     control(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(1)
-    return Guard(theirs, orders)
+    return Guard(theirs, orders, kind, os.getpid())
+
+
+def _enter(kind: str) -> str:
+    """The kind of namespace it is in; '' for none."""
+    if kind:
+        from . import namespaces
+
+        try:
+            namespaces.enter(kind)
+        except OSError:
+            # There is a limit to how many a machine has.
+            return ""
+    return kind
 
 
 def control(option: int, value: int) -> None:
@@ -68,10 +102,52 @@ def control(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0)
 
 
-def _supervise(worker: int, channel: int, link: socket.socket, orders: Dict[str, Any]) -> None:
+class _Charge:
+    """The worker, as its supervisor sees it."""
+
+    def __init__(self, child: int, told: int | None) -> None:
+        self.child = child
+        """The worker, or the keeper of its namespace."""
+        self._told = told
+        """A pipe from the keeper; None: there is no keeper."""
+        self._worker: int | None = None
+
+    def listen(self) -> None:
+        """Pass on to the worker what is sent to the group that it is not in."""
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_IGN if self._told is None else self._pass_on)
+        if self._told is not None:
+            self._worker = self._line()
+
+    def _pass_on(self, number: int, _: Any) -> None:
+        if self._worker is not None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._worker, number)
+
+    def status(self) -> int | None:
+        """The worker's wait status when it has ended; orphans on the way are only buried."""
+        status = _reap(self.child)
+        if status is not None and self._told is not None:
+            said = self._line()
+            return status if said is None else said
+        return status
+
+    def _line(self) -> int | None:
+        """What the keeper says; None: it is gone."""
+        text = b""
+        while self._told is not None and not text.endswith(b"\n"):
+            more = os.read(self._told, 1)
+            if not more:
+                return None
+            text += more
+        return int(text)
+
+
+def _supervise(charge: _Charge, channel: int, link: socket.socket, orders: Dict[str, Any]) -> None:
     try:
         wake = _prepare()
-        status = _until_over(worker, channel, wake, link, orders)
+        charge.listen()
+        status = _until_over(charge, channel, wake, link, orders)
     except BaseException:
         status = None
     _end_the_rest()
@@ -80,8 +156,6 @@ def _supervise(worker: int, channel: int, link: socket.socket, orders: Dict[str,
 
 def _prepare() -> int:
     """A descriptor that can be read when a child has ended."""
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
@@ -93,7 +167,7 @@ def _prepare() -> int:
 
 
 def _until_over(
-    worker: int, channel: int, wake: int, link: socket.socket, orders: Dict[str, Any]
+    charge: _Charge, channel: int, wake: int, link: socket.socket, orders: Dict[str, Any]
 ) -> int | None:
     """The worker's wait status; None: the backend is gone."""
     poll = select.poll()
@@ -103,7 +177,7 @@ def _until_over(
     poll.register(link, select.POLLIN)
     moves: Dict[int, Callable[[], None]] = {}
     while True:
-        status = _reap(worker)
+        status = charge.status()
         if status is not None:
             return status
         for descriptor, event in poll.poll():
@@ -141,8 +215,7 @@ def _take_over(link: socket.socket, orders: Dict[str, Any]) -> Dict[int, Callabl
     return {listener: moves.handle}
 
 
-def _reap(worker: int) -> int | None:
-    """The worker's status when it has ended; orphans on the way are only buried."""
+def _reap(child: int) -> int | None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -150,7 +223,7 @@ def _reap(worker: int) -> int | None:
             return None
         if pid == 0:
             return None
-        if pid == worker:
+        if pid == child:
             return status
 
 

@@ -243,13 +243,17 @@ async def test_bad_seconds_are_refused(own: Own) -> None:
             assert (answer.status_code, answer.json()["error_type"]) == (400, BadInput.code)
 
 
-async def test_a_lost_environment_is_made_again_at_the_next_call(own: Own, app: MakeApp) -> None:
+@pytest.mark.parametrize("lost", ["environments", "cache"])
+async def test_a_lost_environment_is_made_again_at_the_next_call(
+    own: Own, app: MakeApp, lost: str
+) -> None:
     one, client = own
-    served = await serve(one, client, app("iniconfig", keep_alive=0.1), "f", "call")
+    served = await serve(one, client, app("iniconfig", keep_alive=1.2), "f", "call")
     async for _ in client.changes():
         if not await client.workers():
             break
-    shutil.rmtree(folder_of(one, await only(client)))
+    found = folder_of(one, await only(client))
+    shutil.rmtree(found if lost == "environments" else one.home / "cache")
     assert (await call(one, served)).json() == 1
     assert (await only(client)).complete
 

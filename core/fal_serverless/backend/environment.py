@@ -23,7 +23,6 @@ import sysconfig
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 from fal_serverless import models
@@ -85,9 +84,13 @@ class EnvironmentStore:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def exists(self, key: str) -> bool:
-        """Whether it is there, and whole. Asked with every call: no Path is made for it."""
+        """Whether it is there, and whole."""
         parts = (MARKER, "bin/python")
         return all(os.access(f"{self.root}/{key}/{part}", os.F_OK) for part in parts)
+
+    def holds(self, made: Environment) -> bool:
+        """Whether all that a worker needs of it is there still."""
+        return self.exists(made.key) and all(os.access(one, os.F_OK) for one in made.overlay)
 
     async def ensure(
         self, python_version: str, requirements: Sequence[str], log: Log, known: str = ""
@@ -192,7 +195,7 @@ class EnvironmentStore:
 
     # What workers need beside
 
-    @cached_property
+    @property
     def _pure(self) -> Path:
         return pure_overlay(self.cache)
 
@@ -200,9 +203,10 @@ class EnvironmentStore:
         """None: a part of it has to be installed first."""
         native = self._native(python_version)
         if native.is_dir():
-            inventory.touch(self._pure)
-            inventory.touch(native)
-            return (self._pure, native)
+            overlay = (self._pure, native)
+            for folder in overlay:
+                inventory.touch(folder)
+            return overlay
         if _minor(python_version) != sys.version_info[:2]:
             return None
         source = installed_folder("msgspec")

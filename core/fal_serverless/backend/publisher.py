@@ -40,6 +40,8 @@ from fal_serverless.models import (
 
 BUILD_LOG_LINES = 200
 """Lines of a failed serve that travel with its error."""
+LOOK = 1.0
+"""Seconds between two looks at a revision's environment: calls come by the thousand."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,13 @@ class Publisher:
         self._specs: dict[str, Spec] = {}
         self._moving: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._kept: set[str] = set()
+        self._looked: dict[str, float] = {}
+        """Revision -> when its environment was seen last."""
 
     async def spec(self, stored: Stored) -> Spec:
         """What the engine needs to run a revision; a lost environment is made again."""
         known = self._specs.get(stored.id)
-        if known is None or not self._environments.exists(known.environment.key):
+        if known is None or self._is_lost(known):
             known = await self._make_spec(
                 stored.id,
                 stored.user,
@@ -103,6 +107,14 @@ class Publisher:
             )
             self._specs[stored.id] = known
         return known
+
+    def _is_lost(self, spec: Spec) -> bool:
+        """Whether its environment has vanished from the disk; looked at once in `LOOK` seconds."""
+        now = time.monotonic()
+        if now - self._looked.get(spec.revision, -LOOK) < LOOK:
+            return False
+        self._looked[spec.revision] = now
+        return not self._environments.holds(spec.environment)
 
     def uses(self) -> dict[str, tuple[str, str]]:
         """Revision -> its user and the key of its environment; those being served, too."""
@@ -307,6 +319,7 @@ class Publisher:
             await self._engine.retire(stored.id)
             await asyncio.to_thread(self._bundles.remove, stored.id)
             spec = self._specs.pop(stored.id, None)
+            self._looked.pop(stored.id, None)
             self._environments.touch(spec.environment.key if spec else stored.environment)
             self._tell("revision", stored.id)
         self._tell("function", removed[0].function)

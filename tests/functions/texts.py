@@ -39,6 +39,17 @@ async def wait(seconds: float) -> str:
     return "waited"
 
 
+@isolated(serve=True, keep_alive=60, max_multiplexing=2, max_concurrency=1)
+async def ticks(go: bool = False):
+    asked = ticks.__dict__.setdefault("asked", asyncio.Event())
+    if go:
+        asked.set()
+        return
+    yield {"n": 0}
+    await asked.wait()
+    yield {"n": 1}
+
+
 @isolated(serve=True, keep_alive=60, max_concurrency=1, request_timeout=0.5)
 def slow() -> str:
     time.sleep(60)

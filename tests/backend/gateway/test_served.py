@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
+from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.client import Client
 from fal_serverless.models import LogQuery
 from running import RunningBackend, StartBackend
@@ -228,3 +232,49 @@ async def test_a_large_body_in_the_first_packet_is_no_large_head(
 ) -> None:
     answer = await post(url, {"text": "x" * 200_000}, headers=authorized(backend))
     assert answer.status_code == 200
+
+
+async def test_events_arrive_one_by_one(backend: RunningBackend, client: Client) -> None:
+    served = await serve(backend, client, TEXTS, "ticks", "gw-ticks")
+    headers = {"Accept": "text/event-stream", **authorized(backend)}
+    async with (
+        httpx.AsyncClient(timeout=30) as http,
+        http.stream("POST", served.path_url, headers=headers) as answer,
+    ):
+        assert answer.headers["content-type"] == "text/event-stream"
+        lines = answer.aiter_lines()
+        assert [await anext(lines), await anext(lines)] == ['data: {"n":0}', ""]
+        # The function waits for a second call, which this one must not hold up.
+        assert (await post(served.path_url, {"go": True}, headers=headers)).text == ""
+        assert [line async for line in lines] == ['data: {"n":1}', ""]
+
+
+MODELS = """
+from __future__ import annotations
+import pydantic
+from fal_serverless import isolated
+
+class Item(pydantic.BaseModel):
+    name: str = pydantic.Field(min_length=2, alias="itemName")
+    parts: list[Item] = []
+
+@isolated(serve=True, requirements=["pydantic>=2"])
+def take(item: Item, count: pydantic.PositiveInt = 1) -> Item:
+    return item
+"""
+
+
+async def test_models_of_the_users_pydantic_survive_the_pickle(
+    backend: RunningBackend, client: Client, tmp_path: Path
+) -> None:
+    store = EnvironmentStore(tmp_path / "envs", tmp_path / "cache", os.environ, "never")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    environment = await store.ensure(version, ["pydantic>=2"], lambda _: None)
+    path = tmp_path / "models.py"
+    path.write_text(MODELS)
+    served = await serve(backend, client, path, "take", "gw-models", python=environment.python)
+    sent = {"itemName": "ab", "parts": [{"itemName": "cd"}]}
+    answer = await post(served.path_url, {"item": sent}, headers=authorized(backend))
+    assert answer.json() == {"itemName": "ab", "parts": [{"itemName": "cd", "parts": []}]}
+    wrong = await post(served.path_url, {"item": sent, "count": 0}, headers=authorized(backend))
+    assert (wrong.status_code, wrong.json()["errors"][0]["loc"]) == (422, ["body", "count"])

@@ -90,6 +90,7 @@ class Publisher:
         self._specs: dict[str, Spec] = {}
         self._moving: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._kept: set[str] = set()
+        self._serving: set[asyncio.Task[Outcome]] = set()
         self._looked: dict[str, float] = {}
         """Revision -> when its environment was seen last."""
 
@@ -129,6 +130,8 @@ class Publisher:
         """
         events: asyncio.Queue[ServeEvent | None] = asyncio.Queue()
         work = asyncio.create_task(self._serve(order, events.put_nowait))
+        self._serving.add(work)
+        work.add_done_callback(self._serving.discard)
         work.add_done_callback(lambda _: events.put_nowait(None))
         try:
             while (event := await events.get()) is not None:
@@ -205,6 +208,13 @@ class Publisher:
         for stored in wanted.values():
             self._engine.keep(await self.spec(stored), _floor(stored))
         self._kept = set(wanted)
+
+    async def close(self) -> None:
+        """Cancel the serves that run, and wait until nothing of them is left."""
+        for work in self._serving:
+            work.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     # Inside
 

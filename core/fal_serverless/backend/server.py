@@ -177,6 +177,7 @@ class Backend:
             info.unlink(missing_ok=True)
             for task in (ticking, settling):
                 task.cancel()
+            await self.publisher.close()
             await self.engine.close(self._config.settings.drain_timeout)
             self.sent.close()
             self.logs.close()

@@ -62,6 +62,8 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("memory", "MEMORY", width=7, align="right", priority=65),
         Column("pid", "PID", width=7, align="right", priority=40),
         Column("age", "AGE", width=6, align="right", priority=75),
+        Column("cold", "COLD START", width=10, align="right", priority=50),
+        Column("address", "ADDRESS", priority=30),
     ),
     "activity": (
         Column("at", "WHEN", width=8, priority=100),

@@ -272,6 +272,8 @@ def key_row(key: Key, look: Look) -> Row:
 def worker_row(worker: Worker, look: Look) -> Row:
     tone = look.palette
     pid = str(worker.pid) if worker.pid is not None else "—"
+    start = worker.cold_start
+    cold = start.environment + start.load + start.setup
     return Row(
         worker.id,
         (
@@ -284,6 +286,8 @@ def worker_row(worker: Worker, look: Look) -> Row:
             figure(size(worker.memory_bytes), tone),
             figure(pid, tone),
             Text(ago(worker.started_at, look.now), tone.muted),
+            figure(f"{cold:.2f} s" if cold else "—", tone),
+            Text(worker.address, tone.muted),
         ),
         (
             worker.id,
@@ -295,6 +299,8 @@ def worker_row(worker: Worker, look: Look) -> Row:
             worker.memory_bytes,
             worker.pid,
             -aware(worker.started_at).timestamp(),
+            cold,
+            worker.address,
         ),
         dim=worker.state == "stopped",
     )

@@ -155,7 +155,7 @@ def fail_needily() -> None:
 
 def test_results_that_cannot_travel_are_named() -> None:
     with pytest.raises(ResultLost, match=r"_thread\.lock cannot be pickled"):
-        isolated(threading.Lock)()
+        isolated(lambda: threading.Lock())()
 
     def foreign() -> Any:
         import pathlib
@@ -266,7 +266,7 @@ def test_many_calls_wait_for_their_turn() -> None:
 
 
 def linger(folder: Path) -> None:
-    (folder / "began").write_text(str(os.getpid()))
+    (folder / "began").touch()
     try:
         time.sleep(60)
     finally:
@@ -283,9 +283,11 @@ def test_cancel_ends_the_function(tmp_path: Path) -> None:
     until((tmp_path / "ended").exists)
 
 
-def test_a_function_that_does_not_end_loses_its_worker(tmp_path: Path) -> None:
+async def test_a_function_that_does_not_end_loses_its_worker(
+    client: Client, tmp_path: Path
+) -> None:
     def stubborn(folder: Path) -> None:
-        (folder / "pid").write_text(str(os.getpid()))
+        (folder / "began").touch()
         while True:
             try:
                 time.sleep(60)
@@ -293,11 +295,12 @@ def test_a_function_that_does_not_end_loses_its_worker(tmp_path: Path) -> None:
                 (folder / "asked").touch()
 
     future = isolated(stubborn).submit(tmp_path)
-    until((tmp_path / "pid").exists)
+    await asyncio.to_thread(until, (tmp_path / "began").exists)
     future.cancel()
-    until((tmp_path / "asked").exists)
-    pid = (tmp_path / "pid").read_text()
-    until(lambda: not Path("/proc", pid).exists())
+    await asyncio.to_thread(until, (tmp_path / "asked").exists)
+    async with asyncio.timeout(20):
+        while "stubborn" in [worker.function for worker in await client.workers()]:
+            await asyncio.to_thread(threading.Event().wait, 0.05)
 
 
 # Async functions and generators
@@ -434,14 +437,6 @@ def test_a_read_only_context_calls_nothing(
     config.save_context(config.load().paths, look)
     with pytest.raises(ReadOnly):
         pid_and("read-only")
-
-
-def test_a_fork_calls_for_itself() -> None:
-    assert pid_and(1)[1] == 1
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if pid_and(2)[1] == 2 else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_served_file_is_called_as_well() -> None:

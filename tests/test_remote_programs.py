@@ -114,6 +114,44 @@ def test_a_program_may_end_with_calls_begun(backend: RunningBackend) -> None:
     assert (program.returncode, said) == (0, "")
 
 
+FORK = """
+import os
+from fal_serverless import isolated
+double = isolated(lambda x: 2 * x)
+assert double(1) == 2
+child = os.fork()
+if child == 0:
+    print(double(2), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(double(3))
+"""
+
+
+def test_a_fork_calls_for_itself(backend: RunningBackend) -> None:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]
+    done = subprocess.run(command, env=backend.env, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("4\n6\n", "")
+
+
+def test_a_package_run_as_a_program_comes_along(backend: RunningBackend, tmp_path: Path) -> None:
+    package = tmp_path / "shop"
+    package.mkdir()
+    for name, text in {
+        "__init__": "",
+        "late": "word = 'late'\n",
+        "tea": "from fal_serverless import isolated\n"
+        "@isolated\ndef word():\n    from .late import word\n    return word\n",
+        "__main__": "from . import tea\nprint(tea.word())\n",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "shop"],
+        cwd=tmp_path, env=backend.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("late\n", "")
+
+
 NOTEBOOK = """
 import asyncio, linecache
 from fal_serverless import isolated

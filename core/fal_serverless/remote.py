@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fal_serverless import config as configuration
 from fal_serverless import launcher
-from fal_serverless.errors import CallFailed, Unreachable
+from fal_serverless.errors import CallFailed, NotFound, Unreachable
 from fal_serverless.models import CallEvent, LogEntry
 from fal_serverless.outcome import Raised, read
 from fal_serverless.source import sending
@@ -116,7 +116,6 @@ class Line:
     """The thread that talks to the backend, and the client it uses."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._context: tuple[str, str] | None = None
         self._client: Client | None = None
@@ -198,18 +197,26 @@ class Line:
 
     async def _outcome(self, job: Job) -> Any:
         """What the call comes to: its value, Raised, or the Items of a generator."""
+        events, event, content = await self._begun(job)
+        if event.kind in ("yielded", "exhausted"):
+            return Items(self, job.function.name, events, event, content)
+        # To its end, so that the connection can be used again.
+        await anext(events, None)
+        return read(job.function.name, event.kind, content)
+
+    async def _begun(
+        self, job: Job, attempts: int = 3
+    ) -> tuple[AsyncGenerator[CallEvent, None], CallEvent, bytes]:
+        """The call's events, and the first one that is no log line, with its whole content."""
         client = await self._ready(job.function)
         events = client.call(job.function.digest, job.arguments)
         try:
-            event, content = await _next_content(events)
-            if event.kind in ("yielded", "exhausted"):
-                return Items(self, job.function.name, events, event, content)
-            outcome = read(job.function.name, event.kind, content)
-        except BaseException:
-            await events.aclose()
-            raise
-        await events.aclose()
-        return outcome
+            return events, *await _next_content(events)
+        except NotFound:
+            # It was forgotten just now: nothing has run yet.
+            if attempts == 1:
+                raise
+        return await self._begun(job, attempts - 1)
 
     async def _ready(self, function: sending.Sendable) -> Client:
         """A client whose backend has the function. The backend may be another one by now."""
@@ -348,11 +355,20 @@ _the_line: Line | None = None
 _making = threading.Lock()
 
 
+def _start_anew() -> None:
+    """In a fork: the thread did not come along, and a lock may be held by nobody."""
+    global _the_line, _making
+    _the_line, _making = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+
+
 def _line() -> Line:
-    """This process's own; a fork starts anew."""
+    """This process's own."""
     global _the_line
     with _making:
-        if _the_line is None or _the_line.pid != os.getpid():
+        if _the_line is None:
             _the_line = Line()
             atexit.register(_the_line.stop)
         return _the_line

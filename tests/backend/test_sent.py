@@ -17,7 +17,7 @@ from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.logs import LogStore
-from fal_serverless.backend.sent import MOST_LINES, Outbox, SentFunctions
+from fal_serverless.backend.sent import MOST_IDLE, MOST_LINES, Outbox, SentFunctions
 from fal_serverless.config import Settings
 from fal_serverless.errors import InvalidOption, NotFound
 from fal_serverless.models import CallEvent, LogEntry
@@ -53,9 +53,9 @@ async def make_stage(
     engine = LocalEngine(Settings(), tmp_path / "run", os.environ, logs.append, lambda worker: None)
     made: list[SentFunctions] = []
 
-    def make(idle: float) -> Stage:
+    def make(idle: float, fresh: float = 60) -> Stage:
         folder = tmp_path / "sent"
-        made.append(SentFunctions(BundleStore(folder), environments, engine, logs, idle))
+        made.append(SentFunctions(BundleStore(folder), environments, engine, logs, idle, fresh))
         return Stage(made[-1], engine, folder)
 
     yield make
@@ -124,6 +124,19 @@ async def test_a_function_that_runs_is_not_idle(
     assert len(stage.kept()) == 1
     (tmp_path / "go").touch()
     assert pickle.loads((await running)[-1].content) == "done"
+
+
+async def test_many_functions_do_not_pile_up(make_stage: Callable[..., Stage]) -> None:
+    stage = make_stage(60, fresh=-1)
+    first = await stage.send(isolated(say))
+    for number in range(MOST_IDLE - 1):
+        await stage.send(isolated(keep_alive=number)(say))
+    stage.sent.find("1", first.digest)
+    last = await stage.send(isolated(keep_alive=99)(say))
+    await until(lambda: len(stage.kept()) == MOST_IDLE)
+    for made in (first, last):
+        stage.sent.find("1", made.digest)
+    assert len(stage.sent.revisions("1")) == MOST_IDLE
 
 
 async def test_functions_belong_to_users(make_stage: Callable[[float], Stage]) -> None:

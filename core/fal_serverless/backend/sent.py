@@ -28,6 +28,11 @@ from fal_serverless.models import BundleInfo, CallEvent, Level, LogEntry, Source
 
 IDLE = 300.0
 """Seconds without a call after which a sent function is forgotten; its workers go before that."""
+MOST_IDLE = 32
+"""Functions that may be idle at once; those used longest ago go first. A closure that is another
+one at each call would fill the machine with workers otherwise."""
+FRESH = 5.0
+"""Seconds in which a function is not made room of: its call may be on the way."""
 PART = 512 * 1024
 """Bytes of content in one event."""
 MOST_LINES = 10_000
@@ -54,6 +59,8 @@ class SentFunction:
     callers: set[Outbox] = field(default_factory=set)
     hearing: ExitStack = field(default_factory=ExitStack)
     timer: asyncio.TimerHandle | None = None
+    used_at: float = 0.0
+    """Of the event loop's clock."""
 
 
 class Outbox:
@@ -127,6 +134,7 @@ class SentFunctions:
         engine: LocalEngine,
         logs: LogStore,
         idle: float = IDLE,
+        fresh: float = FRESH,
     ) -> None:
         bundles.sweep(set())
         self._bundles = bundles
@@ -134,7 +142,9 @@ class SentFunctions:
         self._engine = engine
         self._logs = logs
         self._idle = idle
+        self._fresh = fresh
         self._sent: dict[tuple[str, str], SentFunction] = {}
+        """In the order of their last use."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     def find(self, user: str, digest: str) -> SentFunction:
@@ -164,6 +174,7 @@ class SentFunctions:
         self._sent[user, digest] = made
         made.hearing.enter_context(self._logs.tap(revision, lambda entry: _tell(made, entry)))
         self._put_off(made)
+        self._make_room()
 
     async def call(self, sent: SentFunction, arguments: bytes) -> AsyncGenerator[CallEvent, None]:
         """Yields log lines and then what came of it. Closing it early cancels the call.
@@ -291,17 +302,33 @@ class SentFunctions:
 
     def _put_off(self, sent: SentFunction) -> None:
         """Count the idle time from now."""
+        if self._sent.pop((sent.user, sent.digest), None) is not sent:
+            return
+        self._sent[sent.user, sent.digest] = sent
         if sent.timer is not None:
             sent.timer.cancel()
         patience = max(self._idle, float(sent.info.options.get("keep_alive", 0)))
         loop = asyncio.get_running_loop()
+        sent.used_at = loop.time()
         sent.timer = loop.call_later(patience, self._forget_if_idle, sent)
 
     def _forget_if_idle(self, sent: SentFunction) -> None:
         if sent.callers:
             self._put_off(sent)
-            return
+        else:
+            self._drop(sent)
+
+    def _make_room(self) -> None:
+        before = asyncio.get_running_loop().time() - self._fresh
+        idle = [s for s in self._sent.values() if not s.callers and s.used_at < before]
+        for sent in idle[: max(0, len(idle) - MOST_IDLE)]:
+            self._drop(sent)
+
+    def _drop(self, sent: SentFunction) -> None:
+        """From now on nobody finds it; its workers end, and then its files go."""
         self._sent.pop((sent.user, sent.digest), None)
+        if sent.timer is not None:
+            sent.timer.cancel()
         task = asyncio.create_task(self._forget(sent))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

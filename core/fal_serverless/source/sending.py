@@ -34,6 +34,15 @@ _lock = threading.Lock()
 """What cloudpickle takes by value is one setting of the whole process."""
 
 
+def _renew_lock() -> None:
+    """In a fork: it may be held by a thread that did not come along."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 @dataclass(frozen=True)
 class Sendable:
     """All that is sent of one function."""

@@ -12,6 +12,8 @@ from click import Command, Context, Group
 from fal_serverless.cli.main import program
 from fal_serverless.config import Settings
 from fal_tui.actions import markdown_table
+from fal_tui.widgets.log_pane import LogPane
+from fal_tui.widgets.log_view import LogView
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -55,6 +57,27 @@ def test_every_command_of_the_readme_exists_with_its_options(line: str) -> None:
 
 def test_the_keys_of_the_readme_are_those_of_the_program() -> None:
     assert section("keys").strip() == markdown_table().strip()
+
+
+def test_the_keys_of_the_log_pane_are_bound_and_all_are_told() -> None:
+    told = set(re.findall(r"`(\S+?)`", section("log keys")))
+    bound = {key.key for widget in (LogPane, LogView) for key in widget.BINDINGS}
+    written = {key.split(",")[0].replace("escape", "esc") for key in bound}
+    assert told <= written
+    moving = {
+        "j",
+        "k",
+        "g",
+        "G",
+        "ctrl+d",
+        "ctrl+u",
+        "pagedown",
+        "pageup",
+        "left",
+        "right",
+        "space",
+    }
+    assert written - told <= moving | {"space"}
 
 
 def test_every_picture_is_there() -> None:

@@ -63,6 +63,7 @@ TICK = 1.0
 def run(config: Config, *, any_port: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises PortTaken, Conflict, InvalidSetting at the start."""
     make_private(config.paths.state)
+    logging.getLogger("uvicorn.error").addFilter(_NoCutAnswers())
     with _only_one(config.paths.state / "backend.lock"):
         settings = config.settings
         port, sockets = listen(settings.host, settings.port, any_port=any_port)
@@ -249,6 +250,13 @@ class Backend:
             python_version=platform.python_version(),
             isolation=self.engine.describe(),
         )
+
+
+class _NoCutAnswers(logging.Filter):
+    """An answer that had to be cut short is told in the endpoint's log, not in the backend's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], ConnectionAbortedError))
 
 
 class _Server(uvicorn.Server):

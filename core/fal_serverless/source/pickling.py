@@ -55,11 +55,16 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
 
     Functions under `functools.lru_cache` it knows only by name. Of `dataclasses.MISSING` it makes
     another, with which every field of a dataclass seems to have a default. A `TypedDict("Name", …)`
-    it sends as a dict, of which no such type can be made again.
+    it sends as a dict, of which no such type can be made again. The fields of pydantic 1 hold
+    functions that were compiled inside others, and are made anew.
     """
 
     def cached(func: Any, maxsize: int | None, typed: bool) -> Any:
         return functools.lru_cache(maxsize, typed)(func)
+
+    def old_field(kind: Any, parts: dict[str, Any]) -> Any:
+        parts["type_"] = parts.pop("annotation")
+        return kind(**parts)
 
     def typed_dict(name: str, fields: dict[str, Any], total: bool) -> Any:
         make: Any = typing.TypedDict
@@ -74,13 +79,38 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
     def reducer_override(self: Any, value: Any) -> Any:
         if isinstance(value, functools._lru_cache_wrapper) and is_local(value.__wrapped__):
             return reduce_cached(value)
+        if is_old_pydantic_field(value):
+            return old_field, (type(value), {name: getattr(value, name) for name in FIELD_PARTS})
         if value is dataclasses.MISSING:
             return "MISSING"
         if is_bare_typed_dict(value) and is_local(value):
             return typed_dict, (value.__name__, dict(value.__annotations__), value.__total__)
-        return cloudpickle.Pickler.reducer_override(self, value)
+        reduced = cloudpickle.Pickler.reducer_override(self, value)
+        if isinstance(reduced, tuple) and is_model_with_slots(value):
+            # Where pydantic 1 keeps private attributes; what has none of them gives them away.
+            reduced[1][3]["__slots__"] = value.__slots__
+        return reduced
 
     return type("Pickler", (cloudpickle.Pickler,), {"reducer_override": reducer_override})
+
+
+FIELD_PARTS = (
+    "name", "annotation", "class_validators", "model_config", "default", "default_factory",
+    "required", "final", "alias", "field_info",
+)  # fmt: skip
+"""What `ModelField` of pydantic 1 is made of."""
+
+
+def is_old_pydantic_field(value: Any) -> bool:
+    kind = type(value)
+    return kind.__name__ == "ModelField" and kind.__module__ in (
+        "pydantic.fields", "pydantic.v1.fields",
+    )  # fmt: skip
+
+
+def is_model_with_slots(value: Any) -> bool:
+    own = vars(value) if isinstance(value, type) else {}
+    return bool(own.get("__private_attributes__")) and bool(own.get("__slots__"))
 
 
 def is_bare_typed_dict(value: Any) -> bool:
@@ -116,8 +146,11 @@ def resolve(owner: Any, names: dict[str, Any]) -> None:
     if isinstance(owner, type) and "__annotations__" not in vars(owner):
         return  # the attribute would be a parent's
     notes = owner.__annotations__
+    fields = vars(owner).get("__fields__", {})
     for key, note in list(notes.items()):
         notes[key] = evaluate(note, names)
+        if is_old_pydantic_field(fields.get(key)) and "ForwardRef" in repr(fields[key].annotation):
+            fields[key].annotation = notes[key]
 
 
 def evaluate(note: Any, names: dict[str, Any]) -> Any:

@@ -249,7 +249,7 @@ async def test_events_arrive_one_by_one(backend: RunningBackend, client: Client)
         assert [line async for line in lines] == ['data: {"n":1}', ""]
 
 
-MODELS = """
+NEW_MODELS = """
 from __future__ import annotations
 import pydantic
 from fal_serverless import isolated
@@ -263,18 +263,51 @@ def take(item: Item, count: pydantic.PositiveInt = 1) -> Item:
     return item
 """
 
+OLD_MODELS = """
+from __future__ import annotations
+import typing
+PYDANTIC
+from fal_serverless import isolated
 
+class Item(pydantic.BaseModel):
+    name: str = pydantic.Field(min_length=2, alias="itemName")
+    parts: typing.List[Item] = []
+    _seen: int = pydantic.PrivateAttr(default=0)
+
+    @pydantic.validator("name")
+    def not_secret(cls, value):
+        assert value != "secret"
+        return value
+
+@isolated(serve=True, requirements=["REQUIREMENT"])
+def take(item: Item, count: pydantic.conint(gt=0) = 1) -> Item:
+    item._seen += 1
+    return item
+"""
+
+
+@pytest.mark.parametrize(
+    ("requirement", "text"),
+    [
+        ("pydantic>=2", NEW_MODELS),
+        ("pydantic<2", OLD_MODELS.replace("PYDANTIC", "import pydantic")),
+        ("pydantic>=2", OLD_MODELS.replace("PYDANTIC", "from pydantic import v1 as pydantic")),
+    ],
+)
 async def test_models_of_the_users_pydantic_survive_the_pickle(
-    backend: RunningBackend, client: Client, tmp_path: Path
+    backend: RunningBackend, client: Client, tmp_path: Path, requirement: str, text: str
 ) -> None:
     store = EnvironmentStore(tmp_path / "envs", tmp_path / "cache", os.environ, "never")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    environment = await store.ensure(version, ["pydantic>=2"], lambda _: None)
+    environment = await store.ensure(version, [requirement], lambda _: None)
     path = tmp_path / "models.py"
-    path.write_text(MODELS)
-    served = await serve(backend, client, path, "take", "gw-models", python=environment.python)
+    path.write_text(text.replace("REQUIREMENT", requirement))
+    served = await serve(backend, client, path, "take", python=environment.python)
+    key = authorized(backend)
     sent = {"itemName": "ab", "parts": [{"itemName": "cd"}]}
-    answer = await post(served.path_url, {"item": sent}, headers=authorized(backend))
+    answer = await post(served.path_url, {"item": sent}, headers=key)
     assert answer.json() == {"itemName": "ab", "parts": [{"itemName": "cd", "parts": []}]}
-    wrong = await post(served.path_url, {"item": sent, "count": 0}, headers=authorized(backend))
+    wrong = await post(served.path_url, {"item": sent, "count": 0}, headers=key)
     assert (wrong.status_code, wrong.json()["errors"][0]["loc"]) == (422, ["body", "count"])
+    wrong = await post(served.path_url, {"item": {"itemName": "a"}}, headers=key)
+    assert wrong.json()["errors"][0]["loc"] == ["body", "item", "itemName"]

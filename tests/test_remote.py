@@ -29,6 +29,7 @@ from fal_serverless.errors import (
     Unreachable,
     WorkerFailed,
 )
+from fal_serverless.source import sending
 from running import FUNCTIONS, RunningBackend, StartBackend
 
 
@@ -90,6 +91,18 @@ def test_classes_and_lambdas_travel_and_come_back_as_they_are_here() -> None:
     assert type(point) is Point and point.x == 5
     # The worker's count is its own.
     assert Point.made == before + 1
+
+
+class Word:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def test_a_function_stays_the_same_over_its_calls() -> None:
+    where = isolated(keep_alive=30)(lambda word: (os.getpid(), Word(word.text)))
+    before = sending.sendable(where).digest
+    assert where(Word("a"))[0] == where(Word("b"))[0]
+    assert sending.sendable(where).digest == before
 
 
 def test_a_closure_is_sent_as_it_is_now() -> None:

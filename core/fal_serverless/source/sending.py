@@ -154,10 +154,26 @@ def _by_value() -> Iterator[Any]:
         for module in ours:
             cloudpickle.register_pickle_by_value(module)
         try:
-            yield pickling.make_pickler(cloudpickle, _is_users)
+            yield _steady(pickling.make_pickler(cloudpickle, _is_users))
         finally:
             for module in ours:
                 cloudpickle.unregister_pickle_by_value(module)
+
+
+def _steady(base: Any) -> Any:
+    """The pickler, for classes without what `copyreg` notes on one when an instance is pickled.
+
+    Otherwise a function would be another one after its first call.
+    """
+
+    def reducer_override(self: Any, value: Any) -> Any:
+        reduced = base.reducer_override(self, value)
+        if isinstance(value, type) and isinstance(reduced, tuple) and len(reduced) > 2:
+            attributes = reduced[2][0] if isinstance(reduced[2], tuple) else {}
+            attributes.pop("__slotnames__", None)
+        return reduced
+
+    return type("SteadyPickler", (base,), {"reducer_override": reducer_override})
 
 
 def _is_users(value: Any) -> bool:

@@ -183,6 +183,15 @@ async def test_a_slow_reader_of_lines_is_told_what_was_left_out() -> None:
     assert heard[MOST_LINES:] == ["… 5 lines are left out here; the log has them", "returned"]
 
 
+def test_both_ends_agree_on_what_is_in_a_stream() -> None:
+    from fal_serverless import outcome
+    from fal_serverless.backend import sent
+    from fal_serverless.backend.engine.runtime import loading, pickled
+
+    assert (sent.ITEM, sent.FAILURE) == (pickled.ITEM, pickled.FAILURE)
+    assert outcome._CLASS_ID == loading._CLASS_ID
+
+
 async def test_content_waits_for_its_reader() -> None:
     out = Outbox("r")
     sending_all = asyncio.ensure_future(_send(out, 20))

@@ -61,6 +61,8 @@ class Settings:
     """Lines that a log pane of fal-tui keeps."""
     python_downloads: str = "never"
     """Whether uv may fetch a Python that is missing: never, manual, automatic."""
+    cgroup: str = ""
+    """Cgroup under which workers get theirs, as `/fal`; without one, their memory is watched."""
     theme: str = "textual-dark"
     """Theme of fal-tui."""
 

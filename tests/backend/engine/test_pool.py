@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,20 @@ async def test_it_is_fast_enough(stage: Any, make_spec: Any) -> None:
     began = asyncio.get_running_loop().time()
     await asyncio.gather(*(many() for _ in range(32)))
     assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_one_that_gets_ready_and_dies_again_and_again_is_started_ever_later(
+    stage: Any, make_spec: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fal_serverless.backend.engine.pool.BACKOFF_FIRST", 0.1)
+    source = (
+        "import os, threading\n"
+        "def load(): threading.Timer(0.02, os._exit, (3,)).start()\n"
+        "def f(_): pass"
+    )
+    stage.engine.keep(make_spec(source, setup="load"), 1)
+    await until(lambda: stage.states().count("starting") == 4)
+    began = [r.started_at.timestamp() for r in stage.records if r.state == "starting"]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(began)]
+    assert gaps[0] >= 0.2 and gaps[1] >= 0.4 and gaps[2] >= 0.8
+    assert "ready" in stage.states()

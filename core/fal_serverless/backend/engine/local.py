@@ -16,6 +16,7 @@ from pathlib import Path
 from fal_serverless.backend.engine import isolation, survivors
 from fal_serverless.backend.engine.description import Description, parse
 from fal_serverless.backend.engine.isolation import Isolation
+from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
@@ -42,11 +43,13 @@ class LocalEngine:
         """`found`: what workers can have of their own; without it, that is tried."""
         self._settings = settings
         self._isolation = found or isolation.start()
+        folder = make_private(run_dir.absolute())
         self._around = Surroundings(
-            run_dir=make_private(run_dir.absolute()),
+            run_dir=folder,
             environ=environ,
             ports=Ports(lambda: self._isolation().method),
             isolation=self._isolation,
+            limits=Limits(folder, settings.cgroup),
             startup_timeout=settings.startup_timeout,
             request_timeout=settings.request_timeout,
             log=log,
@@ -60,7 +63,7 @@ class LocalEngine:
 
     def describe(self) -> str:
         """How workers are kept apart, and why so."""
-        return self._isolation().describe()
+        return f"{self._isolation().describe()}; {self._around.limits.describe()}"
 
     async def warm(self, spec: Spec) -> None:
         """Until a worker of it is ready. Raises WorkerFailed, StartupTimeout: why there is none."""
@@ -136,6 +139,7 @@ class LocalEngine:
         """Stop everything; calls that run may take so many seconds more."""
         pools, self._pools = list(self._pools.values()), {}
         await asyncio.gather(*(pool.close(drain) for pool in pools))
+        self._around.limits.close()
         await asyncio.to_thread(shutil.rmtree, self._around.run_dir, ignore_errors=True)
 
     def _pool(self, spec: Spec) -> Pool:

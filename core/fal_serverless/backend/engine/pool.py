@@ -20,6 +20,8 @@ from fal_serverless.models import ColdStart
 
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 30.0
 """Seconds before a kept worker that failed is started again; doubles with each failure."""
+STEADY = 30.0
+"""Seconds after which a worker's failure has nothing to do with those before it."""
 
 Make = Callable[
     [Spec, Callable[[WorkerProcess], None], Callable[[WorkerProcess], None]], WorkerProcess
@@ -145,7 +147,6 @@ class Pool:
             self._forget(worker)
             self._start_failed(exc)
         else:
-            self._failures = 0
             self._freed(worker)
 
     def _start_failed(self, error: FalError) -> None:
@@ -182,6 +183,10 @@ class Pool:
         if worker.id not in self._workers or worker.id in self._starting():
             return
         self._forget(worker)
+        lived = time.monotonic() - worker.ready_at
+        if worker.state != "failed" or lived >= STEADY:
+            # That it got ready is no sign of health: it may do that and die, again and again.
+            self._failures = 0
         if worker.state == "failed":
             self._failures += 1
             self._retry_later()

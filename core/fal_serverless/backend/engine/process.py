@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fal_serverless.backend.engine import survivors
+from fal_serverless.backend.engine import limits, survivors
 from fal_serverless.backend.engine.frames import Link
 from fal_serverless.models import Level
 
@@ -53,6 +53,8 @@ class Process:
         self._process = process
         self._folder = folder
         self._outputs = outputs
+        self.note = ""
+        """Why its supervisor ended it; '' when it did not. Known when it has ended."""
 
     @property
     def pid(self) -> int:
@@ -71,6 +73,8 @@ class Process:
                     await output.closed.wait()
         for output in self._outputs:
             output.close()
+        with suppress(OSError):
+            self.note = (self._folder / limits.NOTE).read_text()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         return code
 

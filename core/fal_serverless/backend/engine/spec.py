@@ -50,6 +50,10 @@ class Spec:
         """Seconds."""
         return float(self.options.get("keep_alive", 10))
 
+    @property
+    def machine_type(self) -> str:
+        return str(self.options.get("machine_type", "S"))
+
     def seconds(self, option: str, limit: float) -> float:
         """A time limit of the function, `limit` when it names none."""
         value = self.options.get(option)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fal_serverless.backend.engine import frames
 from fal_serverless.backend.engine.isolation import Isolation
+from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.config import function_environ
@@ -25,6 +26,7 @@ class Surroundings:
     ports: Ports
     isolation: Callable[[], Isolation]
     """What workers can have of their own; it may have to wait until that is known."""
+    limits: Limits
     startup_timeout: float
     request_timeout: float
     log: Callable[[LogEntry], object]

@@ -8,10 +8,11 @@ wiped out all three is not found.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,10 +33,15 @@ def record(folder: Path, supervisor: int) -> None:
 def sweep(folders: Iterable[Path]) -> list[int]:
     """End what is left of the workers with these folders; what was killed."""
     wanted = list(folders)
+    return end_all(lambda: left_of(wanted)) if wanted else []
+
+
+def end_all(listed: Callable[[], list[int]]) -> list[int]:
+    """Kill what is listed until nothing is, for as long as patience lasts; what was killed."""
     killed: set[int] = set()
     end = time.monotonic() + PATIENCE
-    while wanted and time.monotonic() < end:
-        found = left_of(wanted)
+    while time.monotonic() < end:
+        found = listed()
         if not found:
             break
         for pid in found:
@@ -43,6 +49,11 @@ def sweep(folders: Iterable[Path]) -> list[int]:
                 os.kill(pid, signal.SIGKILL)
         killed.update(found)
     return sorted(killed)
+
+
+def fingerprint(run_dir: Path) -> str:
+    """A short name for a backend: the same after a restart, and not that of another."""
+    return hashlib.sha256(str(run_dir).encode()).hexdigest()[:8]
 
 
 def left_of(folders: list[Path]) -> list[int]:

@@ -21,6 +21,7 @@ import msgspec
 from fal_serverless.backend.engine import frames, process, startup
 from fal_serverless.backend.engine.exchange import Exchange, ReplyStream
 from fal_serverless.backend.engine.journal import Herald, Journal
+from fal_serverless.backend.engine.limits import Room
 from fal_serverless.backend.engine.ports import Address, Place
 from fal_serverless.backend.engine.process import Process, Start
 from fal_serverless.backend.engine.spec import Call, Reply, Spec
@@ -54,6 +55,8 @@ class WorkerProcess:
         self.spec = spec
         self.state: WorkerState = "starting"
         self.was_ready = False
+        self.ready_at = 0.0
+        """By the monotonic clock; 0 before it is."""
         self.cold = ColdStart()
         self.address: Address | None = None
         """Where its own server listens; None: it has none."""
@@ -70,6 +73,7 @@ class WorkerProcess:
         self._process: Process | None = None
         self._link = frames.Link(self._received, self._cut)
         self._place: Place | None = None
+        self._room: Room | None = None
         self._ids = itertools.count(1)
         self._exchanges: dict[int, Exchange] = {}
         self._loop = asyncio.get_running_loop()
@@ -141,6 +145,11 @@ class WorkerProcess:
             self._place = await self._around.ports.claim(self.spec.exposed_port)
             environ.update(self._place.environ)
             orders.update(self._place.orders)
+        self._room = self._around.limits.claim(self.id, self.spec.machine_type)
+        orders.update(self._room.orders)
+        environ = {**self._room.environ, **environ}
+        if self._room.unenforced:
+            self._journal.say("WARNING", self._room.unenforced)
         what = Start(python, self._around.run_dir / self.id, environ, orders)
         self._process = await process.start(what, self._link, self._journal.heard)
         self._watching = asyncio.ensure_future(self._watch(self._process))
@@ -163,7 +172,7 @@ class WorkerProcess:
 
     def _is_ready(self, load: float, setup: float) -> None:
         self.cold = ColdStart(load=load, setup=setup)
-        self.idle_since = time.monotonic()
+        self.ready_at = self.idle_since = time.monotonic()
         self.was_ready = True
         said = f"worker {self.id} is ready (load {load:.3f} s, setup {setup:.3f} s)"
         self._journal.say("INFO", said)
@@ -178,6 +187,7 @@ class WorkerProcess:
         self._stopping = True
         self._end_with(error.message)
         if self._process is None:
+            await self._leave_room()
             self._ended.set()
         await self._kill()
         error.data["log"] = self._journal.recent()
@@ -315,7 +325,9 @@ class WorkerProcess:
         # What it said last is in its channel still, and says more than an exit code.
         await _wait(self._unheard, LAST_FRAMES)
         self._link.close()
-        self._end_with(f"worker {self.id} of '{self.spec.entrypoint}' died: {process.ending(code)}")
+        ran_out = await self._leave_room() or bool(child.note)
+        how = self._room.out_of_memory if self._room and ran_out else process.ending(code)
+        self._end_with(f"worker {self.id} of '{self.spec.entrypoint}' died: {how}")
         if self._place is not None:
             self._around.ports.release(self._place)
         self._ended.set()
@@ -326,6 +338,12 @@ class WorkerProcess:
             self._journal.say("INFO" if wanted else "ERROR", said)
             self._set("stopped" if wanted else "failed")
         self._gone(self)
+
+    async def _leave_room(self) -> bool:
+        """Whether the kernel ended something of it for want of memory."""
+        if self._room is None:
+            return False
+        return await asyncio.to_thread(self._around.limits.release, self._room)
 
     def _end_with(self, reason: str) -> None:
         if not self._over.done():

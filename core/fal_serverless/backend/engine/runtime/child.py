@@ -2,7 +2,7 @@
 
 0. The process that was started stays as supervisor; a fork of it is the worker. ORDERS, in JSON,
    are for the supervisor: `moves` tells where the worker's servers go (see `moves.py`),
-   `namespace` which kind the worker gets (see `namespaces.py`).
+   `namespace` which kind the worker gets (see `namespaces.py`), `limits` what it may use.
 1. Backend: INIT, what to load and from where.
 2. Worker: puts folders on its path, loads the function, calls the setup function.
    It says READY with the seconds this took, or FAILED with the reason, and ends.

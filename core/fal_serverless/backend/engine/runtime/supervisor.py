@@ -17,7 +17,10 @@ import select
 import signal
 import socket
 import sys
-from typing import Any, Callable, Dict
+from typing import TYPE_CHECKING, Any, Callable, Dict
+
+if TYPE_CHECKING:
+    from .limits import Watch
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 
@@ -31,6 +34,7 @@ class Guard:
     def __init__(self, link: socket.socket, orders: Dict[str, Any], kind: str, pid: int) -> None:
         self._link = link
         self._moves = orders.get("moves")
+        self._limits = orders.get("limits")
         self._kind = kind
         self.pid = pid
         """The worker's process id as the backend sees it."""
@@ -43,6 +47,10 @@ class Guard:
 
         Raises OSError.
         """
+        if self._limits is not None:
+            from . import limits
+
+            limits.join(self._limits)
         if self._kind:
             from . import namespaces
 
@@ -169,18 +177,21 @@ def _prepare() -> int:
 def _until_over(
     charge: _Charge, channel: int, wake: int, link: socket.socket, orders: Dict[str, Any]
 ) -> int | None:
-    """The worker's wait status; None: the backend is gone."""
+    """The worker's wait status; None: the backend is gone, or the worker takes too much."""
     poll = select.poll()
     # Nothing is asked for: only that the other end is closed is told.
     poll.register(channel, 0)
     poll.register(wake, select.POLLIN)
     poll.register(link, select.POLLIN)
     moves: Dict[int, Callable[[], None]] = {}
+    watch = _watch(orders.get("limits", {}))
     while True:
         status = charge.status()
         if status is not None:
             return status
-        for descriptor, event in poll.poll():
+        if watch is not None and watch.is_over():
+            return None
+        for descriptor, event in poll.poll(None if watch is None else watch.patience()):
             if descriptor == channel:
                 return None
             if descriptor == wake:
@@ -195,6 +206,14 @@ def _until_over(
             else:
                 # Everybody who could ask is gone.
                 poll.unregister(descriptor)
+
+
+def _watch(asked: Dict[str, Any]) -> Watch | None:
+    if "memory" not in asked:
+        return None
+    from .limits import Watch
+
+    return Watch(asked["memory"], asked["note"])
 
 
 def _take_over(link: socket.socket, orders: Dict[str, Any]) -> Dict[int, Callable[[], None]]:

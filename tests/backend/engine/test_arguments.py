@@ -34,6 +34,8 @@ TYPES = """
 import dataclasses, datetime, decimal, enum, pathlib, typing, uuid
 class Color(enum.Enum):
     RED = "red"
+class Shade(enum.Enum):
+    DARK = (0, 0.5)
 @dataclasses.dataclass
 class Point:
     x: int
@@ -58,6 +60,8 @@ def f({parameter}):
         ("n: float", 3, ["float", "3.0"]),
         ("b: bool", True, ["bool", "True"]),
         ("c: Color", "red", ["Color", "Color.RED"]),
+        ("c: Shade", [0, 0.5], ["Shade", "Shade.DARK"]),
+        ("c: typing.Optional[Shade]", [0, 0.5], ["Shade", "Shade.DARK"]),
         ("d: datetime.date", "2024-05-06", ["date", "2024-05-06"]),
         (
             "u: uuid.UUID",
@@ -296,6 +300,16 @@ async def test_what_does_not_fit_is_named(
     reply = await stage.call(spec, body)
     assert reply.status == status
     assert detail in (await stage.json(spec, body))["detail"]
+
+
+@pytest.mark.parametrize("kind", ["typing.Literal['a', 2]", "Choice", "typing.Optional[Choice]"])
+async def test_a_wrong_choice_is_told_what_there_is(stage: Any, make_spec: Any, kind: str) -> None:
+    source = "import enum, typing\nclass Choice(enum.Enum):\n    A = 'a'\n    B = 2\n"
+    spec = make_spec(f"{source}def f(x: {kind}): return x", from_source=True)
+    assert await stage.json(spec, {"x": "a"}) == "a"
+    assert await stage.json(spec, b"", query=[("x", "a")]) == "a"
+    refused = await stage.json(spec, {"x": "c"})
+    assert refused["detail"].endswith("Invalid enum value 'c'; it may be 'a', 2")
 
 
 async def test_a_type_error_inside_is_not_the_callers_fault(stage: Any, make_spec: Any) -> None:

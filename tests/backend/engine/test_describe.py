@@ -16,6 +16,9 @@ TYPES = """
 import dataclasses, datetime, enum, functools, pathlib, typing, uuid
 class Color(enum.Enum):
     RED = "red"
+class Shade(enum.Enum):
+    DARK = (0, 0.5)
+    NONE = "none"
 @dataclasses.dataclass
 class Point:
     x: int
@@ -49,6 +52,7 @@ async def described(stage: Any, make_spec: Any, source: str, **more: Any) -> Any
         ("Point | Other", {"anyOf": [{"$ref": f"{REF}Point"}, {"$ref": f"{REF}Other"}]}),
         ("pathlib.Path", {"type": "string"}),
         ("Color", {"$ref": f"{REF}Color"}),
+        ("Shade", {"title": "Shade", "enum": [[0, 0.5], "none"]}),
         ("Named", {"$ref": f"{REF}Named"}),
         ("typing.Any", {}),
         ("'Unknown'", {}),

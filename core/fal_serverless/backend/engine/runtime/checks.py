@@ -6,6 +6,7 @@ member by member; what nobody knows is left unchecked.
 
 from __future__ import annotations
 
+import enum
 import re
 from typing import Any, List, Union
 
@@ -40,7 +41,30 @@ class Plain:
         try:
             return self._codec.convert(value, self.wanted, lax=is_text)
         except (self._codec.ValidationError, ValueError) as exc:
-            raise Misfit([_placed(str(exc))]) from None
+            error = _placed(str(exc))
+            choices = hints.allowed(self.wanted)
+            if choices and not error["loc"]:
+                error["msg"] += _may_be(choices)
+            raise Misfit([error]) from None
+
+
+class Member:
+    """An enum whose values are not all text or all whole numbers: the member with that value."""
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
+    def __call__(self, value: Any, is_text: bool) -> Any:
+        value = tuple(value) if isinstance(value, list) else value
+        for member in self.kind:
+            if member.value == value or (is_text and str(member.value) == value):
+                return member
+        said = f"Invalid enum value {value!r}" + _may_be(hints.allowed(self.kind))
+        raise Misfit([{"loc": [], "msg": said}])
+
+
+def _may_be(choices: tuple[Any, ...]) -> str:
+    return f"; it may be {', '.join(map(repr, choices))}"
 
 
 class OneOf:
@@ -77,7 +101,7 @@ class ByPydantic:
         return None if isinstance(value, hints.BYTES) else self._codec.encode(value)
 
 
-Check = Union[Anything, Plain, OneOf, ByPydantic]
+Check = Union[Anything, Plain, Member, OneOf, ByPydantic]
 
 
 def check_of(wanted: Any, codec: Codec) -> Check:
@@ -90,6 +114,8 @@ def check_of(wanted: Any, codec: Codec) -> Check:
             return found
     if codec.can_check(wanted):
         return Plain(wanted, codec)
+    if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
+        return Member(wanted)
     members = hints.alternatives(wanted)
     if members:
         checks = [check_of(member, codec) for member in members]

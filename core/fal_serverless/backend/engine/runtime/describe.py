@@ -15,7 +15,7 @@ from typing import Any
 from . import hints, pydantics
 from .answers import BYTES, EVENTS, JSON, LINES, TEXT
 from .binding import Parameter, Plan
-from .checks import ByPydantic, Check, OneOf, Plain, check_of
+from .checks import ByPydantic, Check, Member, OneOf, Plain, check_of
 from .codec import Codec, is_from_text, is_struct
 
 PLACE = "#/components/schemas/"
@@ -104,6 +104,8 @@ class Schemas:
         if isinstance(check, OneOf):
             members = [self.of(member, answers=answers) for member in check.members]
             return {"anyOf": members + ([{"type": "null"}] if check.optional else [])}
+        if isinstance(check, Member):
+            return {"title": check.kind.__name__, "enum": list(hints.allowed(check.kind))}
         if isinstance(check, ByPydantic):
             made, shared = check.adapter.schema(PLACE + "{model}", answers=answers)
         elif isinstance(check, Plain):

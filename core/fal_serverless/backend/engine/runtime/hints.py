@@ -5,6 +5,7 @@ Knows nothing of values: whether one fits is for `checks`.
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 import types
@@ -94,6 +95,18 @@ def last(wanted: Any) -> Any:
 def list_of(wanted: Any) -> Any:
     made: Any = typing.List
     return made[wanted]
+
+
+def allowed(wanted: Any) -> tuple[Any, ...]:
+    """The values of a Literal or an enum, as JSON has them; () for anything else."""
+    if hasattr(wanted, "__metadata__"):
+        return allowed(wanted.__origin__)
+    inner = alternatives(wanted)
+    if len(inner) == 1:
+        return allowed(inner[0])
+    if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
+        return tuple(member.value for member in wanted)
+    return typing.get_args(wanted) if typing.get_origin(wanted) is typing.Literal else ()
 
 
 def is_many(kind: Any) -> bool:

@@ -418,10 +418,15 @@ async def test_a_port_given_up_is_the_machines_again(stage: Any, make_spec: Any,
 
 
 @each_by_kernel
-async def test_a_server_on_another_port_than_it_said(stage: Any, make_spec: Any, port: int) -> None:
+async def test_a_server_on_another_port_than_it_said(
+    stage: Any, make_spec: Any, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fal_serverless.backend.engine.ports.SLOW", 0.5)
     spec = make_spec(SERVER % ("", port + 1), exposed_port=port, startup_timeout=1)
     with pytest.raises(StartupTimeout, match=rf"\(it listens on port {port + 1}\)"):
         await stage.engine.warm(spec)
+    said = f"f does not listen on port {port} yet (it listens on port {port + 1})"
+    assert stage.lines("system")[0] == said
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,14 @@ def test_every_machine_type_means_something(name: str) -> None:
     assert (found == Machine()) == name.startswith("GPU")
 
 
+@pytest.mark.parametrize("name", limits.MACHINES)
+def test_the_readme_and_the_code_say_the_same(name: str) -> None:
+    machine = limits.MACHINES[name]
+    rows = (Path(__file__).parents[3] / "README.md").read_text().splitlines()
+    (row,) = [row for row in rows if row.startswith(f"| `{name}`")]
+    assert row.endswith(f"| {limits.size(machine.memory or 0)} | {machine.cpus:g} |")
+
+
 def test_a_limit_over_what_there_is_is_none() -> None:
     here = Machine(16 * GB, 4)
     assert within(limits.MACHINES["S"], here) == Machine(8 * GB, None)

@@ -28,6 +28,10 @@ VARIABLE = "FAL_SERVERLESS_BIND"
 """The patch reads it; a test compares the name."""
 REAL_HOSTS = ("127.0.0.1", "::1")
 CONNECT_TIMEOUT = 1.0
+PROBE_FIRST, PROBE_LAST = 0.01, 0.1
+"""Seconds between two looks whether a server accepts; it grows."""
+SLOW = 3.0
+"""Seconds after which a server that is not there yet is worth a word."""
 HOSTS_TRIED = 3
 """Addresses looked at for the port asked for, before another port will do."""
 
@@ -84,6 +88,30 @@ class Ports:
     def release(self, place: Place) -> None:
         if self._real.get(place.wanted) is place:
             del self._real[place.wanted]
+
+    async def reach(
+        self,
+        place: Place,
+        sessions: set[int],
+        over: asyncio.Future[str],
+        slow: Callable[[], object],
+    ) -> Address | None:
+        """Wait for the server of a worker; None: it is over. `slow` is called when it takes long.
+
+        Raises WorkerFailed, as `find`.
+        """
+        timer = asyncio.get_running_loop().call_later(SLOW, slow)
+        delay = PROBE_FIRST
+        try:
+            while not over.done():
+                found = await self.find(place, sessions)
+                if found is not None:
+                    return found
+                await asyncio.wait((over,), timeout=delay)
+                delay = min(delay * 1.3, PROBE_LAST)
+        finally:
+            timer.cancel()
+        return None
 
     async def find(self, place: Place, sessions: set[int]) -> Address | None:
         """Where the server of a worker, in these sessions, accepts connections; None: nowhere yet.

@@ -37,8 +37,6 @@ KILL_GRACE = 2.0
 """Seconds that a supervisor has to end its worker."""
 LAST_FRAMES = 0.5
 """Seconds for what a dead worker's channel still holds; a fork can keep it open for ever."""
-PROBE_FIRST, PROBE_LAST = 0.01, 0.1
-"""Seconds between two looks whether the function's server accepts; it grows."""
 
 
 class WorkerProcess:
@@ -158,17 +156,19 @@ class WorkerProcess:
     async def _until_ready(self) -> float:
         """The seconds of the setup function. Raises WorkerFailed."""
         await asyncio.wait((self._setup, self._over), return_when=asyncio.FIRST_COMPLETED)
-        delay = PROBE_FIRST
-        while not self._over.done():
-            if self._place is None or self._process is None:
-                return self._setup.result()
+        if self._place is not None and self._process is not None and not self._over.done():
             sessions = {self._process.pid, self._pid or self._process.pid}
-            self.address = await self._around.ports.find(self._place, sessions)
-            if self.address is not None:
-                return self._setup.result()
-            await asyncio.wait((self._over,), timeout=delay)
-            delay = min(delay * 1.3, PROBE_LAST)
-        raise WorkerFailed(self._over.result() + self._hint())
+            ports = self._around.ports
+            self.address = await ports.reach(self._place, sessions, self._over, self._is_slow)
+        if self._over.done():
+            raise WorkerFailed(self._over.result() + self._hint())
+        return self._setup.result()
+
+    def _is_slow(self) -> None:
+        name, port = self.spec.entrypoint, self.spec.exposed_port
+        if self._hint():
+            said = f"{name} does not listen on port {port} yet{self._hint()}"
+            self._journal.say("WARNING", said)
 
     def _is_ready(self, load: float, setup: float) -> None:
         self.cold = ColdStart(load=load, setup=setup)

@@ -130,8 +130,8 @@ def test_every_machine_type_means_something(name: str) -> None:
 def test_the_readme_and_the_code_say_the_same(name: str) -> None:
     machine = limits.MACHINES[name]
     rows = (Path(__file__).parents[3] / "README.md").read_text().splitlines()
-    (row,) = [row for row in rows if row.startswith(f"| `{name}`")]
-    assert row.endswith(f"| {limits.size(machine.memory or 0)} | {machine.cpus:g} |")
+    says = f"| {limits.size(machine.memory or 0)} | {machine.cpus:g} |"
+    assert any(row.startswith(f"| `{name}`") and row.endswith(says) for row in rows)
 
 
 def test_a_limit_over_what_there_is_is_none() -> None:

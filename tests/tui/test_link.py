@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from fal_serverless import errors
@@ -9,7 +11,7 @@ from fal_serverless.client import Client
 from fal_serverless.config import Config, Context
 from fal_tui import link
 from fal_tui.app import FalTui
-from fal_tui.link import LinkState, error_is_final
+from fal_tui.link import Link, LinkState, error_is_final
 from fal_tui.screenshot import Camera
 from tui.conftest import Opening
 from tui.fake_backend import FakeBackend
@@ -29,6 +31,26 @@ async def test_a_killed_backend_leaves_the_data_and_comes_back(
         assert "shout" in seen.text()
         fake.down = False
         await seen.until(lambda: "● live" in seen.text(), "the return")
+
+
+async def test_a_loss_leaves_no_mark_of_a_cancellation(
+    opened: Opening, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one, the timeouts of Python 3.11.2 end the task that looks for the backend."""
+    marks: list[int] = []
+    pause = Link._pause
+
+    async def noting(self: Link) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        marks.append(task.cancelling())
+        await pause(self)
+
+    monkeypatch.setattr(Link, "_pause", noting)
+    async with opened() as seen:
+        fake.kill()
+        await seen.until(lambda: len(marks) > 1, "two attempts")
+    assert not any(marks)
 
 
 async def test_offline_names_the_time_and_the_age_of_the_data(

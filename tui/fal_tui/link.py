@@ -130,6 +130,12 @@ class Link:
         self.attempts, self._may_start = 0, False
         self._awake.clear()
         self._set(LinkState("live", seen_at=datetime.now()))
+        # In a task of its own: before Python 3.13 a group that failed leaves its task marked as
+        # cancelled, and up to 3.11.2 the next timeout in such a task ends it.
+        await asyncio.create_task(self._stay(client))
+
+    async def _stay(self, client: Client) -> None:
+        """Until the connection is lost, which it raises."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(client))
             group.create_task(self._refresh())

@@ -118,6 +118,7 @@ class ServeScreen(ModalScreen[Served | None]):
         except FalError as exc:
             text = f"No suggestions: {exc.message}"
             self.notify(text, severity="warning", markup=False)
+            self._form.know_nothing_more()
             return
         self._form.know(functions, aliases, status)
 

@@ -141,6 +141,8 @@ class ServeForm(Vertical):
         self._aliases: tuple[Alias, ...] = ()
         self._status: Status | None = None
         self._alias_typed = False
+        self._informed = False
+        """Whether the backend was asked, in vain or not. Before, no alias is suggested."""
 
     def compose(self) -> ComposeResult:
         yield Grid(COLUMNS, "No function in this file")
@@ -179,6 +181,11 @@ class ServeForm(Vertical):
     def know(self, functions: Sequence[Function], aliases: Sequence[Alias], status: Status) -> None:
         """What exists in the backend; it decides suggestions and what is said below."""
         self._functions, self._aliases, self._status = tuple(functions), tuple(aliases), status
+        self.know_nothing_more()
+
+    def know_nothing_more(self) -> None:
+        """Suggest from what is known by now; the backend may not have answered."""
+        self._informed = True
         self._suggest()
 
     # What is chosen
@@ -194,7 +201,7 @@ class ServeForm(Vertical):
 
     def _suggest(self) -> None:
         chosen = self._chosen
-        if chosen is not None and not self._alias_typed:
+        if chosen is not None and not self._alias_typed and self._informed:
             alias = "" if reason(chosen) else self._suggested(chosen.name)
             with self.prevent(Input.Changed):
                 self.query_one("#alias", Input).value = alias
@@ -225,6 +232,8 @@ class ServeForm(Vertical):
         said.update(Text(problem or self._what_happens(known)))
 
     def _what_happens(self, known: Alias | None) -> str:
+        if not self._informed:
+            return "Asking the backend for its aliases"
         if not self._alias:
             return "Makes a revision without an alias: it is reachable by its id only"
         moves = f"moves {self._alias} from {known.revision[:8]}" if known else "makes the alias"
@@ -276,7 +285,8 @@ class ServeForm(Vertical):
 
     def action_serve(self) -> None:
         chosen = self._chosen
-        if chosen is None or self.problem():
+        # An alias that is not on the screen yet must not be served onto.
+        if chosen is None or not self._informed or self.problem():
             self.app.bell()
             return
         message = self.query_one("#message", Input).value.strip()

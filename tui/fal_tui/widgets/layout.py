@@ -38,7 +38,9 @@ class Layout:
         self.look_again()
 
     def look_again(self) -> None:
-        """There are other rows; no column shrinks for it."""
+        """There are other rows. No column shrinks for it, unless others have no room meanwhile."""
+        if self.dropped:
+            self._natural = [0] * len(self.columns)
         self._measured = range(0)
         self._asked = None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import select
 import signal
 import subprocess
 from pathlib import Path
@@ -201,3 +203,26 @@ def test_an_interrupted_serve_leaves_nothing(
     rest = process.communicate(timeout=30)[1]
     assert process.returncode == 130 and "Traceback" not in heard + rest
     assert aliases(program) == standing
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_file_that_loads_for_ever_ends_with_the_program(
+    backend: RunningBackend, write: Write, number: signal.Signals
+) -> None:
+    ever = "import os, time\nprint('pid', os.getpid())\nwhile True: time.sleep(9)\n"
+    path = write(GOOD + ever)
+    serve = subprocess.Popen(
+        [CONSOLE, "function", "serve", path, "f"],
+        env=backend.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with serve:
+        assert serve.stdout is not None and serve.stderr is not None
+        said = next(line for line in serve.stderr if line.startswith("pid "))
+        watch = os.pidfd_open(int(said.split()[1]))
+        serve.send_signal(number)
+        assert select.select([watch], [], [], 10)[0]
+        os.close(watch)
+        assert serve.wait(10) == (128 + number if number != signal.SIGKILL else -number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -61,8 +62,16 @@ for group in (function, alias, key, worker, environment, user, context, backend)
 def main(args: Sequence[str] | None = None) -> None:
     """Run the program and exit with its code."""
     output.prepare()
+    _end_in_order()
     given = list(sys.argv[1:] if args is None else args)
     sys.exit(run(given))
+
+
+def _end_in_order() -> None:
+    """Told to end, it first ends what it started and removes what it laid aside."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def run(args: list[str]) -> int:

@@ -244,7 +244,8 @@ class Publisher:
             except BaseException as exc:
                 await asyncio.shield(self._undo(revision_id))
                 if isinstance(exc, FalError):
-                    log(exc.message, "system", "ERROR")
+                    if exc.message not in build[-1:]:  # its worker may have said it
+                        log(exc.message, "system", "ERROR")
                     exc.data["log"] = build[-BUILD_LOG_LINES:]
                     exc.data["revision"] = revision_id
                 raise

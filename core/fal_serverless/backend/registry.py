@@ -305,8 +305,10 @@ class Registry:
             holders = self.aliases_of(stored.id)
             if holders:
                 names = ", ".join(f"'{name}'" for name in holders)
+                one = len(holders) == 1
                 raise Conflict(
-                    f"alias {names} points at revision '{stored.id}'; move or delete it first",
+                    f"{f'alias {names} points' if one else f'aliases {names} point'} at revision "
+                    f"'{stored.id}'; move or delete {'it' if one else 'them'} first",
                     aliases=list(holders),
                 )
             self._delete([stored], [])

@@ -23,7 +23,9 @@ def context() -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option("--key", default="", metavar="ID:SECRET", help="Kept in the credentials file.")
-@click.option("--user-id", default="", help="The user the key belongs to.")
+@click.option(
+    "--user-id", default="", help="The user the key belongs to; with it, an API key calls by label."
+)
 @click.option("--protected", is_flag=True, help="fal-tui asks for the name before a change.")
 @click.option("--readonly", is_flag=True, help="Refuse every change.")
 @pass_session

@@ -92,7 +92,8 @@ def prune(
         _report(planned, as_json)
         return
     if not yes:
-        _table(planned.environments)
+        if planned.environments:
+            _table(planned.environments)
         confirm(f"Remove {described(planned)}?")
     _report(session.ask(lambda client: client.prune_environments(seconds)), as_json)
 

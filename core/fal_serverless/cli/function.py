@@ -127,7 +127,7 @@ async def alias_of(client: Client, name: str) -> str:
 def auth(session: Session, label: str, mode: AuthMode) -> None:
     """Change who may call LABEL.
 
-    LABEL is an alias or a revision's id. It is in force from the next request on.
+    LABEL is an alias or a revision's id. The change is in force from the next request on.
     """
     done, url = session.ask(lambda client: _set_auth(client, parse_label(label), mode))
     output.data(f"'{done}' is now {mode}.")
@@ -141,7 +141,11 @@ async def _set_auth(client: Client, label: str, mode: AuthMode) -> tuple[str, st
     if label in aliases:
         await client.set_auth(label, mode)
         return label, aliases[label].url
-    revision = await client.revision(label)
+    try:
+        revision = await client.revision(label)
+    except NotFound:
+        known = f"; there are: {', '.join(sorted(aliases))}" if aliases else ""
+        raise NotFound(f"no alias or revision '{label}'{known}", label=label) from None
     await client.set_auth(revision.id, mode)
     return revision.id, revision.url
 
@@ -191,5 +195,5 @@ def confirm(question: str) -> None:
     import sys
 
     if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask on; use --yes to delete")
+        raise click.UsageError("there is no terminal to ask on; --yes goes ahead without")
     click.confirm(question, abort=True, err=True)

@@ -18,6 +18,7 @@ def key() -> None:
 @click.option(
     "--scope",
     type=click.Choice(SCOPES, case_sensitive=False),
+    metavar=f"[{'|'.join(SCOPES)}]",
     default="API",
     show_default=True,
     help="ADMIN opens control API and endpoints, API endpoints only.",

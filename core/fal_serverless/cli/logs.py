@@ -55,12 +55,25 @@ def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 @click.command("logs")
 @click.option("--url", help="Of one endpoint, with or without scheme and port; or its label.")
-@click.option("--lines", "-n", type=click.IntRange(min=0), default=100, show_default=True)
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="The newest so many.",
+)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--since", callback=moment, help="5m, 2h, 3d ago, or a time.")
 @click.option("--until", callback=moment, help="5m, 2h, 3d ago, or a time.")
 @click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="This and above.")
-@click.option("--source", "sources", type=click.Choice(SOURCES), multiple=True)
+@click.option(
+    "--source",
+    "sources",
+    type=click.Choice(SOURCES),
+    multiple=True,
+    help="Of these; all by default.",
+)
 @click.option("--search", callback=expression, default="", help="Only messages that match.")
 @click.option("--revision", default="", help="Only of this revision; its beginning is enough.")
 @click.option("--request-id", default="", help="Only of this request.")
@@ -154,10 +167,7 @@ async def _tail(
 
     Only the first time is an embedded backend started: who stops it later means it.
     """
-    from fal_serverless import launcher
-
-    _, client = await launcher.connect(session.config, session.context, session.key, start=first)
-    async with client:
+    async with await session.connect(start=first) as client:
         query = await _whole_revision(client, query)
         await client.user()
         yield None

@@ -12,6 +12,7 @@ import click
 
 from fal_serverless.cli import output
 from fal_serverless.cli.session import Session, as_json, pass_session, run
+from fal_serverless.endpoint import check_alias
 from fal_serverless.errors import BadAnswer
 from fal_serverless.models import AUTH_MODES, AuthMode
 
@@ -78,8 +79,11 @@ def serve(
 
 async def serve_once(session: Session, order: Order) -> Served:
     """Bundle, send, and print the two lines (or JSON) of what was registered."""
-    from fal_serverless import launcher, source
+    from fal_serverless import source
 
+    if order.alias is not None:
+        # Before the file is run; the backend checks again, and knows the user.
+        check_alias(order.alias, session.user_id or "1")
     started = time.perf_counter()
     bundle = await source.bundle(
         order.path,
@@ -91,8 +95,7 @@ async def serve_once(session: Session, order: Order) -> Served:
     )
     seconds = time.perf_counter() - started
     output.say(f"Loaded {order.name} from {order.path} in {seconds:.2f} s")
-    _, client = await launcher.connect(session.config, session.context, session.key)
-    async with client:
+    async with await session.connect() as client:
         sent = client.serve(bundle, alias=order.alias, auth=order.auth, message=order.message)
         async with aclosing(sent) as events:
             async for event in events:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from fal_serverless.cli import output
 from fal_serverless.config import Config
 
 if TYPE_CHECKING:
@@ -25,15 +26,29 @@ class Session:
     """`id:secret` from the command line."""
     debug: bool = False
 
+    @property
+    def user_id(self) -> str:
+        """Whose the context's key is; '' when it was not told. Raises NotFound."""
+        return self.config.context(self.context, self.key).user_id
+
     def ask(self, action: Callable[[Client], Awaitable[T]]) -> T:
         """Run one conversation with the context's backend, which is started when embedded."""
         return run(self._converse(action))
 
-    async def _converse(self, action: Callable[[Client], Awaitable[T]]) -> T:
+    async def connect(self, *, start: bool = True) -> Client:
+        """The way to the context's backend; an embedded one that it starts says where it is."""
         from fal_serverless import launcher
 
-        _, client = await launcher.connect(self.config, self.context, self.key)
-        async with client:
+        before = launcher.recorded(self.config)
+        context, client = await launcher.connect(self.config, self.context, self.key, start=start)
+        made = launcher.recorded(self.config) if context.embedded else None
+        wanted = self.config.settings.port
+        if made and wanted not in (0, made.port) and (not before or before.pid != made.pid):
+            output.say(f"Port {wanted} is taken; the backend uses {made.port}.")
+        return client
+
+    async def _converse(self, action: Callable[[Client], Awaitable[T]]) -> T:
+        async with await self.connect() as client:
             return await action(client)
 
 

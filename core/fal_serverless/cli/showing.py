@@ -124,7 +124,8 @@ def _alias_line(alias: Alias | None) -> str:
     if alias is None:
         return ""
     since = output.local_time(alias.since)
-    return f"{alias.name}, on this revision since {since}, {alias.moves} moves"
+    moves = f"{alias.moves} move{'s' if alias.moves != 1 else ''}"
+    return f"{alias.name}, on this revision since {since}, {moves}"
 
 
 def _way(options: dict[str, Any]) -> str:

@@ -85,7 +85,10 @@ def _named(python: Path, environ: Mapping[str, str]) -> Path:
         return python.absolute()
     for found in (*_of_pyenv(str(python), environ), *_on_path(str(python), environ)):
         return found
-    raise BadInput(f"no Python at {python}", python=str(python))
+    raise BadInput(
+        f"no Python at {python}: it is no path of one, no command, and no version installed here",
+        python=str(python),
+    )
 
 
 def _of_pyenv(wanted: str, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -109,7 +109,9 @@ async def test_a_killed_one_is_seen_to_be_dead_and_replaced(lonely: Config) -> N
 
 
 async def test_one_that_ends_at_once_says_its_last_lines(lonely: Config, tmp_path: Path) -> None:
-    (tmp_path / "stand_in.py").write_text("import sys\nprint('one')\nsys.exit('no such disk')\n")
+    (tmp_path / "stand_in.py").write_text(
+        "import sys\nprint('one', flush=True)\nsys.exit('no such disk')\n"
+    )
     with pytest.raises(Unreachable, match=r"exit code 1: one \| no such disk") as caught:
         await launcher.ensure(lonely)
     assert caught.value.exit_code == 3

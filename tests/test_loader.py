@@ -12,6 +12,7 @@ import pytest
 from bundles import HEAD, Opened, Write
 from fal_serverless import config, errors, source
 from fal_serverless.config import Config
+from fal_serverless.source import loader
 from running import FUNCTIONS
 
 
@@ -85,6 +86,18 @@ async def test_local_modules_come_along_and_prints_go_to_the_log(here: Config) -
     assert "shop/prices/table.csv" in opened.sources and "unrelated.py" not in opened.sources
     assert heard == ["project app is imported"]
     assert not list(path.parent.rglob("__pycache__"))
+
+
+def test_a_file_of_a_library_is_none_of_the_user_s_though_it_is_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "etc" / "sitecustomize.py").touch()
+    (tmp_path / "lib" / "sitecustomize.py").symlink_to(tmp_path / "etc" / "sitecustomize.py")
+    monkeypatch.setattr(loader, "LIBRARIES", (f"{tmp_path}/lib/",))
+    assert loader.is_local(str(tmp_path / "etc" / "sitecustomize.py"))
+    assert not loader.is_local(str(tmp_path / "lib" / "sitecustomize.py"))
 
 
 async def test_modules_found_by_pythonpath_come_along(here: Config, tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def is_local(path: str) -> bool:
     parts = path.split(os.sep)
     if path == __file__ or "site-packages" in parts or "dist-packages" in parts:
         return False
-    return os.path.isfile(path) and not os.path.realpath(path).startswith(LIBRARIES)
+    # Asked both ways: a library may be a link, and so may a file in it (Debian's sitecustomize).
+    places = (os.path.abspath(path), os.path.realpath(path))
+    return os.path.isfile(path) and not any(place.startswith(LIBRARIES) for place in places)
 
 
 def local_modules(main: types.ModuleType) -> dict[str, types.ModuleType]:

@@ -41,6 +41,21 @@ async def test_says_when_there_is_not_enough_space_and_comes_back(opened: Openin
         assert "functions" in seen.text()
 
 
+async def test_keys_go_to_the_list_after_there_was_no_space_under_a_dialog(
+    opened: Opening,
+) -> None:
+    async with opened((80, 24)) as seen:
+        await seen.press("d")
+        for size in ((50, 12), (80, 24)):
+            await seen.pilot.resize_terminal(*size)
+            await seen.pilot.pause(0.1)
+        await seen.press("escape", "g")
+        await seen.pilot.pause(0.1)
+        assert seen.app.focused is screen_of(seen).views.listing.grid
+        await seen.press("3")
+        await seen.until(lambda: "WORKER" in seen.text(), "the workers")
+
+
 async def test_tab_swaps_the_one_pane_at_80_columns(opened: Opening) -> None:
     async with opened((80, 24)) as seen:
         await seen.press("G", "tab")

@@ -45,12 +45,15 @@ class FilterInput(Input):
     def __init__(self) -> None:
         super().__init__(placeholder="filter: regex, !inverse, -f fuzzy", select_on_focus=False)
 
+    def reveal(self, shown: bool) -> None:
+        """Hidden it is disabled, too: else it may be given the focus when the list has no room."""
+        self.display, self.disabled = shown, not shown
+
     def action_leave(self, clear: bool) -> None:
         if clear:
             self.value = ""
-        listing = self.query_ancestor(Listing)
-        self.display = bool(self.value)
-        listing.grid.focus()
+        self.query_ancestor(Listing).grid.focus()
+        self.reveal(bool(self.value))
 
 
 class Listing(Vertical):
@@ -71,7 +74,7 @@ class Listing(Vertical):
         self.items: dict[str, Item] = {}
         self.grid = Grid(COLUMNS[self.kind], "Loading…")
         self.input = FilterInput()
-        self.input.display = False
+        self.input.reveal(False)
         self._drawn: dict[str, tuple[Item, str, Palette, Row]] = {}
 
     def compose(self) -> ComposeResult:
@@ -145,14 +148,14 @@ class Listing(Vertical):
         return f"{trouble}. Trying again…" if trouble else "Loading…"
 
     def start_filter(self) -> None:
-        self.input.display = True
+        self.input.reveal(True)
         self.input.focus()
 
     def clear_filter(self) -> bool:
         """Whether there was one."""
         had = bool(self.input.value)
         self.input.value = ""
-        self.input.display = False
+        self.input.reveal(False)
         return had
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -401,3 +401,12 @@ class MainScreen(Screen[None]):
     def on_resize(self) -> None:
         self._draw_footer()
         self.call_after_refresh(self._draw_detail)
+        self.call_after_refresh(self._focus_again)
+
+    def on_screen_resume(self) -> None:
+        self._focus_again()
+
+    def _focus_again(self) -> None:
+        """A pane that had no room for a while has lost the keys."""
+        if self.host is not None and self.focused is None:
+            self.focus_pane(self.pane)

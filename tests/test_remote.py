@@ -164,8 +164,8 @@ def test_an_exception_comes_back_with_its_type_and_remote_traceback() -> None:
 
 
 def test_an_exception_whose_init_wants_more_than_it_passes_on_comes_back() -> None:
-    with pytest.raises(Needy, match="^tea 4$") as caught:
-        raising(Needy("tea", 4))
+    with pytest.raises(Needy, match=r"^tea 4$") as caught:
+        isolated(fail_needily)()
     assert caught.value.number == 4 and caught.value.args == ("tea 4",)
     assert isinstance(caught.value.__cause__, outcome.RemoteTraceback)
 
@@ -173,6 +173,10 @@ def test_an_exception_whose_init_wants_more_than_it_passes_on_comes_back() -> No
 def test_an_exception_that_cannot_be_made_here_keeps_its_name_and_words() -> None:
     with pytest.raises(RemoteError, match="Stuck: tea 4"):
         isolated(fail_stuck)()
+
+
+def fail_needily() -> None:
+    raise Needy("tea", 4)
 
 
 def fail_stuck() -> None:

@@ -103,9 +103,24 @@ def _loaded(content: bytes) -> BaseException | None:
     """None: its type cannot be made here."""
     try:
         found = Unpickler(io.BytesIO(content)).load()
+        if isinstance(found, tuple):
+            found = _put_together(*found)
     except Exception:
         return None
     return found if isinstance(found, BaseException) else None
+
+
+def _put_together(
+    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]
+) -> BaseException:
+    """As unpickling would; without `__init__` when that wants other arguments than it passed on."""
+    try:
+        error = kind(*args)
+    except TypeError:
+        error = kind.__new__(kind, *args)
+    if state:
+        error.__setstate__(state)
+    return error
 
 
 def _why(error: Exception) -> str:

@@ -119,7 +119,7 @@ class Pickled:
         unsent, content = isinstance(error, NotSendable), b""
         if not unsent:
             with contextlib.suppress(NotSendable):
-                content = self._dump(error)
+                content = self._dump(_parts(error))
         head = {
             "type": _name_of(type(error)),
             "message": _text_of(error),
@@ -165,6 +165,17 @@ def _imported(ours: dict[str, ModuleType]) -> Iterator[None]:
                 sys.modules.pop(name, None)
             else:
                 sys.modules[name] = module
+
+
+def _parts(error: BaseException) -> Any:
+    """Class, arguments and state, as its pickle would have them; itself where it has its own way.
+
+    Apart, they can be put together where `__init__` wants other arguments than it passed on.
+    """
+    kind = type(error)
+    if kind.__reduce__ is BaseException.__reduce__ and kind.__reduce_ex__ is object.__reduce_ex__:
+        return (kind, error.args, error.__dict__)
+    return error
 
 
 def _name_of(kind: type) -> str:

@@ -198,6 +198,28 @@ async def test_the_alias_is_the_one_the_function_had_last(file: Path) -> None:
         assert "http://1-site.gateway.localhost:3250" in app.said("said")
 
 
+async def test_nothing_is_served_onto_an_alias_before_it_is_shown(file: Path) -> None:
+    class Slow(Backend):
+        answering = asyncio.Event()
+
+        async def aliases(self) -> list[Alias]:
+            await self.answering.wait()
+            return await super().aliases()
+
+    backend = Slow(alias("call", "call"))
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        assert (app.alias, app.said("said")) == ("", "Asking the backend for its aliases")
+        app.screen.query_one("#alias", Input).focus()
+        await pilot.press("enter")
+        assert app.serve.page == "form"
+        backend.answering.set()
+        await until(pilot, lambda: app.alias == "call")
+        await pilot.press("enter")
+        await until(pilot, lambda: [given["alias"] for given in backend.served] == ["call"])
+
+
 async def test_an_alias_that_will_be_refused_is_refused_here(file: Path) -> None:
     backend = Backend(alias("prod", "other"))
     app = Shell(backend, file.parent, file)

@@ -10,6 +10,7 @@ import pytest
 from fal_tui.widgets.clipboard import MOST, cut, wrapped
 from fal_tui.widgets.columns import Column, fit
 from fal_tui.widgets.filtering import matcher
+from fal_tui.widgets.layout import Layout
 from fal_tui.widgets.line_panel import json_in
 from fal_tui.widgets.paths import entries, place, typed_for
 from fal_tui.widgets.phases import Progress
@@ -44,6 +45,13 @@ def test_the_least_important_column_goes_first_and_one_always_stays() -> None:
     natural = [20, 10, 20]
     shown = [[placed.index for placed in fit(columns, natural, w)] for w in (60, 46, 35, 18, 3)]
     assert shown == [[0, 1, 2], [0, 1, 2], [0, 2], [2], [2]]
+
+
+def test_a_dropped_column_is_back_when_another_is_no_longer_wide() -> None:
+    layout = Layout([Column("a", "A", priority=1), Column("b", "B")])
+    for cells, shown in ((("x" * 30, "y" * 8), 1), (("x" * 4, "y" * 8), 2)):
+        layout.look_again()
+        assert len(layout.place([Row("1", cells)], range(1), 20, None)) == shown
 
 
 @pytest.mark.parametrize("total", range(1, 80, 7))

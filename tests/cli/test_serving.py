@@ -207,13 +207,13 @@ def test_an_interrupted_serve_leaves_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_file_that_loads_for_ever_ends_with_the_program(
-    backend: RunningBackend, write: Write, number: signal.Signals
+    backend: RunningBackend, write: Write, tmp_path: Path, number: signal.Signals
 ) -> None:
     ever = "import os, time\nprint('pid', os.getpid())\nwhile True: time.sleep(9)\n"
     path = write(GOOD + ever)
     serve = subprocess.Popen(
         [CONSOLE, "function", "serve", path, "f"],
-        env=backend.env,
+        env=backend.env | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -225,4 +225,6 @@ def test_a_file_that_loads_for_ever_ends_with_the_program(
         serve.send_signal(number)
         assert select.select([watch], [], [], 10)[0]
         os.close(watch)
-        assert serve.wait(10) == (128 + number if number != signal.SIGKILL else -number)
+        killed = number == signal.SIGKILL
+        assert serve.wait(10) == (-number if killed else 128 + number)
+        assert killed or not list(tmp_path.glob("fal-serverless-load-*"))

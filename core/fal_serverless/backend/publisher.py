@@ -91,6 +91,7 @@ class Publisher:
         self._moving: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._kept: set[str] = set()
         self._serving: set[asyncio.Task[Outcome]] = set()
+        self._undoing: set[asyncio.Task[None]] = set()
         self._looked: dict[str, float] = {}
         """Revision -> when its environment was seen last."""
 
@@ -213,8 +214,8 @@ class Publisher:
         """Cancel the serves that run, and wait until nothing of them is left."""
         for work in self._serving:
             work.cancel()
-        if self._serving:
-            await asyncio.wait(self._serving)
+        while waiting := self._serving | self._undoing:
+            await asyncio.wait(waiting)
 
     # Inside
 
@@ -242,7 +243,11 @@ class Publisher:
             try:
                 outcome = await self._build(order, revision_id, phase, log)
             except BaseException as exc:
-                await asyncio.shield(self._undo(revision_id))
+                undoing = asyncio.create_task(self._undo(revision_id))
+                self._undoing.add(undoing)
+                undoing.add_done_callback(self._undoing.discard)
+                # A second cancel ends this wait, but not what is waited for.
+                await asyncio.shield(undoing)
                 if isinstance(exc, FalError):
                     if exc.message not in build[-1:]:  # its worker may have said it
                         log(exc.message, "system", "ERROR")

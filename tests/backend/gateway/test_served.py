@@ -148,7 +148,11 @@ async def test_a_crash_is_502_with_the_reason_in_the_logs_and_the_next_call_work
         answer = await post(served.path_url, {"text": "x"}, headers=authorized(backend))
         assert answer.status_code == 502
         assert answer.json()["error_type"] == "worker_failed"
-    await wait_for_log(client, "gw-crash", "7")
+        assert set(answer.json()) == {"detail", "error_type", "request_id"}
+        assert "exit code" not in answer.text
+    entry = await wait_for_log(client, "gw-crash", "call failed: ")
+    assert entry.message.endswith("died: exit code 7")
+    assert entry.request_id
 
 
 async def test_a_generator_streams(backend: RunningBackend, client: Client) -> None:

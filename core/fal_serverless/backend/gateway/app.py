@@ -128,7 +128,7 @@ class Gateway:
             self._say(exchange, endpoint, error.message, "ERROR")
             raise ConnectionAbortedError(error.message)
         if error.status >= 500:
-            self._say(exchange, endpoint, error.message, "ERROR")
+            self._say(exchange, endpoint, f"call failed: {error.message}", "ERROR")
         await exchange.fail(error)
 
     def _say(

@@ -13,7 +13,14 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-from fal_serverless.errors import FalError, NotAuthenticated, QueueFull, TooLarge, to_json
+from fal_serverless.errors import (
+    FalError,
+    NotAuthenticated,
+    QueueFull,
+    TooLarge,
+    WorkerFailed,
+    to_json,
+)
 from fal_serverless.models import ColdStart
 
 Scope = MutableMapping[str, Any]
@@ -140,7 +147,7 @@ class Exchange:
             headers.append((b"retry-after", b"1"))
         if "allow" in error.data:
             headers.append((b"allow", str(error.data["allow"]).encode()))
-        body = json.dumps(to_json(error, self.request_id)).encode()
+        body = json.dumps(to_json(_for_callers(error), self.request_id)).encode()
         await self.answer(error.status, headers, body)
 
     def _take_request_id(self) -> str:
@@ -148,6 +155,13 @@ class Exchange:
         if given and _REQUEST_ID.fullmatch(given):
             return given.decode()
         return uuid.uuid4().hex
+
+
+def _for_callers(error: FalError) -> FalError:
+    """Without what only the owner may see: how a worker died, and what it printed before."""
+    if isinstance(error, WorkerFailed) and "log" in error.data:
+        return type(error)("the function's worker failed; the endpoint's log tells why")
+    return type(error)(error.message)
 
 
 def _too_large(limit: int) -> TooLarge:

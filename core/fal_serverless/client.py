@@ -414,6 +414,8 @@ def _translated(url: str) -> Iterator[None]:
         raise errors.Unreachable(f"no backend answers at {url}", url=url) from exc
     except httpx.TimeoutException as exc:
         raise errors.Unreachable(f"the backend at {url} did not answer in time", url=url) from exc
+    except httpx.RemoteProtocolError as exc:
+        raise errors.Unreachable(f"lost the connection to {url}", url=url) from exc
     except httpx.TransportError as exc:
         why = str(exc) or type(exc).__name__
         raise errors.Unreachable(f"lost the connection to {url}: {why}", url=url) from exc

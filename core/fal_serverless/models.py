@@ -181,6 +181,8 @@ class Function:
     url: str
     path_url: str
     served_at: datetime
+    file_name: str = ""
+    """Of its newest revision, without folders."""
     workers: dict[str, int] = field(default_factory=dict)
     """Worker state -> how many."""
     traffic: Traffic = Traffic()

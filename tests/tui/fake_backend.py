@@ -141,6 +141,7 @@ class FakeBackend:
             url=first.url if first else mine[0].url,
             path_url=first.path_url if first else mine[0].path_url,
             served_at=mine[0].created_at,
+            file_name=mine[0].bundle.file_name,
             workers={"ready": 1} if first else {},
             traffic=Traffic(120, 2.0, 0, 0.0, 4.2) if first else Traffic(),
         )

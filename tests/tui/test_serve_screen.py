@@ -73,10 +73,23 @@ def alias(name: str, function: str) -> Alias:
     return Alias(name, function, ID, "1", "public", url, url, NOW, NOW, 2, 2)
 
 
-def function(name: str, alias: str, entrypoint: str = "call_text", days: int = 0) -> Function:
-    served = NOW - timedelta(days=days)
+def function(
+    name: str, alias: str, entrypoint: str = "call_text", days: int = 0, file_name: str = "app.py"
+) -> Function:
     return Function(
-        name, False, entrypoint, "1", 1, ID, ID, (alias,), "public", "http://u", "http://p", served
+        name=name,
+        anonymous=False,
+        entrypoint=entrypoint,
+        user="1",
+        revisions=1,
+        latest=ID,
+        live=ID,
+        aliases=(alias,),
+        auth="public",
+        url="http://u",
+        path_url="http://p",
+        served_at=NOW - timedelta(days=days),
+        file_name=file_name,
     )
 
 
@@ -373,7 +386,13 @@ async def test_only_another_content_counts_as_a_save(file: Path) -> None:
 
 def test_the_name_it_was_served_under_last_is_suggested() -> None:
     known = [function("old", "old", days=2), function("new", "new"), function("x", "x", "other")]
-    assert suggested_alias("call_text", known, []) == "new"
-    assert suggested_alias("Call_Text", [], []) == "call_text"
-    assert suggested_alias("prod", [], [alias("prod", "call")]) == ""
-    assert suggested_alias("_hidden", [], []) == ""
+    assert suggested_alias("app.py", "call_text", known, []) == "new"
+    assert suggested_alias("app.py", "Call_Text", [], []) == "call_text"
+    assert suggested_alias("app.py", "prod", [], [alias("prod", "call")]) == ""
+    assert suggested_alias("app.py", "_hidden", [], []) == ""
+
+
+def test_what_another_files_function_was_served_under_is_not_suggested() -> None:
+    known = [function("w", "w", file_name="w.py")]
+    assert suggested_alias("app.py", "call_text", known, []) == "call_text"
+    assert suggested_alias("w.py", "call_text", known, []) == "w"

@@ -103,6 +103,7 @@ class Views:
             url=self.url(user, called.label),
             path_url=self.path_url(user, called.label),
             served_at=newest.created_at,
+            file_name=newest.bundle.file_name,
             workers={str(state): count for state, count in states.items()},
             traffic=self._meter.traffic(ids),
         )

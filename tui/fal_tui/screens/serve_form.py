@@ -85,9 +85,15 @@ def parameters(found: Found) -> str:
     return ", ".join(parts)
 
 
-def suggested_alias(name: str, functions: Sequence[Function], aliases: Sequence[Alias]) -> str:
-    """The one this function was served under last, else its own name where that is allowed."""
-    served = [one for one in functions if one.entrypoint == name and not one.anonymous]
+def suggested_alias(
+    file_name: str, name: str, functions: Sequence[Function], aliases: Sequence[Alias]
+) -> str:
+    """The one this file's function was served under last, else its own name where allowed."""
+    served = [
+        one
+        for one in functions
+        if (one.file_name, one.entrypoint) == (file_name, name) and not one.anonymous
+    ]
     if served:
         return max(served, key=lambda one: one.served_at).name
     lower = name.lower()
@@ -208,7 +214,7 @@ class ServeForm(Vertical):
         self._say()
 
     def _suggested(self, name: str) -> str:
-        return suggested_alias(name, self._functions, self._aliases)
+        return suggested_alias(self._path.name, name, self._functions, self._aliases)
 
     def problem(self) -> str:
         """Why this cannot be served; '' when it can be tried."""

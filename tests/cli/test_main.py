@@ -94,3 +94,19 @@ def test_a_reader_that_leaves_is_no_traceback(alone_env: Mapping[str, str]) -> N
     command = f"{CONSOLE} function serve --help | true"
     ran = subprocess.run(["bash", "-c", command], env=alone_env, capture_output=True, text=True)
     assert ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["function", "list", "--context", "prod"], ["--context", "prod", "function", "list"]),
+        (
+            ["alias", "list", "--context=prod", "--json"],
+            ["--context=prod", "alias", "list", "--json"],
+        ),
+        (["fn", "invoke", "call", "--", "--context"], ["fn", "invoke", "call", "--", "--context"]),
+        (["function", "list", "--context"], ["function", "list", "--context"]),
+    ],
+)
+def test_the_context_may_stand_behind_the_command(given: list[str], read: list[str]) -> None:
+    assert main.context_first(given) == read

@@ -74,10 +74,21 @@ def _end_in_order() -> None:
             signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
+def context_first(args: list[str]) -> list[str]:
+    """`--context NAME` may stand anywhere before `--`; click knows it before the group only."""
+    end = args.index("--") if "--" in args else len(args)
+    for place in range(end):
+        if args[place] == "--context" and place + 1 < end:
+            return [*args[place : place + 2], *args[:place], *args[place + 2 :]]
+        if args[place].startswith("--context="):
+            return [args[place], *args[:place], *args[place + 1 :]]
+    return args
+
+
 def run(args: list[str]) -> int:
     """The exit code; what went wrong is on stderr in one line."""
     try:
-        result = program.main(args=args, prog_name=PROGRAM, standalone_mode=False)
+        result = program.main(args=context_first(args), prog_name=PROGRAM, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -58,6 +59,15 @@ class RunningBackend:
 StartBackend = Callable[..., RunningBackend]
 
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with_us() -> None:
+    """A test run that is killed has no time to stop its backends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
 def start_backend(home: Path, port: int = 0, **settings: str) -> RunningBackend:
     """Start one and wait until it says where it listens."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("FAL_")}
@@ -68,6 +78,7 @@ def start_backend(home: Path, port: int = 0, **settings: str) -> RunningBackend:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_end_with_us if sys.platform == "linux" else None,
     )
     assert process.stderr is not None
     heard: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -290,7 +291,7 @@ def flask_app():
 async def test_two_flasks_as_people_write_them(
     stage: Any, make_spec: Any, make_environment: Any
 ) -> None:
-    into = await asyncio.to_thread(make_environment, "3.11", ["flask"])
+    into = await asyncio.to_thread(make_environment, f"3.{sys.version_info.minor}", ["flask"])
     specs = [make_spec(FLASK, "flask_app", into=into, exposed_port=8080) for _ in range(2)]
     answers = await asyncio.gather(*(ask(stage, spec) for spec in specs))
     assert answers == ['{"result":"none"}\n'] * 2

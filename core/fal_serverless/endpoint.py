@@ -21,7 +21,8 @@ ALIAS_RULE = "lower-case letters, digits, '-' and '_', starting with a letter or
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _HOST = re.compile(r"([0-9]+)-([a-z0-9][a-z0-9_-]*)\.gateway\.(.+)", re.IGNORECASE)
 _PATH = re.compile(r"/([0-9]+)/([A-Za-z0-9][A-Za-z0-9_-]*)(/.*)?", re.DOTALL)
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""The form of our ids, of revisions and of keys (RFC 9562, 5.4), in lower case."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Target:
 
 def is_revision_id(label: str) -> bool:
     """Whether it has the form of a revision's id (UUID4, lower case)."""
-    return _UUID.fullmatch(label) is not None
+    return UUID4.fullmatch(label) is not None
 
 
 def check_alias(alias: str, user: str) -> str:

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -22,10 +21,9 @@ from urllib.parse import unquote_plus
 import sqlalchemy as sa
 
 from fal_serverless.backend import database as db
+from fal_serverless.endpoint import UUID4
 from fal_serverless.errors import BadInput, NotAllowed, NotAuthenticated, NotFound
 from fal_serverless.models import AuthMode, Key, NewKey, Scope
-
-_KEY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Headers = Sequence[tuple[bytes, bytes]]
 """As in ASGI: names in lower case."""
@@ -172,7 +170,7 @@ def parse_authorization(value: str) -> Credential | None:
         return None
     for text in (rest, _decode_basic(rest)):
         key_id, colon, secret = text.partition(":")
-        if colon and _KEY_ID.fullmatch(key_id):
+        if colon and UUID4.fullmatch(key_id):
             return Credential(key_id, secret)
     return None
 

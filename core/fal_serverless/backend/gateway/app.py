@@ -18,7 +18,7 @@ from fal_serverless.backend.registry import Registry
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import FalError, RequestTimeout
-from fal_serverless.models import Level, LogEntry
+from fal_serverless.models import Level, LogEntry, Source
 
 CLIENT_CLOSED = 499
 """Status in the log of a call whose caller hung up (nginx's number; nobody receives it)."""
@@ -69,11 +69,9 @@ class Gateway:
         except asyncio.CancelledError:
             exchange.status = exchange.status or CLIENT_CLOSED
             raise
-        except Exception as exc:
+        except Exception:
             self._say(exchange, endpoint, traceback.format_exc(), "ERROR")
             await self._fail(exchange, FalError("Internal Server Error"), endpoint)
-            if exchange.status and not exchange.finished:
-                raise ConnectionAbortedError("the answer was cut short") from exc
         finally:
             self._finish(exchange, endpoint, target)
 
@@ -91,19 +89,18 @@ class Gateway:
                 return
         else:
             self._keys.check_endpoint(found.credential, endpoint.auth, endpoint.user)
-        if exchange.own_cors:
-            served.check(exchange.method, target.path)
-            if target.path in served.PAGES:
-                about = _subject(endpoint, stored, target)
-                await served.describe(exchange, self._engine, await self._spec(stored), about)
-                return
+        if not exchange.own_cors:
+            await self._forward(exchange, await self._spec(stored), target, forward)
+            return
+        served.check(exchange.method, target.path)
         spec = await self._spec(stored)
-        if exchange.own_cors:
+        if target.path in served.PAGES:
+            about = _subject(endpoint, stored, target)
+            await served.describe(exchange, self._engine, spec, about)
+        else:
             limit = self._settings.max_served_body
             alias = endpoint.label if endpoint.is_alias else ""
-            await served.call(exchange, self._engine, spec, target.path, alias, limit)
-        else:
-            await self._forward(exchange, spec, target, forward)
+            await served.call(exchange, self._engine, spec, alias, limit)
 
     async def _forward(
         self, exchange: Exchange, spec: Spec, target: Target, forward: Forward
@@ -176,13 +173,13 @@ def request_line(exchange: Exchange, target: Target, milliseconds: float) -> str
 
 
 def _entry(
-    exchange: Exchange, endpoint: Endpoint, message: str, level: Level, source: str
+    exchange: Exchange, endpoint: Endpoint, message: str, level: Level, source: Source
 ) -> LogEntry:
     return LogEntry(
         id=0,
         time=datetime.now(UTC),
         level=level,
-        source="request" if source == "request" else "system",
+        source=source,
         message=message,
         user=endpoint.user,
         function=endpoint.function,

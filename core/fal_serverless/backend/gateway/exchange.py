@@ -58,7 +58,6 @@ class Exchange:
         self.started = time.perf_counter()
         self.status = 0
         """0: nothing was answered yet."""
-        self.finished = False
         self.queue_seconds = 0.0
         self.cold: ColdStart | None = None
         self.worker = ""
@@ -131,7 +130,6 @@ class Exchange:
 
     async def write(self, chunk: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
-        self.finished = not more
 
     async def answer(self, status: int, headers: Pairs, body: bytes) -> None:
         length = (b"content-length", str(len(body)).encode())

@@ -25,11 +25,8 @@ MAX_QUESTION = 64 * 1024
 """Bytes of a body that nobody looks at: a GET may have one."""
 
 
-async def call(
-    exchange: Exchange, engine: LocalEngine, spec: Spec, path: str, alias: str, limit: int
-) -> None:
-    """Run the function and answer. Raises what `errors` has for it, ClientGone."""
-    check(exchange.method, path)
+async def call(exchange: Exchange, engine: LocalEngine, spec: Spec, alias: str, limit: int) -> None:
+    """Run the function and answer, after `check`. Raises what `errors` has for it, ClientGone."""
     body = await exchange.body(limit)
     work = engine.call(spec, _call_of(exchange, body), alias)
     reply = await _unless_gone(exchange, work)

@@ -13,7 +13,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fal_serverless.backend.bundles import BundleStore
@@ -227,10 +227,7 @@ class Publisher:
         build: list[str] = []
 
         def log(message: str, source: Source = "builder", level: Level = "INFO") -> None:
-            now = datetime.now(UTC)
-            user = order.user.id
-            entry = LogEntry(0, now, level, source, message, user, name, revision=revision_id)
-            self._logs.append(entry)
+            self._log(order.user.id, name, revision_id, message, source, level)
 
         def heard(entry: LogEntry) -> None:
             build.append(entry.message)
@@ -353,28 +350,27 @@ class Publisher:
     def _builder(self, stored: Stored) -> Callable[[str], None]:
         """Where uv's words go when a lost environment is made again."""
 
-        def log(message: str) -> None:
-            now, name = datetime.now(UTC), stored.function
-            entry = LogEntry(0, now, "INFO", "builder", message, stored.user, name)
-            self._logs.append(replace(entry, revision=stored.id))
-
-        return log
+        return lambda line: self._log(stored.user, stored.function, stored.id, line, "builder")
 
     def _note(self, user: User, endpoint: Endpoint, message: str) -> None:
         """A line in the endpoint's log: who changed what a caller gets."""
-        self._logs.append(
-            LogEntry(
-                id=0,
-                time=datetime.now(UTC),
-                level="INFO",
-                source="system",
-                message=f"{message}, by {user.nickname}",
-                user=user.id,
-                function=endpoint.function,
-                alias=endpoint.label if endpoint.is_alias else "",
-                revision=endpoint.revision,
-            )
-        )
+        said = f"{message}, by {user.nickname}"
+        alias = endpoint.label if endpoint.is_alias else ""
+        self._log(user.id, endpoint.function, endpoint.revision, said, "system", alias=alias)
+
+    def _log(
+        self,
+        user: str,
+        function: str,
+        revision: str,
+        message: str,
+        source: Source,
+        level: Level = "INFO",
+        *,
+        alias: str = "",
+    ) -> None:
+        now = datetime.now(UTC)
+        self._logs.append(LogEntry(0, now, level, source, message, user, function, alias, revision))
 
     def _tell(self, kind: ChangeKind, name: str) -> None:
         self._changed(Change(kind, name))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fal_serverless.errors import BadInput
-from fal_serverless.models import LEVEL_RANK, LogEntry, LogQuery
+from fal_serverless.models import LEVEL_RANK, Level, LogEntry, LogQuery, Source
 
 RECENT = 20_000
 """Entries kept in memory, so that a tail that keeps up never reads the file."""
@@ -45,6 +45,11 @@ CREATE INDEX IF NOT EXISTS entries_of_request ON entries (request_id, id) WHERE 
 """
 
 _COLUMNS = "id, time, level, source, message, user, function, alias, revision, worker, request_id"
+
+
+LogRow = tuple[int, Level, Source, str, str, str, str, str, str, str]
+"""Microseconds since 1970, level, source, message, user, function, alias, revision, worker,
+request id. A plain tuple: the call path makes one per call."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,10 @@ class LogStore:
         if self._taps and stored.revision in self._taps:
             self._taps[stored.revision](stored)
         return stored
+
+    def put(self, row: LogRow) -> None:
+        """Keep an entry; what the call path uses. Call from the event loop's thread."""
+        self.append(_entry((0, *row)))
 
     @contextmanager
     def tap(self, revision: str, heard: Callable[[LogEntry], None]) -> Iterator[None]:

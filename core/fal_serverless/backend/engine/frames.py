@@ -23,8 +23,9 @@ ANSWER = struct.Struct("!HB")
 """Status, length of the content type, which comes before the body."""
 LEVELS: tuple[Level, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
 
-INIT, CALL, CANCEL, CREDIT, STOP = 1, 2, 3, 4, 5
+INIT, CALL, CANCEL, CREDIT, STOP, WITHDRAW = 1, 2, 3, 4, 5, 6
 READY, FAILED, RETURNED, REPLY, STREAM, CHUNK, END, BROKEN, LOG = 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITHDRAWN = 19
 
 
 class Link(asyncio.Protocol):

@@ -21,8 +21,9 @@ META = struct.Struct("!I")
 """Length of the JSON in front of a body."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
 
-INIT, CALL, CANCEL, CREDIT, STOP = 1, 2, 3, 4, 5
+INIT, CALL, CANCEL, CREDIT, STOP, WITHDRAW = 1, 2, 3, 4, 5, 6
 READY, FAILED, RETURNED, REPLY, STREAM, CHUNK, END, BROKEN, LOG = 10, 11, 12, 13, 14, 15, 16, 17, 18
+WITHDRAWN = 19
 
 BLOCK = 1 << 18
 """Bytes asked of the socket at once."""
@@ -40,6 +41,9 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
+        self._block = bytearray(BLOCK)
+        self._part = bytearray()
+        """The beginning of a frame whose rest has not come."""
         self._sending = threading.RLock()
         self._main = threading.main_thread().ident
         self.in_send = 0
@@ -75,31 +79,56 @@ class Channel:
 
     def frames(self) -> Iterator[Frame]:
         """What the backend sends, until it closes."""
-        buffer = bytearray()
         while True:
             try:
-                block = self._socket.recv(BLOCK)
-            except OSError:
+                yield from self.receive()
+            except EOFError:
                 return
-            if not block:
-                return
-            buffer += block
-            yield from _whole_frames(buffer)
+
+    def receive(self, *, wait: bool = True) -> list[Frame]:
+        """The frames that have come; without `wait` maybe none. One thread at a time.
+
+        Raises EOFError when the backend has closed.
+        """
+        try:
+            size = self._socket.recv_into(self._block, 0, 0 if wait else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        except OSError:
+            size = 0
+        if not size:
+            raise EOFError
+        if self._part:
+            self._part += memoryview(self._block)[:size]
+            frames, used = _whole_frames(self._part)
+            del self._part[:used]
+            return frames
+        block = bytes(memoryview(self._block)[:size])
+        frames, used = _whole_frames(block)
+        if used < size:
+            self._part += block[used:]
+        return frames
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def forget(self) -> None:
         """In a forked copy of the worker: the channel is not its own."""
         os.close(self._socket.detach())
 
 
-def _whole_frames(buffer: bytearray) -> Iterator[Frame]:
-    while len(buffer) >= HEAD.size:
-        length, kind, call = HEAD.unpack_from(buffer)
-        end = HEAD.size + length
-        if len(buffer) < end:
-            return
-        payload = bytes(memoryview(buffer)[HEAD.size : end])
-        del buffer[:end]
-        yield Frame(kind, call, payload)
+def _whole_frames(data: bytes | bytearray) -> tuple[list[Frame], int]:
+    """The frames at the beginning, and how many bytes they are."""
+    frames: list[Frame] = []
+    start, end = 0, len(data)
+    while end - start >= HEAD.size:
+        length, kind, call = HEAD.unpack_from(data, start)
+        stop = start + HEAD.size + length
+        if stop > end:
+            break
+        frames.append(Frame(kind, call, bytes(data[start + HEAD.size : stop])))
+        start = stop
+    return frames, start
 
 
 def die() -> None:

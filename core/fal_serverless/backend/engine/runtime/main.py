@@ -8,30 +8,28 @@ import json
 import os
 import resource
 import sys
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from . import channel as wire
 from . import loading
-from .channel import Channel, Frame, die
+from .channel import Channel
 from .loading import Loaded
 from .output import Output, last_line, traceback_of
+from .reader import Reader
 from .supervisor import fork_worker
 
 if TYPE_CHECKING:
     import asyncio
-
-Handle = Callable[[Frame], None]
 
 
 def main(descriptor: int, orders: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     guard = fork_worker(descriptor, json.loads(orders))
     channel = Channel(descriptor)
-    frames = channel.frames()
-    init = json.loads(next(frames).payload)
-    reader = _start_reader(frames)
+    init = json.loads(next(channel.frames()).payload)
+    reader = Reader(channel)
+    reader.start()
     output = Output(channel)
     output.install()
     stage = "load"
@@ -46,34 +44,14 @@ def main(descriptor: int, orders: str) -> None:
         stage = "setup"
         first, seconds = set_up(loaded.setup)
         stage = "load"
-        run = prepare(init, channel, output, loaded, first, reader)
+        server = prepare(init, channel, output, loaded, first, reader)
     except BaseException as exc:
         fail(channel, output, exc, stage)
         return
     output.finish("")
-    channel.send_json(wire.READY, {"setup": seconds, "pid": guard.pid})
-    run()
-
-
-class _Reader:
-    """The thread that reads the channel, whatever the user's code does meanwhile."""
-
-    def __init__(self, frames: Iterator[Frame]) -> None:
-        self._frames = frames
-        self.handle: Handle | None = None
-        """Who gets frames; None: nobody yet, and only the end matters."""
-
-    def run(self) -> None:
-        for frame in self._frames:
-            if self.handle is not None:
-                self.handle(frame)
-        die()
-
-
-def _start_reader(frames: Iterator[Frame]) -> _Reader:
-    reader = _Reader(frames)
-    threading.Thread(target=reader.run, name="fal-reader", daemon=True).start()
-    return reader
+    ready = {"setup": seconds, "pid": guard.pid, "takes_ahead": server.takes_ahead}
+    channel.send_json(wire.READY, ready)
+    server.run()
 
 
 def load(init: dict[str, Any]) -> Loaded:
@@ -125,24 +103,24 @@ def prepare(
     output: Output,
     loaded: Loaded,
     first: tuple[Any, ...],
-    reader: _Reader,
-) -> Callable[[], None]:
-    """What runs from READY on."""
+    reader: Reader,
+) -> Any:
+    """What runs from READY on: it has `run`, and says whether it takes calls ahead of turn."""
     if init["exposed_port"]:
-        return lambda: expose(channel, output, loaded, first)
+        return Exposed(channel, output, loaded, first)
     served: Any = _serving(init, channel, output, loaded, first)
-    server: Any
+    count = init["max_multiplexing"]
     if _is_async(loaded.func) or init["is_async"]:
         from .tasks import Tasks
 
-        server = Tasks(served, _loop())
-    else:
-        from .threads import Threads
+        return Tasks(served, _loop(), count)
+    if count == 1:
+        from .inline import Inline
 
-        server = Threads(served, init["max_multiplexing"])
-    reader.handle = server.handle
-    run: Callable[[], None] = server.run
-    return run
+        return Inline(served, reader)
+    from .threads import Threads
+
+    return Threads(served, reader, count)
 
 
 def _serving(
@@ -163,20 +141,32 @@ def _is_async(func: Any) -> bool:
     return inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
 
 
-def expose(channel: Channel, output: Output, loaded: Loaded, first: tuple[Any, ...]) -> None:
+class Exposed:
     """Step 3: the function's server runs until it wants to."""
-    try:
-        finish(loaded.func(*first))
-    except SystemExit as exc:
-        if exc.code:
-            fail(channel, output, exc, "run")
-            raise
-        channel.send(wire.RETURNED)
-    except BaseException as exc:
-        fail(channel, output, exc, "run")
-        sys.exit(1)
-    else:
-        channel.send(wire.RETURNED)
+
+    takes_ahead = False
+
+    def __init__(
+        self, channel: Channel, output: Output, loaded: Loaded, first: tuple[Any, ...]
+    ) -> None:
+        self._channel = channel
+        self._output = output
+        self._func = loaded.func
+        self._first = first
+
+    def run(self) -> None:
+        try:
+            finish(self._func(*self._first))
+        except SystemExit as exc:
+            if exc.code:
+                fail(self._channel, self._output, exc, "run")
+                raise
+            self._channel.send(wire.RETURNED)
+        except BaseException as exc:
+            fail(self._channel, self._output, exc, "run")
+            sys.exit(1)
+        else:
+            self._channel.send(wire.RETURNED)
 
 
 def finish(result: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from typing import Any, AsyncIterator
 
 from . import channel as wire
 from .calls import WINDOW, CallCancelled, Request, Served
-from .channel import Frame
+from .channel import Frame, die
 
 
 class _Running:
@@ -31,39 +32,84 @@ class _Running:
 
 
 class Tasks:
-    """Hands calls from the reader thread to the loop."""
+    """Reads the channel in the loop and runs at most so many calls at once."""
 
-    def __init__(self, served: Served, loop: asyncio.AbstractEventLoop) -> None:
+    takes_ahead = True
+
+    def __init__(self, served: Served, loop: asyncio.AbstractEventLoop, count: int) -> None:
         self._served = served
         self._loop = loop
+        self._count = count
         self._running: dict[int, _Running] = {}
+        self._waiting: deque[Frame] = deque()
+        """Calls that came ahead of their turn."""
         self._stopped = asyncio.Event()
-
-    def handle(self, frame: Frame) -> None:
-        """On the reader thread."""
-        self._loop.call_soon_threadsafe(self._handle, frame)
 
     def run(self) -> None:
         """Until STOP, and until what runs then is done."""
-        self._loop.run_until_complete(self._finish())
+        channel = self._served.channel
+        self._loop.add_reader(channel.fileno(), self._read)
+        try:
+            self._loop.run_until_complete(self._until_stopped())
+        finally:
+            self._loop.remove_reader(channel.fileno())
 
-    async def _finish(self) -> None:
+    async def _until_stopped(self) -> None:
         await self._stopped.wait()
         while self._running:
             await asyncio.wait([running.task for running in self._running.values()])
 
+    def _read(self) -> None:
+        try:
+            frames = self._served.channel.receive(wait=False)
+        except EOFError:
+            die()
+        for frame in frames:
+            self._handle(frame)
+
     def _handle(self, frame: Frame) -> None:
         if frame.kind == wire.CALL:
-            request = self._served.request(frame.call, frame.payload)
-            self._running[frame.call] = _Running(self._loop.create_task(self._answer(request)))
+            self._waiting.append(frame)
+            self._begin()
         elif frame.kind == wire.STOP:
             self._stopped.set()
+        elif frame.kind == wire.WITHDRAW:
+            self._withdraw(frame.call)
         elif frame.call in self._running:
             running = self._running[frame.call]
             if frame.kind == wire.CANCEL:
-                running.task.cancel()
+                # Not at once: a task that is cancelled before its first step answers nothing.
+                self._loop.call_soon(running.task.cancel)
             elif frame.kind == wire.CREDIT:
                 running.give(wire.META.unpack(frame.payload)[0])
+        elif frame.kind == wire.CANCEL:
+            self._drop(frame.call)
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._running) < self._count:
+            frame = self._waiting.popleft()
+            request = self._served.request(frame.call, frame.payload)
+            self._running[frame.call] = _Running(self._loop.create_task(self._answer(request)))
+
+    def _taken_out(self, call: int) -> Frame | None:
+        found = next((frame for frame in self._waiting if frame.call == call), None)
+        if found is not None:
+            self._waiting.remove(found)
+        return found
+
+    def _withdraw(self, call: int) -> None:
+        """Give a call back that has not begun; one that has is answered."""
+        if self._taken_out(call) is not None:
+            self._served.channel.send(wire.WITHDRAWN, call)
+
+    def _drop(self, call: int) -> None:
+        """A call that was cancelled before it began."""
+        frame = self._taken_out(call)
+        if frame is not None:
+            request = self._served.request(frame.call, frame.payload)
+            self._served.channel.send(
+                wire.REPLY, call, self._served.refusal(request, CallCancelled())
+            )
 
     async def _answer(self, request: Request) -> None:
         kind, payload = wire.REPLY, b""
@@ -76,6 +122,7 @@ class Tasks:
                 payload = self._served.refusal(request, exc)
         del self._running[request.call]
         self._served.channel.send(kind, request.call, payload)
+        self._begin()
 
     async def _run(self, request: Request) -> tuple[int, bytes]:
         """The last frame of the answer."""

@@ -1,7 +1,7 @@
-"""Calls of a plain function: on the main thread, and on more threads when several may run at once.
+"""Calls of a plain function when several may run at once: each on a thread of its own.
 
-The user's code runs on the main thread where it can: it is the fastest way, and libraries that want
-signals or the main thread work. Only there can a call be interrupted, by a signal as by ctrl+c.
+The main thread is one of them. None can be interrupted: a call that is cancelled ends with its next
+piece, or when its function returns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 from . import channel as wire
 from .calls import CallCancelled, Flow, Request, Served, quietly_closed
-from .channel import Frame
+from .channel import Frame, die
+from .reader import Reader
 
 INTERRUPT = getattr(signal, "SIGURG", None)
 """Ignored where nobody handles it, so that one which comes too late does no harm."""
@@ -23,37 +24,65 @@ NO_MORE = object()
 """In the place of a piece: a function may well yield None."""
 
 
-class Threads:
-    """Hands calls from the reader thread to those that run them."""
+class Plain:
+    """How one call of a plain function comes to its answer."""
 
-    def __init__(self, served: Served, count: int) -> None:
+    def __init__(self, served: Served) -> None:
         self._served = served
+        self._cancelled: set[int] = set()
+
+    def _run(self, request: Request, flow: Flow) -> tuple[int, bytes]:
+        """The last frame of the answer."""
+        value = self._served.invoke(request)
+        if inspect.isawaitable(value):
+            value = _awaited(value)
+        source = self._served.stream_of(value)
+        if source is not None:
+            return self._stream(request, flow, source), b""
+        return wire.REPLY, self._served.whole(request, value)
+
+    def _stream(self, request: Request, flow: Flow, value: Any) -> int:
+        if hasattr(value, "__anext__"):
+            value = _in_loop(value)
+        with quietly_closed(value):
+            piece = next(value, NO_MORE)
+            pieces = self._served.pieces(request, "" if piece is NO_MORE else piece)
+            try:
+                while piece is not NO_MORE:
+                    self._send(request, flow, pieces.write(piece))
+                    piece = next(value, NO_MORE)
+            except BaseException as exc:
+                self._settled()
+                if not isinstance(exc, CallCancelled):
+                    self._served.output.failure(exc)
+                return wire.BROKEN
+            self._settled()
+            return wire.END
+
+    def _settled(self) -> None:
+        """What is left of the call must not be interrupted."""
+
+    def _send(self, request: Request, flow: Flow, content: bytes) -> None:
+        if content:
+            flow.take(len(content))
+            self._served.channel.send(wire.CHUNK, request.call, content)
+
+
+class Threads(Plain):
+    """Hands calls from the reader's thread to those that run them."""
+
+    takes_ahead = False
+
+    def __init__(self, served: Served, reader: Reader, count: int) -> None:
+        super().__init__(served)
+        self._reader = reader
         self._count = count
         self._inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         self._flows: dict[int, Flow] = {}
-        self._cancelled: set[int] = set()
-        self._interruptible = 0
-        """The call that a signal may end; 0: none."""
-        self._main = threading.main_thread().ident or 0
-
-    def handle(self, frame: Frame) -> None:
-        """On the reader thread."""
-        if frame.kind == wire.CALL:
-            self._flows[frame.call] = Flow()
-            self._inbox.put(frame)
-        elif frame.kind == wire.CANCEL:
-            self._cancel(frame.call)
-        elif frame.kind == wire.CREDIT:
-            flow = self._flows.get(frame.call)
-            if flow is not None:
-                flow.give(wire.META.unpack(frame.payload)[0])
-        elif frame.kind == wire.STOP:
-            self._inbox.put(None)
 
     def run(self) -> None:
         """Until STOP."""
-        if INTERRUPT is not None and self._count == 1:
-            signal.signal(INTERRUPT, self._interrupted)
+        self._reader.hand_over(self._read)
         others = [threading.Thread(target=self._work, daemon=True) for _ in range(self._count - 1)]
         for thread in others:
             thread.start()
@@ -61,21 +90,24 @@ class Threads:
         for thread in others:
             thread.join()
 
-    def _cancel(self, call: int) -> None:
-        flow = self._flows.get(call)
-        if flow is None:
-            return
-        self._cancelled.add(call)
-        flow.cancel()
-        if self._interruptible == call and INTERRUPT is not None:
-            signal.pthread_kill(self._main, INTERRUPT)
+    def _read(self) -> None:
+        """On the reader's thread."""
+        for frame in self._served.channel.frames():
+            self._handle(frame)
+        die()
 
-    def _interrupted(self, *_: Any) -> None:
-        if self._served.channel.in_send:
-            self._served.channel.deferred = self._interrupted
-        elif self._interruptible in self._cancelled:
-            self._interruptible = 0
-            raise CallCancelled
+    def _handle(self, frame: Frame) -> None:
+        if frame.kind == wire.CALL:
+            self._flows[frame.call] = Flow()
+            self._inbox.put(frame)
+        elif frame.kind == wire.STOP:
+            self._inbox.put(None)
+        flow = self._flows.get(frame.call)
+        if flow is not None and frame.kind == wire.CANCEL:
+            self._cancelled.add(frame.call)
+            flow.cancel()
+        elif flow is not None and frame.kind == wire.CREDIT:
+            flow.give(wire.META.unpack(frame.payload)[0])
 
     def _work(self) -> None:
         while True:
@@ -86,60 +118,17 @@ class Threads:
             self._answer(self._served.request(frame.call, frame.payload))
 
     def _answer(self, request: Request) -> None:
-        output = self._served.output
-        if self._count == 1:
-            output.sole = request.request_id
         kind, payload = wire.REPLY, b""
-        with output.of_call(request.request_id):
+        with self._served.output.of_call(request.request_id):
             try:
-                kind, payload = self._run(request)
+                if request.call in self._cancelled:
+                    raise CallCancelled
+                kind, payload = self._run(request, self._flows[request.call])
             except BaseException as exc:
-                self._interruptible = 0
                 payload = self._served.refusal(request, exc)
-        output.sole = ""
         del self._flows[request.call]
         self._cancelled.discard(request.call)
         self._served.channel.send(kind, request.call, payload)
-
-    def _run(self, request: Request) -> tuple[int, bytes]:
-        """The last frame of the answer."""
-        if self._count == 1:
-            self._interruptible = request.call
-        if request.call in self._cancelled:
-            raise CallCancelled
-        value = self._served.invoke(request)
-        if inspect.isawaitable(value):
-            value = _awaited(value)
-        source = self._served.stream_of(value)
-        if source is not None:
-            return self._stream(request, source), b""
-        payload = self._served.whole(request, value)
-        self._interruptible = 0
-        return wire.REPLY, payload
-
-    def _stream(self, request: Request, value: Any) -> int:
-        if hasattr(value, "__anext__"):
-            value = _in_loop(value)
-        flow = self._flows[request.call]
-        with quietly_closed(value):
-            piece = next(value, NO_MORE)
-            pieces = self._served.pieces(request, "" if piece is NO_MORE else piece)
-            try:
-                while piece is not NO_MORE:
-                    self._send(request, flow, pieces.write(piece))
-                    piece = next(value, NO_MORE)
-            except BaseException as exc:
-                self._interruptible = 0
-                if not isinstance(exc, CallCancelled):
-                    self._served.output.failure(exc)
-                return wire.BROKEN
-            self._interruptible = 0
-            return wire.END
-
-    def _send(self, request: Request, flow: Flow, content: bytes) -> None:
-        if content:
-            flow.take(len(content))
-            self._served.channel.send(wire.CHUNK, request.call, content)
 
 
 def _awaited(value: Any) -> Any:

@@ -1,0 +1,67 @@
+"""Who reads the channel while the main thread runs the user's code? One thread beside it.
+
+From the start it watches for the end of the backend, which ends the worker. What more it does is
+told to it by `hand_over`: read every frame, or read only while a call keeps the main thread busy.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import Callable
+
+from .channel import Channel, die
+
+_HANGUP = getattr(select, "POLLRDHUP", 0)
+"""Linux tells a closed peer apart from one that sends; elsewhere POLLHUP does, unasked."""
+_GONE = _HANGUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Reader:
+    """The thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._work: Callable[[], None] | None = None
+        self._wakes, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), _HANGUP)
+        self._poll.register(self._wakes, select.POLLIN)
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="fal-reader", daemon=True).start()
+
+    def hand_over(self, work: Callable[[], None]) -> None:
+        """From now on the thread does this."""
+        self._work = work
+        self.wake()
+
+    def wake(self) -> None:
+        """End a wait that has no limit."""
+        try:
+            os.write(self._wake, b"w")
+        except BlockingIOError:
+            # It is full of wakes already.
+            return
+
+    def wait(self, seconds: float | None = None, *, frames: bool = False) -> bool:
+        """Until it is woken or the time is over; with `frames`, until there is one to read.
+
+        Whether it was woken. Does not return when the backend has closed the channel.
+        """
+        self._poll.modify(self._channel.fileno(), _HANGUP | (select.POLLIN if frames else 0))
+        found = self._poll.poll(None if seconds is None else seconds * 1000)
+        for descriptor, events in found:
+            if descriptor == self._wakes:
+                os.read(self._wakes, 4096)
+                return True
+            if events & _GONE:
+                die()
+        return False
+
+    def _run(self) -> None:
+        while self._work is None:
+            self.wait()
+        self._work()

@@ -63,6 +63,10 @@ class Settings:
     """Whether uv may fetch a Python that is missing: never, manual, automatic."""
     cgroup: str = ""
     """Cgroup under which workers get theirs, as `/fal`; without one, their memory is watched."""
+    templates: int = 4
+    """Environments at most that have a process from which workers are forked; 0: none has."""
+    template_keep_alive: float = 3600
+    """How long such a process stays when no worker is started in its environment."""
     theme: str = "textual-dark"
     """Theme of fal-tui."""
 

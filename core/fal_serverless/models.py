@@ -317,6 +317,10 @@ class Status:
     python_version: str
     isolation: str
     """How functions that want the same port are kept apart, and why."""
+    templates: int = 0
+    """Processes from which workers are forked."""
+    template_bytes: int = 0
+    """Memory of those."""
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,7 @@ def status(session: Session, as_json: bool) -> None:
             ("Revisions", found.revisions),
             ("Aliases", found.aliases),
             ("Workers", found.workers),
+            ("Templates", f"{found.templates} ({found.template_bytes // 2**20} MB)"),
             (
                 "Traffic",
                 f"{traffic.per_second:.1f} requests/s, {traffic.error_percent:.1f} % errors",

@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fal_serverless.backend.engine import isolation, survivors
@@ -20,7 +21,8 @@ from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
-from fal_serverless.backend.engine.startup import Surroundings
+from fal_serverless.backend.engine.startup import Surroundings, child_environ
+from fal_serverless.backend.engine.templates import Templates
 from fal_serverless.backend.engine.worker import WorkerProcess
 from fal_serverless.config import Settings, make_private
 from fal_serverless.errors import NotFound, WorkerFailed
@@ -43,6 +45,8 @@ class LocalEngine:
         """`found`: what workers can have of their own; without it, that is tried."""
         self._settings = settings
         self._isolation = found or isolation.start()
+        self.templates = _templates(settings, run_dir.absolute(), environ)
+        """The processes that workers are forked from."""
         folder = make_private(run_dir.absolute())
         self._around = Surroundings(
             run_dir=folder,
@@ -50,6 +54,7 @@ class LocalEngine:
             ports=Ports(lambda: self._isolation().method),
             isolation=self._isolation,
             limits=Limits(folder, settings.cgroup),
+            templates=self.templates,
             startup_timeout=settings.startup_timeout,
             request_timeout=settings.request_timeout,
             log=log,
@@ -139,6 +144,7 @@ class LocalEngine:
         """Stop everything; calls that run may take so many seconds more."""
         pools, self._pools = list(self._pools.values()), {}
         await asyncio.gather(*(pool.close(drain) for pool in pools))
+        await self.templates.close()
         self._around.limits.close()
         await asyncio.to_thread(shutil.rmtree, self._around.run_dir, ignore_errors=True)
 
@@ -163,9 +169,15 @@ class LocalEngine:
             self._unpacked.add(spec.revision)
 
 
+def _templates(settings: Settings, run_dir: Path, environ: Mapping[str, str]) -> Templates:
+    keep_alive = settings.template_keep_alive
+    made = partial(child_environ, environ)
+    return Templates(run_dir, made, settings.templates, keep_alive)
+
+
 def _clear(run_dir: Path) -> None:
     """End and remove what a backend left that was killed."""
-    left_over = list(run_dir.glob("w-*"))
+    left_over = [*run_dir.glob("w-*"), *run_dir.glob("t-*")]
     survivors.sweep(left_over)
     for folder in left_over:
         shutil.rmtree(folder, ignore_errors=True)

@@ -7,22 +7,21 @@ its raw output in lines. What goes over the channel is not known here.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from fal_serverless.backend.engine import limits, survivors
+from fal_serverless.backend.engine import limits, programs, survivors
 from fal_serverless.backend.engine.frames import Link
+from fal_serverless.backend.engine.programs import Program, Spawn
 from fal_serverless.models import Level
 
-CHILD = Path(__file__).parent / "runtime" / "child.py"
 LONGEST_LINE = 64 * 1024
 """Bytes; more is cut into pieces."""
 PIPE_GRACE = 0.5
@@ -43,13 +42,32 @@ class Start:
     orders: Mapping[str, Any]
     """For its supervisor; see `runtime/child.py`."""
 
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    @property
+    def whole_environ(self) -> dict[str, str]:
+        own = {"TMPDIR": str(self.folder / "tmp"), survivors.MARK: self.folder.name}
+        return {**self.environ, **own}
+
+
+class Given(NamedTuple):
+    """The descriptors that a program is started with."""
+
+    channel: int
+    stdout: int
+    stderr: int
+
+
+Fork = Callable[[Start, Given], Awaitable[Program | None]]
+"""Starts one by a fork; None: none could be had, and what was given is unused."""
+
 
 class Process:
     """A started child. `ended` is awaited by whoever owns it."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, folder: Path, outputs: tuple[Lines, ...]
-    ) -> None:
+    def __init__(self, process: Program, folder: Path, outputs: tuple[Lines, ...]) -> None:
         self._process = process
         self._folder = folder
         self._outputs = outputs
@@ -126,45 +144,40 @@ class Lines(asyncio.Protocol):
             self._hear(self._level, piece.decode("utf-8", "replace"))
 
 
-async def start(what: Start, link: Link, hear: Hear) -> Process:
+async def start(what: Start, link: Link, hear: Hear, fork: Fork) -> Process:
     """Start the worker's program. Call it in the event loop's own thread.
 
     The child dies with the thread that started it (PR_SET_PDEATHSIG counts threads).
     """
-    work, temporary = what.folder / "work", what.folder / "tmp"
-    for folder in (work, temporary):
-        folder.mkdir(parents=True, mode=0o700)
+    for folder in (what.folder, what.work, what.folder / "tmp"):
+        folder.mkdir(mode=0o700)
     outputs = (Lines("STDOUT", hear), Lines("STDERR", hear))
     ours, theirs = socket.socketpair()
-    given = [theirs.fileno()]
+    opened = [theirs.detach()]
     try:
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
-        given += [await _pipe_to(output) for output in outputs]
-        channel, stdout, stderr = given
-        process = await asyncio.create_subprocess_exec(
-            str(what.python),
-            *("-I", "-X", "faulthandler", str(CHILD), str(channel), json.dumps(what.orders)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=work,
-            env={**what.environ, "TMPDIR": str(temporary), survivors.MARK: what.folder.name},
-            pass_fds=(channel,),
-            start_new_session=True,
-        )
+        opened += [await pipe_to(output) for output in outputs]
+        given = Given(*opened)
+        process = await fork(what, given) or await _spawn(what, given)
     except BaseException:
         link.close()
         shutil.rmtree(what.folder, ignore_errors=True)
         raise
     finally:
-        theirs.detach()
-        for descriptor in given:
+        for descriptor in opened:
             os.close(descriptor)
     survivors.record(what.folder, process.pid)
     return Process(process, what.folder, outputs)
 
 
-async def _pipe_to(reader: Lines) -> int:
+async def _spawn(what: Start, given: Given) -> Program:
+    arguments = programs.command(what.python, "worker", given.channel, what.orders)
+    return await programs.spawn(
+        Spawn(arguments, what.work, what.whole_environ, given.stdout, given.stderr, given.channel)
+    )
+
+
+async def pipe_to(reader: Lines) -> int:
     """A descriptor to write to."""
     reading, writing = os.pipe()
     pipe = os.fdopen(reading, "rb", buffering=0)
@@ -181,3 +194,15 @@ def ending(code: int) -> str:
     except ValueError:
         name = ""
     return f"killed by signal {-code}{name}"
+
+
+def memory(pid: int) -> int | None:
+    """Resident bytes of one process; None where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    for line in status.splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fal_serverless.backend.engine import frames
+from fal_serverless.backend.engine import frames, templates
 from fal_serverless.backend.engine.isolation import Isolation
 from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Spec
+from fal_serverless.backend.engine.templates import Kind, Templates
 from fal_serverless.config import function_environ
 from fal_serverless.models import LogEntry, Worker
 
@@ -27,6 +28,7 @@ class Surroundings:
     isolation: Callable[[], Isolation]
     """What workers can have of their own; it may have to wait until that is known."""
     limits: Limits
+    templates: Templates
     startup_timeout: float
     request_timeout: float
     log: Callable[[LogEntry], object]
@@ -51,6 +53,13 @@ def first_frame(spec: Spec) -> bytes:
     return json.dumps(content).encode()
 
 
+def kind_of(spec: Spec) -> Kind:
+    """The template that a worker of it may be forked from."""
+    # A server's libraries may want to come before what asyncio reads, as gevent does.
+    is_async = spec.is_async and spec.exposed_port is None
+    return templates.kind_of(spec.environment.python, spec.environment.overlay, is_async)
+
+
 def child_environ(environ: Mapping[str, str], python: Path) -> dict[str, str]:
     """What a function sees, with the programs of its own environment first."""
     made = function_environ(environ)
@@ -72,15 +81,3 @@ def why_over(spec: Spec, kind: int, payload: bytes, was_ready: bool) -> str:
         return f"{name} cannot be loaded: {failure['error']}"
     what = f"the setup function of {name}" if failure["stage"] == "setup" else name
     return f"{what} raised {failure['error']}"
-
-
-def memory(pid: int) -> int | None:
-    """Resident bytes of one process; None where the system does not tell."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    for line in status.splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return None

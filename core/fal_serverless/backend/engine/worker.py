@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -69,6 +70,8 @@ class WorkerProcess:
         self._journal = Journal(spec, self.id, around.log)
         self._herald = Herald(lambda: around.changed(self.record()))
         self._process: Process | None = None
+        self._kind = startup.kind_of(spec)
+        """Of the template that may start it."""
         self._link = frames.Link(self._received, self._cut)
         self._place: Place | None = None
         self._room: Room | None = None
@@ -109,7 +112,7 @@ class WorkerProcess:
             started_at=self._started_at,
             requests=self.requests,
             running=self.running,
-            memory_bytes=None if pid is None else startup.memory(pid),
+            memory_bytes=None if pid is None else process.memory(pid),
             cold_start=self.cold,
         )
 
@@ -149,7 +152,8 @@ class WorkerProcess:
         if self._room.unenforced:
             self._journal.say("WARNING", self._room.unenforced)
         what = Start(python, self._around.run_dir / self.id, environ, orders)
-        self._process = await process.start(what, self._link, self._journal.heard)
+        fork = partial(self._around.templates.fork, self._kind)
+        self._process = await process.start(what, self._link, self._journal.heard, fork)
         self._watching = asyncio.ensure_future(self._watch(self._process))
         self._link.send(frames.INIT, 0, startup.first_frame(self.spec))
 
@@ -174,6 +178,7 @@ class WorkerProcess:
         self.cold = ColdStart(load=load, setup=setup)
         self.ready_at = self.idle_since = time.monotonic()
         self.was_ready = True
+        self._around.templates.want(self._kind)
         said = f"worker {self.id} is ready (load {load:.3f} s, setup {setup:.3f} s)"
         self._journal.say("INFO", said)
         self._set("ready")

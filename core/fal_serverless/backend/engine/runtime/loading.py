@@ -23,21 +23,74 @@ class Loaded(NamedTuple):
     """None: there is none."""
 
 
+_kept: dict[str, dict[str, ModuleType]] = {}
+"""Our copies that were read before the user's code could be seen."""
+_early: set[str] = set()
+"""Other modules that were."""
+
+
+def keep(names: list[str], folders: list[str], early: set[str]) -> None:
+    """Read our copies of packages ahead, for workers to come: nobody finds them until `reveal`.
+
+    `early`: modules that a worker would have at this time had it read none ahead.
+    """
+    for name in names:
+        _kept[name] = _imported(name, folders)
+        _hide(_kept[name])
+    _early.update(
+        key for key in sys.modules if key not in early and not _belongs(key, "_fal_worker")
+    )
+
+
+def reveal(folders: list[str]) -> None:
+    """Let the user's code find what was read ahead, where it has no copy of its own."""
+    for name, ours in _kept.items():
+        if not _is_users(name, folders):
+            sys.modules.update(ours)
+
+
+def make_way(folder: str) -> None:
+    """The user's files go before modules that were only read ahead, as they do otherwise."""
+    if not _early:
+        return
+    names = {name.partition(".")[0] for name in os.listdir(folder)}
+    for key in _early:
+        if key.partition(".")[0] in names:
+            sys.modules.pop(key, None)
+
+
 def private(name: str, folders: list[str]) -> dict[str, ModuleType]:
     """Our copy of a package, with its submodules; put away when the user has one of his own."""
+    if name in _kept:
+        return _kept[name]
+    if not _is_users(name, folders):
+        return _imported(name, folders)
+    users = {key: module for key, module in sys.modules.items() if _belongs(key, name)}
+    _hide(users)
+    ours = _imported(name, folders)
+    _hide(ours)
+    sys.modules.update(users)
+    return ours
+
+
+def _is_users(name: str, folders: list[str]) -> bool:
     users = [path for path in sys.path if path not in folders]
-    own_copy = importlib.machinery.PathFinder.find_spec(name, users)
+    return importlib.machinery.PathFinder.find_spec(name, users) is not None
+
+
+def _imported(name: str, folders: list[str]) -> dict[str, ModuleType]:
     before = sys.path[:]
     sys.path[:0] = folders
     try:
         importlib.import_module(name)
     finally:
         sys.path[:] = before
-    ours = {key: module for key, module in sys.modules.items() if _belongs(key, name)}
-    if own_copy is not None:
-        for key in ours:
-            del sys.modules[key]
-    return ours
+    return {key: module for key, module in sys.modules.items() if _belongs(key, name)}
+
+
+def _hide(modules: dict[str, ModuleType]) -> None:
+    for key in modules:
+        del sys.modules[key]
 
 
 def _belongs(module: str, package: str) -> bool:

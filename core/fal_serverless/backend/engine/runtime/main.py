@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 
 
 def main(descriptor: int, orders: str) -> None:
+    live(descriptor, json.loads(orders))
+
+
+def live(descriptor: int, orders: dict[str, Any], report: int | None = None) -> None:
+    """`report`: see `supervisor.fork_worker`."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    guard = fork_worker(descriptor, json.loads(orders))
+    guard = fork_worker(descriptor, orders, report)
     channel = Channel(descriptor)
     init = json.loads(next(channel.frames()).payload)
     reader = Reader(channel)
@@ -62,7 +67,9 @@ def load(init: dict[str, Any]) -> Loaded:
     sources = init["sources"]
     if sources:
         sys.path.insert(0, sources)
+        loading.make_way(sources)
     sys.path.extend(overlay)
+    loading.reveal(overlay)
     sys.argv = [os.path.join(sources, bundle["file_name"])]
     if init["exposed_port"]:
         importlib.import_module("_fal_worker.again").prepare(init, bundle["file_name"])

@@ -62,8 +62,11 @@ class Guard:
         self._link.close()
 
 
-def fork_worker(channel: int, orders: Dict[str, Any]) -> Guard:
-    """Returns in the worker only; the caller is its supervisor from then on."""
+def fork_worker(channel: int, orders: Dict[str, Any], report: int | None = None) -> Guard:
+    """Returns in the worker only; the caller is its supervisor from then on.
+
+    `report`: where the supervisor says last how it ends, if the backend is not its parent.
+    """
     control(PR_SET_NO_NEW_PRIVS, 1)
     control(PR_SET_CHILD_SUBREAPER, 1)
     kind = _enter(orders.get("namespace", ""))
@@ -74,9 +77,12 @@ def fork_worker(channel: int, orders: Dict[str, Any]) -> Guard:
     if child:
         theirs.close()
         os.close(tell)
-        _supervise(_Charge(child, told if kind else None), channel, ours, orders)
+        charge = _Charge(child, told if kind else None)
+        _supervise(charge, channel, ours, orders, report)
     ours.close()
     os.close(told)
+    if report is not None:
+        os.close(report)
     if kind:
         from . import namespaces
 
@@ -151,7 +157,13 @@ class _Charge:
         return int(text)
 
 
-def _supervise(charge: _Charge, channel: int, link: socket.socket, orders: Dict[str, Any]) -> None:
+def _supervise(
+    charge: _Charge,
+    channel: int,
+    link: socket.socket,
+    orders: Dict[str, Any],
+    report: int | None,
+) -> None:
     try:
         wake = _prepare()
         charge.listen()
@@ -159,6 +171,10 @@ def _supervise(charge: _Charge, channel: int, link: socket.socket, orders: Dict[
     except BaseException:
         status = None
     _end_the_rest()
+    if report is not None:
+        # The backend may be gone.
+        with contextlib.suppress(OSError):
+            os.write(report, f"{_code(status)}\n".encode())
     _end_like(status)
 
 
@@ -268,10 +284,17 @@ def _children() -> list[int]:
         return []
 
 
-def _end_like(status: int | None) -> None:
+def _code(status: int | None) -> int:
+    """Exit code, negative for a signal."""
     if status is not None and os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    os._exit(os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else 1)
+        return -os.WTERMSIG(status)
+    return os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else 1
+
+
+def _end_like(status: int | None) -> None:
+    code = _code(status)
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(abs(code))

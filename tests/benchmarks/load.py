@@ -46,6 +46,8 @@ class Place:
     """Calls are spread evenly over them."""
     headers: dict[str, str] = field(default_factory=dict)
     """Beside Host and Content-Type."""
+    spaced: bool = False
+    """It writes JSON as `json.dumps` does by default, others without spaces and in UTF-8."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fal_serverless.errors import FalError
 CONNECTIONS = (1, 32)
 BASES = ("fastapi_def", "raw_asgi")
 """Peers that the others are told as multiples of."""
-ECHO = calling.echo_of("hello")
+TEXT = "hello"
 
 
 @contextmanager
@@ -48,8 +48,9 @@ def prepared(peers: Iterable[Peer], course: Course, figures: Figures) -> list[Pe
     return found
 
 
-def timed(place: Place, course: Course, connections: int, echo: load.Echo = ECHO) -> load.Measured:
+def timed(place: Place, course: Course, connections: int, text: str = TEXT) -> load.Measured:
     """A run that found everything warm."""
+    echo = calling.echo_of(text, place)
     load.run(place, echo, connections, course.warm_up)
     return load.run(place, echo, connections, course.seconds)
 

@@ -6,12 +6,13 @@ import sys
 import ray
 from ray import serve
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 
 @serve.deployment
 class Echo:
-    async def __call__(self, request: Request) -> dict[str, str]:
-        return {"text": (await request.json())["text"]}
+    async def __call__(self, request: Request) -> JSONResponse:
+        return JSONResponse({"text": (await request.json())["text"]})
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ async def start(what: Start, link: Link, hear: Hear, fork: Fork) -> Process:
     The child dies with the thread that started it (PR_SET_PDEATHSIG counts threads).
     """
     for folder in (what.folder, what.work, what.folder / "tmp"):
-        folder.mkdir(mode=0o700)
+        folder.mkdir(parents=True, mode=0o700)
     outputs = (Lines("STDOUT", hear), Lines("STDERR", hear))
     ours, theirs = socket.socketpair()
     opened = [theirs.detach()]

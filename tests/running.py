@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +55,17 @@ class RunningBackend:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
+
+
+def stores_on(folder: Path) -> list[int]:
+    """The log stores that run on a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"fal_serverless.backend.logs" in words and str(folder).encode() in words:
+                found.append(int(path.parent.name))
+    return found
 
 
 StartBackend = Callable[..., RunningBackend]

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from fal_serverless.backend import logs
-from fal_serverless.backend.logs import LogStore, Selection
+from fal_serverless.backend.logs import store as module
+from fal_serverless.backend.logs.rows import pack, row_of
+from fal_serverless.backend.logs.selection import Selection
+from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.errors import BadInput
 from fal_serverless.models import LogEntry, LogQuery
+from running import stores_on
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 
@@ -25,16 +30,23 @@ def select(**query: object) -> Selection:
     return Selection("1", LogQuery(**query))
 
 
+def texts(found: list[LogEntry]) -> list[str]:
+    return [each.message for each in found]
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[LogStore]:
-    made = LogStore(tmp_path, 10**9, 30)
+async def store(tmp_path: Path) -> AsyncIterator[LogStore]:
+    made = LogStore(tmp_path, 10**9, 36_500)
     yield made
-    made.close()
+    await made.close()
 
 
 async def test_what_was_appended_is_read_back_whole_and_in_order(store: LogStore) -> None:
-    written = [store.append(entry(f"line {n}")) for n in range(3)]
-    assert await store.read(select()) == written
+    given = [entry(f"line {n}", alias="", request_id="q" * n, worker="w") for n in range(3)]
+    for each in given:
+        store.append(each)
+    expected = [replace(each, id=number) for number, each in enumerate(given, 1)]
+    assert await store.read(select()) == expected
 
 
 async def test_the_newest_lines_come_oldest_first(store: LogStore) -> None:
@@ -68,12 +80,28 @@ async def test_each_narrowing_holds_for_reading_and_for_following(
         entry("worse", level="ERROR", revision="r2", time=NOW + timedelta(minutes=1)),
     ):
         store.append(line)
-    found = await store.read(select(**query))
-    assert [e.message for e in found] == expected
-    if "after" not in query:
-        matches = logs.matcher(select(**query))
-        everything = await store.read(select())
-        assert [e.message for e in everything if matches(e)] == expected
+    assert texts(await store.read(select(**query))) == expected
+    following = store.follow(select(**query))
+    assert [(await anext(following)).message for _ in expected] == expected
+
+
+async def test_a_tail_waits_for_what_matches_and_leaves_out_the_rest(store: LogStore) -> None:
+    found: list[str] = []
+
+    async def follow() -> None:
+        async for each in store.follow(select(level="ERROR", search="o", lines=0)):
+            found.append(each.message)
+            if len(found) == 2:
+                return
+
+    store.append(entry("old", level="ERROR"))
+    task = asyncio.create_task(follow())
+    await store.read(select())
+    for message, level in [("no", "INFO"), ("one", "ERROR"), ("bad", "ERROR"), ("two", "ERROR")]:
+        store.append(entry(message, level=level))
+        await store.read(select())
+    await asyncio.wait_for(task, 10)
+    assert found == ["one", "two"]
 
 
 async def test_lines_of_other_users_are_not_there(store: LogStore) -> None:
@@ -86,57 +114,121 @@ async def test_a_bad_regular_expression_is_bad_input(store: LogStore) -> None:
         await store.read(select(search="("))
 
 
-async def test_following_misses_and_doubles_nothing_beyond_what_memory_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "RECENT", 50)
-    store = LogStore(tmp_path, 10**9, 30)
+async def test_following_misses_and_doubles_nothing(store: LogStore) -> None:
     store.append(entry("past"))
     seen: list[int] = []
 
     async def follow() -> None:
         async for found in store.follow(select(lines=1)):
             seen.append(found.id)
-            if len(seen) == 1:
-                started.set()
-            if len(seen) == 5001:
+            started.set()
+            if len(seen) == 20_001:
                 return
 
     started = asyncio.Event()
     task = asyncio.create_task(follow())
     await started.wait()
-    for n in range(5000):
+    for n in range(20_000):
         store.append(entry(str(n)))
         if n % 500 == 0:
             await asyncio.sleep(0)
     await asyncio.wait_for(task, 20)
-    store.close()
-    assert seen == list(range(1, 5002))
+    assert seen == list(range(1, 20_002))
+
+
+async def test_a_tail_that_nobody_reads_holds_up_no_other(store: LogStore) -> None:
+    store.append(entry("first"))
+    slow, quick = store.follow(select(lines=1)), store.follow(select(lines=1))
+    assert (await anext(slow)).message == (await anext(quick)).message == "first"
+    for n in range(5000):
+        store.append(entry(str(n)))
+    for n in range(5000):
+        assert (await anext(quick)).message == str(n)
+    assert [(await anext(slow)).message for _ in range(5000)] == [str(n) for n in range(5000)]
+
+
+async def test_a_tail_resumes_after_an_id(store: LogStore) -> None:
+    for n in range(3000):
+        store.append(entry(str(n)))
+    resumed = store.follow(select(after=10))
+    assert [(await anext(resumed)).id for _ in range(2990)] == list(range(11, 3001))
+
+
+async def test_more_is_read_than_fits_a_page(store: LogStore) -> None:
+    for n in range(3000):
+        store.append(entry(str(n)))
+    assert len(await store.read(select(lines=2500))) == 2500
+    assert len(await store.read(select(after=100))) == 2900
 
 
 async def test_lines_are_there_after_the_store_is_opened_again(tmp_path: Path) -> None:
-    first = LogStore(tmp_path, 10**9, 30)
-    written = first.append(entry("kept"))
-    first.close()
-    second = LogStore(tmp_path, 10**9, 30)
-    assert await second.read(select()) == [written]
-    assert second.append(entry("next")).id == written.id + 1
-    second.close()
+    first = LogStore(tmp_path, 10**9, 36_500)
+    first.append(entry("kept"))
+    await first.close()
+    second = LogStore(tmp_path, 10**9, 36_500)
+    second.append(entry("next"))
+    found = await second.read(select())
+    await second.close()
+    assert [(each.id, each.message) for each in found] == [(1, "kept"), (2, "next")]
 
 
-async def test_lines_over_their_age_and_the_oldest_of_too_many_go(tmp_path: Path) -> None:
-    store = LogStore(tmp_path, 200_000, 30, clock=lambda: NOW)
-    store.append(entry("ancient", time=NOW - timedelta(days=31)))
+async def test_rows_and_blocks_stay_in_order_and_a_block_is_told_when_it_is_kept(
+    store: LogStore,
+) -> None:
+    eased: list[int] = []
+    packed = pack("INFO", NOW.timestamp(), "two") + pack("STDERR", NOW.timestamp(), "three")
+    store.put(row_of(entry("one")))
+    store.lines(("1", "call", "r1", "w1", {}, packed), eased.append)
+    store.put(row_of(entry("four")))
+    found = await store.read(select())
+    assert texts(found) == ["one", "two", "three", "four"]
+    assert (found[1].level, found[1].time, found[1].worker) == ("INFO", NOW, "w1")
+    assert eased == [len(packed)]
+
+
+async def test_text_that_is_no_text_is_kept_all_the_same(store: LogStore) -> None:
+    odd = ["half \ud83d", "nul \x00", "line \u2028 \u2029 \x85 ends", "😀", ""]
+    for message in odd:
+        store.append(entry(message))
+    assert texts(await store.read(select())) == ["half \\ud83d", *odd[1:]]
+
+
+async def test_a_store_that_is_killed_is_started_again_and_loses_nothing(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, 10**9, 36_500)
+    seen: list[str] = []
+
+    async def follow() -> None:
+        async for found in store.follow(select(after=0)):
+            seen.append(found.message)
+            if len(seen) == 10_000:
+                return
+
+    await store.read(select())
+    task = asyncio.create_task(follow())
+    for n in range(10_000):
+        store.append(entry(str(n)))
+        if n % 100 == 0:
+            await asyncio.sleep(0.005)
+        if n % 2000 == 1999:
+            os.kill(stores_on(tmp_path)[0], signal.SIGKILL)
+            await store.read(select(lines=1))
+    await asyncio.wait_for(task, 20)
+    kept = texts(await store.read(select(lines=20_000)))
+    await store.close()
+    assert kept == seen == [str(n) for n in range(10_000)]
+    assert stores_on(tmp_path) == []
+
+
+async def test_rows_that_the_store_cannot_keep_up_with_are_counted(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_HELD", 20_000)
     for n in range(5000):
-        store.append(entry(f"line {n} " + "x" * 100))
-    await store.read(select(lines=1))
-    with logs.closing(logs._connect(tmp_path / "logs.db")) as connection:
-        store._trim(connection)
-    left = await store.read(select(lines=10_000))
-    assert left[0].message != "ancient"
-    assert len(left) == 4500
-    assert left[-1].message.startswith("line 4999")
-    store.close()
+        store.append(entry(f"{n} " + "x" * 50))
+    assert await store.read(select(lines=1))
+    found = texts(await store.read(select(lines=10_000)))
+    said = [text for text in found if "left out" in text]
+    assert sum(int(text.split()[0]) for text in said) == 5000 - (len(found) - len(said)) > 0
 
 
 async def test_a_tap_hears_one_revision_while_it_is_open(store: LogStore) -> None:

@@ -16,7 +16,7 @@ from fal_serverless import isolated
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.environment import EnvironmentStore
-from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.sent import MOST_IDLE, MOST_LINES, Outbox, SentFunctions
 from fal_serverless.config import Settings
 from fal_serverless.errors import InvalidOption, NotFound
@@ -62,7 +62,7 @@ async def make_stage(
     await engine.close(0)
     for one in made:
         one.close()
-    logs.close()
+    await logs.close()
     assert list((tmp_path / "sent").iterdir()) == []
 
 

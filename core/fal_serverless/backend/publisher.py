@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.environment import EnvironmentStore
-from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.records import Endpoint, Registration, Stored
 from fal_serverless.backend.registry import Registry
 from fal_serverless.errors import FalError, NotServable, PythonMismatch

@@ -21,7 +21,7 @@ from typing import Any
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.engine import Call, LocalEngine, Reply, Spec
 from fal_serverless.backend.environment import EnvironmentStore
-from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.errors import FalError, InvalidOption, NotFound
 from fal_serverless.isolated import make_options
 from fal_serverless.models import BundleInfo, CallEvent, Level, LogEntry, Source

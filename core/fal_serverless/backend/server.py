@@ -36,7 +36,7 @@ from fal_serverless.backend.gateway.tunnel import Tunnel
 from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing, parse_pair
 from fal_serverless.backend.listen import listen
-from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
@@ -181,7 +181,7 @@ class Backend:
             await self.publisher.close()
             await self.engine.close(self._config.settings.drain_timeout)
             self.sent.close()
-            self.logs.close()
+            await self.logs.close()
 
     def _announce(self) -> Path:
         """Say where we are. Connections wait in the backlog until the server accepts them."""
@@ -249,6 +249,8 @@ class Backend:
             traffic=self.meter.traffic({stored.id for stored in revisions}),
             python_version=platform.python_version(),
             isolation=self.engine.describe(),
+            templates=len(self.engine.templates),
+            template_bytes=self.engine.templates.memory(),
         )
 
 

@@ -16,7 +16,7 @@ from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
-from fal_serverless.backend.logs import LogStore
+from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions

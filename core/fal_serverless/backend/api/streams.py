@@ -20,18 +20,21 @@ KEEP_ALIVE = 15.0
 
 
 def event_stream(
-    items: AsyncIterator[T], stopping: asyncio.Event, show: Callable[[T], Any] = to_json
+    items: AsyncIterator[T], stopping: asyncio.Event, show: Callable[[T], str | bytes] | None = None
 ) -> StreamingResponse:
-    """One event per item; an error ends the stream as an event `error`."""
+    """One event per item; an error ends the stream as an event `error`.
+
+    `show` makes the event's text; None: the item as JSON.
+    """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(
-        _lines(items, stopping, show), media_type="text/event-stream", headers=headers
+        _lines(items, stopping, show or _event), media_type="text/event-stream", headers=headers
     )
 
 
 async def _lines(
-    items: AsyncIterator[T], stopping: asyncio.Event, show: Callable[[T], Any]
-) -> AsyncIterator[str]:
+    items: AsyncIterator[T], stopping: asyncio.Event, show: Callable[[T], str | bytes]
+) -> AsyncIterator[str | bytes]:
     stop = asyncio.ensure_future(stopping.wait())
     step: asyncio.Future[T] | None = None
     try:
@@ -41,7 +44,7 @@ async def _lines(
             step = step or asyncio.ensure_future(anext(items))
             await asyncio.wait((step, stop), timeout=KEEP_ALIVE, return_when="FIRST_COMPLETED")
             if step.done():
-                yield f"data: {json.dumps(show(step.result()))}\n\n"
+                yield show(step.result())
                 step = None
             elif stop.done():
                 return
@@ -53,6 +56,10 @@ async def _lines(
         yield f"event: error\ndata: {json.dumps(error_json(error))}\n\n"
     finally:
         await _end(stop, step, items)
+
+
+def _event(item: Any) -> str:
+    return f"data: {json.dumps(to_json(item))}\n\n"
 
 
 async def _end(

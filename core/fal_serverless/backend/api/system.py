@@ -13,7 +13,8 @@ from starlette.routing import Route
 
 from fal_serverless.backend.api.context import answer, caller, json_body, rooms, text_of
 from fal_serverless.backend.api.streams import event_stream
-from fal_serverless.backend.logs import Selection, check_search
+from fal_serverless.backend.logs.selection import Selection, check_search
+from fal_serverless.backend.logs.wire import json_list
 from fal_serverless.endpoint import parse_label
 from fal_serverless.errors import BadInput, NotFound
 from fal_serverless.models import Change, LogQuery, Scope, User
@@ -91,13 +92,14 @@ def _revisions(request: Request, user: User) -> set[str]:
 
 async def read_logs(request: Request) -> Response:
     selection = select(request, caller(request))
-    return answer(await rooms(request).logs.read(selection))
+    found = [events async for events in rooms(request).logs.found(selection)]
+    return Response(json_list(b"".join(found)), media_type="application/json")
 
 
 async def tail_logs(request: Request) -> Response:
     selection = select(request, caller(request))
     check_search(selection.query.search)
-    return event_stream(rooms(request).logs.follow(selection), rooms(request).stopping)
+    return event_stream(rooms(request).logs.tail(selection), rooms(request).stopping, bytes)
 
 
 async def watch_changes(request: Request) -> Response:

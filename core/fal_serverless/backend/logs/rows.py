@@ -1,0 +1,98 @@
+"""What does an entry look like on its way? A plain row, or a block of lines as a worker sent it.
+
+Nothing here knows where it goes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from fal_serverless.models import Level, LogEntry, Source
+
+LogRow = tuple[int, Level, Source, str, str, str, str, str, str, str]
+"""Microseconds since 1970, level, source, message, user, function, alias, revision, worker,
+request id. A plain tuple: the call path makes one per call."""
+
+Block = tuple[str, str, str, str, dict[str, str], bytes]
+"""User, function, revision, worker, the aliases of running calls by request id, packed lines."""
+
+LINE_HEAD = struct.Struct("!BdBI")
+"""Index in LINE_LEVELS, seconds since 1970, bytes of the request id and of the text behind it."""
+LINE_LEVELS: tuple[Level, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
+
+
+def row_of(entry: LogEntry) -> LogRow:
+    return (
+        micros(entry.time),
+        entry.level,
+        entry.source,
+        entry.message,
+        entry.user,
+        entry.function,
+        entry.alias,
+        entry.revision,
+        entry.worker,
+        entry.request_id,
+    )
+
+
+def entry_of(row: LogRow) -> LogEntry:
+    """Its id is not known before it is stored: 0."""
+    return LogEntry(0, moment(row[0]), *row[1:])
+
+
+def entries_of(block: Block) -> Iterator[LogEntry]:
+    user, function, revision, worker, aliases, packed = block
+    for level, time, request_id, text in unpack(packed):
+        yield LogEntry(
+            id=0,
+            time=moment(time),
+            level=level,
+            source="user",
+            message=text,
+            user=user,
+            function=function,
+            alias=aliases.get(request_id, ""),
+            revision=revision,
+            worker=worker,
+            request_id=request_id,
+        )
+
+
+def pack(level: Level, seconds: float, text: str) -> bytes:
+    """One line that belongs to no call."""
+    content = text.encode("utf-8", "backslashreplace")
+    return LINE_HEAD.pack(LINE_LEVELS.index(level), seconds, 0, len(content)) + content
+
+
+def unpack(packed: bytes) -> Iterator[tuple[Level, int, str, str]]:
+    """Level, microseconds, request id, text of each line."""
+    start, end, head = 0, len(packed), LINE_HEAD.size
+    while start < end:
+        level, seconds, name, length = LINE_HEAD.unpack_from(packed, start)
+        text = start + head + name
+        request_id = packed[start + head : text].decode("utf-8", "replace") if name else ""
+        start = text + length
+        message = packed[text:start].decode("utf-8", "replace")
+        yield LINE_LEVELS[level], round(seconds * 1_000_000), request_id, message
+
+
+def last_texts(packed: bytes, most: int) -> list[str]:
+    """The texts of the last lines, without reading the others."""
+    spans, start, end = [], 0, len(packed)
+    while start < end:
+        _, _, name, length = LINE_HEAD.unpack_from(packed, start)
+        text = start + LINE_HEAD.size + name
+        start = text + length
+        spans.append((text, start))
+    return [packed[a:b].decode("utf-8", "replace") for a, b in spans[-most:]]
+
+
+def micros(when: datetime) -> int:
+    return round(when.timestamp() * 1_000_000)
+
+
+def moment(time: int) -> datetime:
+    return datetime.fromtimestamp(time / 1_000_000, UTC)

@@ -1,0 +1,27 @@
+"""Which entries are asked for: a query with its label resolved."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fal_serverless.errors import BadInput
+from fal_serverless.models import LogQuery
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Whose entries, and of which revisions."""
+
+    user: str
+    query: LogQuery
+    revisions: frozenset[str] | None = None
+    """None: all."""
+
+
+def check_search(text: str) -> None:
+    """Raises BadInput when it is not a regular expression."""
+    try:
+        re.compile(text)
+    except re.error as exc:
+        raise BadInput(f"search {text!r} is not a regular expression: {exc}") from exc

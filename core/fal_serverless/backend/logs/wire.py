@@ -1,0 +1,81 @@
+"""What goes between a writer of logs and the store's process: frames over a socket.
+
+A frame is a head (payload length, kind, number) and the payload. Every question stands for itself,
+so a store that was killed and started again can be asked anew.
+
+1. Writer: HELLO with its name, which is its own for as long as it lives.
+2. Writer: BATCH, numbered from 1: a list of rows and blocks. Store: ACK with that number, when all
+   batches up to it are in the file. A batch that is there already is acknowledged, not written.
+3. Reader: FIND with a selection. Store: FOUND, the ids that match and the last id there is.
+4. Reader: SHOW with ids. Store: PAGE, those entries.
+5. Reader: NEXT with a selection and the last id seen. Store: PAGE with what came after, at once or
+   when there is something; with `wait` false at once, also when it is empty.
+6. Reader: DROP, the answer to the question of that number is not wanted any more.
+
+The numbers of questions are the reader's. Entries are server-sent events: `data: {…}`, twice a
+newline, one after the other, ready to be passed on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from fal_serverless.backend.logs.selection import Selection
+
+HEAD = struct.Struct("!IBI")
+"""Payload length, kind, number."""
+
+HELLO, BATCH, FIND, SHOW, NEXT, DROP = 1, 2, 3, 4, 5, 6
+ACK, FOUND, PAGE = 10, 11, 12
+
+PAGE_HEAD = struct.Struct("!Q?")
+"""The last id looked at, and whether there was nothing more at that time."""
+
+BEGIN, END = b"data: ", b"\n\n"
+
+
+class Found(msgspec.Struct, array_like=True):
+    """The answer to FIND."""
+
+    ids: list[int]
+    """Ascending."""
+    last: int
+    """The last id there was: where a tail goes on."""
+
+
+class Next(msgspec.Struct, array_like=True):
+    """A question for more."""
+
+    selection: Selection
+    seen: int
+    wait: bool
+
+
+def frame(kind: int, number: int, payload: bytes = b"") -> bytes:
+    return HEAD.pack(len(payload), kind, number) + payload
+
+
+def frames(buffer: bytearray) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, number and payload of every whole frame, which are taken out of the buffer."""
+    start, end = 0, len(buffer)
+    try:
+        while end - start >= HEAD.size:
+            length, kind, number = HEAD.unpack_from(buffer, start)
+            stop = start + HEAD.size + length
+            if stop > end:
+                return
+            with memoryview(buffer) as view:
+                payload = bytes(view[start + HEAD.size : stop])
+            start = stop
+            yield kind, number, payload
+    finally:
+        del buffer[:start]
+
+
+def json_list(events: bytes) -> bytes:
+    """Entries as one JSON list. JSON has no raw newlines, so the seams are unmistakable."""
+    inner = events.removeprefix(BEGIN).removesuffix(END)
+    return b"[" + inner.replace(END + BEGIN, b",") + b"]"

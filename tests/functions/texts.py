@@ -31,6 +31,7 @@ def count(upto: int):
 
 @isolated(serve=True, keep_alive=60, max_multiplexing=8, max_concurrency=1)
 async def wait(seconds: float) -> str:
+    print("waits for", seconds)
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:

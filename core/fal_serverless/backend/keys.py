@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import get_args
+from typing import NamedTuple, get_args
 from urllib.parse import unquote_plus
 
 import sqlalchemy as sa
@@ -40,8 +40,7 @@ class Credential:
     secret: str
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a request says of its caller, and the request without it."""
 
     credential: Credential | None

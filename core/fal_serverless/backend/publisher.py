@@ -110,6 +110,11 @@ class Publisher:
             self._specs[stored.id] = known
         return known
 
+    def ready(self, revision_id: str) -> Spec | None:
+        """As `spec`, for those who cannot wait; None when it has to be made."""
+        known = self._specs.get(revision_id)
+        return None if known is None or self._is_lost(known) else known
+
     def _is_lost(self, spec: Spec) -> bool:
         """Whether its environment has vanished from the disk; looked at once in `LOOK` seconds."""
         now = time.monotonic()

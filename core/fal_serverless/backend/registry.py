@@ -86,6 +86,10 @@ class Registry:
             raise NotFound(f"no endpoint '{label}' of user {user}", label=label)
         return found
 
+    def find(self, user: str, label: str) -> Endpoint | None:
+        """The endpoint of a call, when there is one."""
+        return self._endpoints.get((user, label))
+
     def revision(self, user: str, revision_id: str) -> Stored:
         """By its id, or by a unique beginning of at least four characters. Raises NotFound."""
         exact = self._revisions.get(revision_id)

@@ -31,7 +31,9 @@ from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.front import Front
 from fal_serverless.backend.gateway.app import Gateway
-from fal_serverless.backend.gateway.protocol import limited
+from fal_serverless.backend.gateway.direct import Calls
+from fal_serverless.backend.gateway.ledger import Ledger
+from fal_serverless.backend.gateway.protocol import Door, connection
 from fal_serverless.backend.gateway.tunnel import Tunnel
 from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing, parse_pair
@@ -125,16 +127,10 @@ class Backend:
         self._ensure_owner()
         await self._listen(sockets)
 
-    def _front(self, stopping: asyncio.Event) -> Front:
+    def _front(self, stopping: asyncio.Event, ledger: Ledger) -> Front:
         settings = self._config.settings
         gateway = Gateway(
-            settings,
-            self.registry,
-            self.keys,
-            self.engine,
-            self.publisher.spec,
-            self.logs.append,
-            self.meter.count,
+            settings, self.registry, self.keys, self.engine, self.publisher.spec, ledger
         )
         rooms = Rooms(
             self.registry,
@@ -158,9 +154,23 @@ class Backend:
         )
         return Front(settings.domain, gateway, make_api(rooms, settings.domain))
 
+    def _door(self, ledger: Ledger) -> Calls:
+        settings = self._config.settings
+        return Calls(
+            settings.domain,
+            settings.max_served_body,
+            self.registry,
+            self.keys,
+            self.engine,
+            self.publisher.ready,
+            ledger,
+        )
+
     async def _listen(self, sockets: list[socket.socket]) -> None:
         stopping = asyncio.Event()
-        server = _Server(_uvicorn_config(self._front(stopping), self._config.settings))
+        ledger = Ledger(self.logs.put, self.meter.count)
+        front = self._front(stopping, ledger)
+        server = _Server(_uvicorn_config(front, self._door(ledger), self._config.settings))
 
         def stop() -> None:
             stopping.set()
@@ -269,10 +279,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
+def _uvicorn_config(app: Any, door: Door, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=limited(settings.max_header_size),
+        http=connection(settings.max_header_size, door),
         ws=Tunnel,
         lifespan="off",
         access_log=False,

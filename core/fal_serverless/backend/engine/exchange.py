@@ -1,14 +1,22 @@
-"""One call on its way: its answer as a future, and as a stream when the function streams."""
+"""One call on its way: from its turn in the queue to its answer, which may be a stream."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from fal_serverless.backend.engine import frames
 from fal_serverless.backend.engine.frames import Link
-from fal_serverless.errors import WorkerFailed
+from fal_serverless.backend.engine.spec import Call, Reply
+from fal_serverless.errors import FalError, WorkerFailed
+from fal_serverless.models import ColdStart
+
+if TYPE_CHECKING:
+    from fal_serverless.backend.engine.worker import WorkerProcess
 
 
 class ReplyStream:
@@ -65,13 +73,101 @@ class ReplyStream:
         self.end()
 
 
-@dataclass(slots=True)
 class Exchange:
-    """One call that a worker has."""
+    """A call and what becomes of it. Slotted and without tasks: there is one for every call.
 
-    future: asyncio.Future[tuple[int, str, bytes | ReplyStream]]
-    """Status, content type, body."""
-    request_id: str
-    stream: ReplyStream | None = None
-    late: bool = False
-    """Its time is up and its caller has been told; the function has not ended yet."""
+    `heard` is called once: when there is an answer, when a stream of one begins, or when there
+    will be none; never after it was cancelled.
+    """
+
+    __slots__ = (
+        "alias",
+        "began",
+        "body",
+        "cancelled",
+        "cold",
+        "content",
+        "content_type",
+        "error",
+        "heard",
+        "late",
+        "meta",
+        "number",
+        "queued",
+        "queued_at",
+        "request_id",
+        "status",
+        "stream",
+        "wanted_back",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        request_id: str,
+        alias: str,
+        meta: bytes,
+        body: bytes,
+        heard: Callable[[Exchange], object],
+    ) -> None:
+        """`meta`: what `meta_of` makes."""
+        self.request_id = request_id
+        self.alias = alias
+        self.meta = meta
+        self.body = body
+        self.heard = heard
+        self.worker: WorkerProcess | None = None
+        """Who has it; None: it waits."""
+        self.number = 0
+        """Its id in the worker's channel."""
+        self.queued_at = 0.0
+        """By the monotonic clock; 0: it did not wait for a place."""
+        self.queued = 0.0
+        """Seconds that it waited for one."""
+        self.cold: ColdStart | None = None
+        """Set when it waited for its worker's start."""
+        self.began = 0.0
+        """By the monotonic clock; 0: it waits in the pool, or in its worker behind another."""
+        self.wanted_back = False
+        """Its worker was asked to give it back."""
+        self.cancelled = False
+        self.late = False
+        """Its caller has been told that there is no answer; the function has not ended yet."""
+        self.status = 0
+        self.content_type = ""
+        self.content = b""
+        self.stream: ReplyStream | None = None
+        self.error: FalError | None = None
+
+    def fail(self, error: FalError) -> None:
+        """There will be no answer."""
+        if not self.cancelled and not self.late and not self.status:
+            self.error = error
+            self.heard(self)
+
+    def reply(self) -> Reply:
+        """What was heard. Raises its error."""
+        if self.error is not None:
+            raise self.error
+        worker = self.worker.id if self.worker is not None else ""
+        headers = [("content-type", self.content_type)]
+        content = self.content if self.stream is None else self.stream
+        return Reply(self.status, headers, content, worker, self.cold, self.queued)
+
+
+def meta_of(call: Call) -> bytes:
+    """What the worker is told of a call beside its body."""
+    return encode_meta(call.request_id, call.query, call.content_type, call.accept, call.describe)
+
+
+def encode_meta(
+    request_id: str,
+    query: list[tuple[str, str]],
+    content_type: str,
+    accept: str,
+    describe: bool = False,
+) -> bytes:
+    return _encode((request_id, query, content_type, accept, describe))
+
+
+_encode = msgspec.json.Encoder().encode

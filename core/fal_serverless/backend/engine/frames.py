@@ -54,18 +54,25 @@ class Link(asyncio.Protocol):
             transport.write(b"".join((head, *parts)))
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        start, size, end = 0, HEAD.size, len(buffer)
+        if not self._buffer:
+            used = self._take(data)
+            if used < len(data):
+                self._buffer += data[used:]
+        else:
+            self._buffer += data
+            del self._buffer[: self._take(self._buffer)]
+
+    def _take(self, data: bytes | bytearray) -> int:
+        """Tell of the whole frames at the beginning; how many bytes they are."""
+        start, size, end = 0, HEAD.size, len(data)
         while end - start >= size:
-            length, kind, call = HEAD.unpack_from(buffer, start)
+            length, kind, call = HEAD.unpack_from(data, start)
             stop = start + size + length
             if stop > end:
                 break
-            self._received(kind, call, bytes(buffer[start + size : stop]))
+            self._received(kind, call, bytes(data[start + size : stop]))
             start = stop
-        if start:
-            del buffer[:start]
+        return start
 
     def close(self) -> None:
         if self._transport is not None:

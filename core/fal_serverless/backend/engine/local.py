@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fal_serverless.backend.engine import isolation, survivors
 from fal_serverless.backend.engine.description import Description, parse
+from fal_serverless.backend.engine.exchange import Exchange, meta_of
 from fal_serverless.backend.engine.isolation import Isolation
 from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.pool import Pool
@@ -23,7 +24,7 @@ from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
 from fal_serverless.backend.engine.startup import Surroundings, child_environ
 from fal_serverless.backend.engine.templates import Templates
-from fal_serverless.backend.engine.worker import WorkerProcess
+from fal_serverless.backend.engine.worker import User, WorkerProcess
 from fal_serverless.config import Settings, make_private
 from fal_serverless.errors import NotFound, WorkerFailed
 from fal_serverless.models import LogEntry, Worker
@@ -81,10 +82,26 @@ class LocalEngine:
         Raises QueueFull, RequestTimeout, WorkerFailed; what the function raised is a Reply with
         status 500. Cancelling this cancels the call.
         """
-        if spec.revision not in self._unpacked:
-            await self._prepare(spec)
-        worker, queued, cold = await self._pool(spec).acquire()
-        return await worker.call(call, alias, cold, queued)
+        await self._prepare(spec)
+        pool = self._pool(spec)
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def heard(_: Exchange) -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        exchange = Exchange(call.request_id, alias, meta_of(call), call.body, heard)
+        pool.submit(exchange)
+        try:
+            await answered
+        except asyncio.CancelledError:
+            pool.cancel(exchange)
+            raise
+        return exchange.reply()
+
+    def pool(self, spec: Spec) -> Pool | None:
+        """Who runs its calls, for those that cannot wait for it to be made; None: not yet."""
+        return self._pool(spec) if spec.revision in self._unpacked else None
 
     async def description(self, spec: Spec, request_id: str) -> Description:
         """What a served function takes and returns, as its worker tells it.
@@ -155,13 +172,8 @@ class LocalEngine:
             self._pools[spec.revision] = pool
         return pool
 
-    def _make(
-        self,
-        spec: Spec,
-        freed: Callable[[WorkerProcess], None],
-        gone: Callable[[WorkerProcess], None],
-    ) -> WorkerProcess:
-        return WorkerProcess(spec, self._around, freed, gone)
+    def _make(self, spec: Spec, user: User) -> WorkerProcess:
+        return WorkerProcess(spec, self._around, user)
 
     async def _prepare(self, spec: Spec) -> None:
         if spec.revision not in self._unpacked:

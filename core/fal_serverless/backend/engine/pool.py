@@ -1,7 +1,9 @@
 """The workers of one revision: who runs a call, who waits, when one more is started or one goes.
 
-A call waits here, never inside a worker, so a slow worker has nobody queued behind it while another
-is idle. Knows nothing of processes: it starts, uses and stops workers.
+A call waits here until a worker has a place for it. Only where all workers are busy with calls that
+take no time does a call go ahead to one of them, so that the worker has it when it is done with the
+last; it is taken back when another worker is idle before its turn has come. Knows nothing of
+processes: it starts, uses and stops workers.
 """
 
 from __future__ import annotations
@@ -13,29 +15,49 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import NamedTuple
 
+from fal_serverless.backend.engine.exchange import Exchange
 from fal_serverless.backend.engine.spec import Spec
-from fal_serverless.backend.engine.worker import WorkerProcess
-from fal_serverless.errors import FalError, QueueFull
+from fal_serverless.backend.engine.worker import User, WorkerProcess
+from fal_serverless.errors import FalError, QueueFull, WorkerFailed
 from fal_serverless.models import ColdStart
 
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 30.0
 """Seconds before a kept worker that failed is started again; doubles with each failure."""
 STEADY = 30.0
 """Seconds after which a worker's failure has nothing to do with those before it."""
+AHEAD = 4
+"""Calls that may be in a worker ahead of their turn."""
+SHORT = 0.005
+"""Seconds that calls may take on average where others are sent ahead behind them."""
+LARGEST_AHEAD = 256 * 1024
+"""Bytes of the body of a call that is sent ahead: it may have to be sent again."""
+EVEN_OUT = 0.002
+"""Seconds that a worker may be idle while a call waits its turn in another."""
 
-Make = Callable[
-    [Spec, Callable[[WorkerProcess], None], Callable[[WorkerProcess], None]], WorkerProcess
-]
+
+Make = Callable[[Spec, User], WorkerProcess]
 
 
 class Slot(NamedTuple):
-    """A place in a worker that is taken for a call."""
+    """A place in a worker that is taken for something else than a call."""
 
     worker: WorkerProcess
     queued: float
     """Seconds until it was free."""
     cold: ColdStart | None
-    """Set for the first call in a worker, if it waited for its start."""
+    """Set for the first user of a worker, if he waited for its start."""
+
+
+class Turn:
+    """Somebody waits for a place, as an exchange does."""
+
+    def __init__(self, future: asyncio.Future[Slot]) -> None:
+        self.future = future
+        self.queued_at = 0.0
+
+    def fail(self, error: FalError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class Pool:
@@ -45,16 +67,21 @@ class Pool:
         self.spec = spec
         self._make = make
         self._queue_size = queue_size
+        self._places = spec.max_multiplexing
+        self._most = spec.max_concurrency
         self._workers: dict[str, WorkerProcess] = {}
-        self._waiting: deque[asyncio.Future[WorkerProcess]] = deque()
+        self._waiting: deque[Exchange | Turn] = deque()
         self._unused: set[str] = set()
         """Workers that never ran a call."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._floor = 0
         self._failures = 0
         self._closing = False
+        self._emptied = asyncio.Event()
+        """Nobody waits; looked at when it closes."""
         self._timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._evening: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -63,50 +90,128 @@ class Pool:
 
     # Calls
 
-    async def acquire(self, bounded: bool = True) -> Slot:
+    def submit(self, exchange: Exchange) -> None:
+        """Run a call as soon as there is a place. Raises QueueFull."""
+        worker = self._choose() or (self._choose_ahead(exchange) if not self._waiting else None)
+        if worker is not None:
+            self._begin(worker, exchange)
+            return
+        self._check_room()
+        self._wait(exchange)
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Nobody waits for it any more; it is not heard from again."""
+        exchange.cancelled = True
+        if exchange.worker is not None:
+            exchange.worker.cancel(exchange)
+        elif exchange in self._waiting:
+            self._waiting.remove(exchange)
+            self._tell_emptied()
+
+    async def acquire(self, *, bounded: bool = True) -> Slot:
         """A place, as soon as there is one. Raises QueueFull; WorkerFailed when none can start."""
         worker = self._choose()
         if worker is not None:
             worker.take()
             self._unused.discard(worker.id)
             return Slot(worker, 0.0, None)
-        if bounded and len(self._waiting) >= self._queue_size:
-            name, count = self.spec.function, len(self._waiting)
-            raise QueueFull(f"'{name}' has {count} calls waiting, which is its limit")
-        return await self._wait()
-
-    async def _wait(self) -> Slot:
-        began = time.monotonic()
-        future: asyncio.Future[WorkerProcess] = self._loop.create_future()
-        self._waiting.append(future)
-        self._scale()
+        if bounded:
+            self._check_room()
+        turn = Turn(self._loop.create_future())
+        self._wait(turn)
         try:
-            worker = await future
+            return await turn.future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                future.result().give()
-            elif future in self._waiting:
-                self._waiting.remove(future)
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                self._tell_emptied()
+            elif not turn.future.cancelled() and turn.future.exception() is None:
+                turn.future.result().worker.give()
             raise
-        queued = time.monotonic() - began
-        cold = with_queue(worker.cold, queued) if worker.id in self._unused else None
-        self._unused.discard(worker.id)
-        return Slot(worker, queued, cold)
+
+    def _check_room(self) -> None:
+        ahead = sum(worker.ahead for worker in self._workers.values())
+        count = len(self._waiting) + ahead
+        if count >= self._queue_size:
+            name = self.spec.function
+            raise QueueFull(f"'{name}' has {count} calls waiting, which is its limit")
+
+    def _wait(self, who: Exchange | Turn) -> None:
+        who.queued_at = time.monotonic()
+        self._waiting.append(who)
+        self._scale()
 
     def _choose(self) -> WorkerProcess | None:
         """The least busy worker with a place; of equals the one used last, so others may go."""
-        found = [worker for worker in self._workers.values() if worker.has_place]
-        return min(found, key=lambda w: (w.running, -w.idle_since), default=None)
+        best = None
+        for worker in self._workers.values():
+            if worker.has_place and (best is None or _before(worker, best)):
+                best = worker
+        return best
+
+    def _choose_ahead(self, exchange: Exchange) -> WorkerProcess | None:
+        """The worker whose calls before it will be over first, if it is worth it to send it."""
+        if len(self._workers) < self._most or len(exchange.body) > LARGEST_AHEAD:
+            return None
+        best, slow = None, time.monotonic() - SHORT
+        for worker in self._workers.values():
+            if worker.state != "busy" or not worker.takes_ahead or worker.typical > SHORT:
+                return None
+            if worker.running > AHEAD or worker.busy_since < slow:
+                continue
+            if best is None or worker.running < best.running:
+                best = worker
+        return best
+
+    def _begin(self, worker: WorkerProcess, who: Exchange | Turn) -> None:
+        queued = time.monotonic() - who.queued_at if who.queued_at else 0.0
+        cold = None
+        if worker.id in self._unused:
+            self._unused.discard(worker.id)
+            cold = with_queue(worker.cold, queued) if who.queued_at else None
+        if isinstance(who, Exchange):
+            who.queued, who.cold = queued, cold
+            worker.begin(who)
+        else:
+            worker.take()
+            who.future.set_result(Slot(worker, queued, cold))
 
     def _serve_waiting(self) -> None:
-        while self._waiting:
+        waiting = self._waiting
+        while waiting:
+            first = waiting[0]
+            if isinstance(first, Turn) and first.future.done():
+                waiting.popleft()
+                continue
             worker = self._choose()
+            if worker is None and isinstance(first, Exchange):
+                worker = self._choose_ahead(first)
             if worker is None:
                 return
-            future = self._waiting.popleft()
-            if not future.done():
-                worker.take()
-                future.set_result(worker)
+            self._begin(worker, waiting.popleft())
+        self._tell_emptied()
+
+    # Calls ahead of their turn
+
+    def returned(self, exchange: Exchange) -> None:
+        """A call that had not begun in its worker: it is the next one."""
+        if exchange.cancelled:
+            return
+        exchange.queued_at = exchange.queued_at or time.monotonic()
+        self._waiting.appendleft(exchange)
+        self._serve_waiting()
+        if self._waiting:
+            self._scale()
+
+    def _even_out(self) -> None:
+        """Take calls back for workers that are idle."""
+        self._evening = None
+        slow = time.monotonic() - SHORT
+        for _ in range(sum(1 for worker in self._workers.values() if worker.has_place)):
+            fullest = max(self._workers.values(), key=_wanted_from)
+            if not _wanted_from(fullest):
+                return
+            fullest.withdraw(AHEAD if fullest.busy_since < slow else 1)
 
     # How many
 
@@ -122,20 +227,21 @@ class Pool:
 
     def keep(self, floor: int) -> None:
         """Keep so many workers, but never more than the function allows."""
-        self._floor = min(floor, self.spec.max_concurrency)
+        self._floor = min(floor, self._most)
         self._scale()
         self._tend()
 
     def _scale(self) -> None:
         """Start what the queue and the floor need, as far as it is allowed."""
         alive = [w for w in self._workers.values() if w.state in ("starting", "ready", "busy")]
+        allowed = self._most - len(alive)
+        if allowed <= 0:
+            return
         coming = sum(1 for worker in alive if worker.state == "starting")
-        per_worker = self.spec.max_multiplexing
-        for_queue = -(-len(self._waiting) // per_worker) - coming
+        for_queue = -(-len(self._waiting) // self._places) - coming
         for_floor = self._floor - len(alive) if self._retry is None else 0
-        allowed = self.spec.max_concurrency - len(alive)
         for _ in range(min(allowed, max(for_queue, for_floor))):
-            worker = self._make(self.spec, self._freed, self._gone)
+            worker = self._make(self.spec, self)
             self._workers[worker.id] = worker
             self._unused.add(worker.id)
             self._run(self._start(worker))
@@ -147,18 +253,19 @@ class Pool:
             self._forget(worker)
             self._start_failed(exc)
         else:
-            self._freed(worker)
+            self.freed(worker)
 
     def _start_failed(self, error: FalError) -> None:
         """Whoever waits is told, unless other workers may still serve them."""
         self._failures += 1
         self._retry_later()
-        if any(w.state in ("starting", "ready", "busy") for w in self._workers.values()):
-            return
+        if not any(w.state in ("starting", "ready", "busy") for w in self._workers.values()):
+            self._fail_waiting(error)
+
+    def _fail_waiting(self, error: FalError) -> None:
         while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(type(error)(error.message, **error.data))
+            self._waiting.popleft().fail(type(error)(error.message, **error.data))
+        self._tell_emptied()
 
     def _retry_later(self) -> None:
         if self._floor == 0 or self._closing or self._retry is not None:
@@ -171,14 +278,19 @@ class Pool:
         if not self._closing:
             self._scale()
 
-    def _freed(self, worker: WorkerProcess) -> None:
-        self._serve_waiting()
+    def freed(self, worker: WorkerProcess) -> None:
+        """A place in it is free."""
         if self._waiting:
-            self._scale()
-        elif worker.running == 0 and self._timer is None:
-            self._tend()
+            self._serve_waiting()
+            if self._waiting:
+                self._scale()
+        elif worker.running == 0:
+            if self._timer is None:
+                self._tend()
+            if self._evening is None and len(self._workers) > 1:
+                self._evening = self._loop.call_later(EVEN_OUT, self._even_out)
 
-    def _gone(self, worker: WorkerProcess) -> None:
+    def gone(self, worker: WorkerProcess) -> None:
         """It died, or was stopped. One that never got ready is seen to by its start."""
         if worker.id not in self._workers or worker.id in self._starting():
             return
@@ -235,17 +347,45 @@ class Pool:
         if self._retry is not None:
             self._retry.cancel()
         deadline = time.monotonic() + drain
-        if self._waiting:
-            await asyncio.wait(tuple(self._waiting), timeout=drain)
+        await self._until_empty(drain)
+        self._fail_waiting(WorkerFailed(f"'{self.spec.function}' is being stopped"))
         left = max(0.0, deadline - time.monotonic())
         await asyncio.gather(*(worker.stop(left) for worker in self.workers))
+        self._fail_waiting(WorkerFailed(f"'{self.spec.function}' was stopped"))
+        if self._evening is not None:
+            self._evening.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
+
+    async def _until_empty(self, seconds: float) -> None:
+        self._emptied.clear()
+        if not self._waiting:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._emptied.wait()
+        except TimeoutError:
+            return
+
+    def _tell_emptied(self) -> None:
+        if not self._waiting:
+            self._emptied.set()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _before(one: WorkerProcess, other: WorkerProcess) -> bool:
+    if one.running != other.running:
+        return one.running < other.running
+    return one.idle_since > other.idle_since
+
+
+def _wanted_from(worker: WorkerProcess) -> int:
+    """How many calls in it wait for their turn and were not asked for yet."""
+    return worker.ahead - worker.wanted_back
 
 
 def with_queue(cold: ColdStart, queued: float) -> ColdStart:

@@ -1,23 +1,20 @@
 """One worker: a child process that has the function loaded, and the calls in it.
 
 It knows its own state and calls, and nothing of other workers: who uses it takes a place, and is
-told when one is free again and when the worker is gone.
+told when one is free again, when a call comes back that has not begun, and when the worker is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
+import math
 import signal
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
-
-import msgspec
+from typing import Any, Protocol
 
 from fal_serverless.backend.engine import frames, process, startup
 from fal_serverless.backend.engine.exchange import Exchange, ReplyStream
@@ -25,7 +22,7 @@ from fal_serverless.backend.engine.journal import Herald, Journal
 from fal_serverless.backend.engine.limits import Room
 from fal_serverless.backend.engine.ports import Address, Place
 from fal_serverless.backend.engine.process import Process, Start
-from fal_serverless.backend.engine.spec import Call, Reply, Spec
+from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.backend.engine.startup import Surroundings
 from fal_serverless.errors import RequestTimeout, StartupTimeout, WorkerFailed
 from fal_serverless.models import ColdStart, Worker, WorkerState
@@ -38,6 +35,21 @@ KILL_GRACE = 2.0
 """Seconds that a supervisor has to end its worker."""
 LAST_FRAMES = 0.5
 """Seconds for what a dead worker's channel still holds; a fork can keep it open for ever."""
+WEIGHT = 0.05
+"""Of the newest call, in what a call typically takes."""
+
+
+class User(Protocol):
+    """Who uses a worker, and is told what becomes of its places."""
+
+    def freed(self, worker: WorkerProcess) -> None:
+        """A place is free."""
+
+    def returned(self, exchange: Exchange) -> None:
+        """A call did not begin, and never will here."""
+
+    def gone(self, worker: WorkerProcess) -> None:
+        """It died, or was stopped."""
 
 
 class WorkerProcess:
@@ -47,8 +59,7 @@ class WorkerProcess:
         self,
         spec: Spec,
         around: Surroundings,
-        freed: Callable[[WorkerProcess], None],
-        gone: Callable[[WorkerProcess], None],
+        user: User,
     ) -> None:
         self.id = f"w-{uuid.uuid4().hex[:8]}"
         self.spec = spec
@@ -60,12 +71,21 @@ class WorkerProcess:
         self.address: Address | None = None
         """Where its own server listens; None: it has none."""
         self.running = 0
-        """Places taken."""
+        """Places taken, and calls that wait in it for their turn."""
+        self.takes_ahead = False
+        """Calls may wait in it. Known when it is ready."""
+        self.wanted_back = 0
+        """Calls that it was asked for and has not given back or answered yet."""
+        self.typical = math.inf
+        """Seconds that a call takes, with the newest ones weighing most; inf: none is known."""
+        self.busy_since = 0.0
+        """When the newest of its calls had its turn, by the monotonic clock."""
         self.requests = 0
         self.idle_since = time.monotonic()
+        self._places = spec.max_multiplexing
+        self._limit = spec.seconds("request_timeout", around.request_timeout)
         self._around = around
-        self._freed = freed
-        self._gone = gone
+        self._user = user
         self._started_at = datetime.now(UTC)
         self._journal = Journal(spec, self.id, around.log)
         self._herald = Herald(lambda: around.changed(self.record()))
@@ -75,8 +95,10 @@ class WorkerProcess:
         self._link = frames.Link(self._received, self._cut)
         self._place: Place | None = None
         self._room: Room | None = None
-        self._ids = itertools.count(1)
+        self._last_number = 0
         self._exchanges: dict[int, Exchange] = {}
+        """In the order they were sent, which is the order they begin in."""
+        self._deadline: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._pid: int | None = None
         """Of the process that runs the function; known when it is loaded."""
@@ -95,7 +117,13 @@ class WorkerProcess:
 
     @property
     def has_place(self) -> bool:
-        return self.state in ("ready", "busy") and self.running < self.spec.max_multiplexing
+        is_up = self.state in ("ready", "busy") and not self._over.done()
+        return is_up and self.running < self._places
+
+    @property
+    def ahead(self) -> int:
+        """Calls that wait in it for their turn."""
+        return max(0, self.running - self._places)
 
     def record(self) -> Worker:
         address = "unix"
@@ -111,7 +139,7 @@ class WorkerProcess:
             address=address,
             started_at=self._started_at,
             requests=self.requests,
-            running=self.running,
+            running=min(self.running, self._places),
             memory_bytes=None if pid is None else process.memory(pid),
             cold_start=self.cold,
         )
@@ -203,57 +231,81 @@ class WorkerProcess:
     # Places and calls
 
     def take(self) -> None:
-        """A place; the taker gives it back, or `call` does."""
+        """A place; the taker gives it back."""
         self.running += 1
         self.requests += 1
-        self._idle.clear()
-        self._set("busy")
+        if self.running == 1:
+            self._idle.clear()
+            self._set("busy")
 
     def give(self) -> None:
         self.running -= 1
-        self.idle_since = time.monotonic()
         if self.running == 0:
+            self.idle_since = time.monotonic()
             self._idle.set()
             if self.state == "busy":
                 self._set("ready")
-        self._freed(self)
+        self._user.freed(self)
 
-    async def call(self, call: Call, alias: str, cold: ColdStart | None, queued: float) -> Reply:
-        """Run the function in a place taken before, which is free when the function is done.
-
-        Raises RequestTimeout; WorkerFailed when the worker dies. Cancelled: so is the call.
-        """
-        number = next(self._ids) & 0xFFFFFFFF
-        limit = self.spec.seconds("request_timeout", self._around.request_timeout)
-        timer = self._loop.call_later(limit, self._timed_out, number, limit)
-        exchange = Exchange(self._loop.create_future(), call.request_id)
+    def begin(self, exchange: Exchange) -> None:
+        """Run a call in a place, or behind those that run. The place is free when it is done."""
+        self.take()
+        self._last_number = number = self._last_number % 0xFFFFFFFF + 1
+        exchange.worker, exchange.number = self, number
         self._exchanges[number] = exchange
-        self._journal.call_begins(call.request_id, alias)
-        asked = (call.request_id, call.query, call.content_type, call.accept, call.describe)
-        meta = _encode(asked)
-        self._link.send(frames.CALL, number, frames.META.pack(len(meta)), meta, call.body)
-        try:
-            status, kind, body = await exchange.future
-        except asyncio.CancelledError:
-            self._link.send(frames.CANCEL, number)
-            if self.spec.pickled:
-                # Nobody else will ask for this worker: it need not be spared what does not end.
-                exchange.late = True
-                self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
-            raise
-        finally:
-            timer.cancel()
-        return Reply(status, [("content-type", kind)], body, self.id, cold, queued)
+        if self.running <= self._places:
+            self._turn(exchange, time.monotonic())
+        if exchange.alias:
+            self._journal.call_begins(exchange.request_id, exchange.alias)
+        meta = exchange.meta
+        self._link.send(frames.CALL, number, frames.META.pack(len(meta)), meta, exchange.body)
 
-    def _timed_out(self, number: int, limit: float) -> None:
-        exchange = self._exchanges.get(number)
-        if exchange is None or exchange.future.done():
+    def cancel(self, exchange: Exchange) -> None:
+        """Nobody waits for a call that was begun here."""
+        self._link.send(frames.CANCEL, exchange.number)
+        if self.spec.pickled:
+            # Nobody else will ask for this worker: it need not be spared what does not end.
+            exchange.late = True
+            self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, exchange.number)
+
+    def withdraw(self, most: int) -> None:
+        """Ask for so many of the waiting calls, the last first; each comes back or is answered."""
+        for exchange in reversed(self._exchanges.values()):
+            if exchange.began or most <= 0:
+                return
+            if not exchange.wanted_back and not exchange.cancelled:
+                exchange.wanted_back = True
+                self.wanted_back += 1
+                most -= 1
+                self._link.send(frames.WITHDRAW, exchange.number)
+
+    def _turn(self, exchange: Exchange, now: float) -> None:
+        """It runs from now on, as far as we can know."""
+        exchange.began = self.busy_since = now
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(self._limit, self._look_for_late)
+
+    def _look_for_late(self) -> None:
+        """The limit is the same for all, so the one that began first is due first."""
+        self._deadline = None
+        now = time.monotonic()
+        for exchange in list(self._exchanges.values()):
+            if exchange.late or not exchange.began:
+                continue
+            left = exchange.began + self._limit - now
+            if left > 0:
+                self._deadline = self._loop.call_later(left, self._look_for_late)
+                return
+            self._timed_out(exchange)
+
+    def _timed_out(self, exchange: Exchange) -> None:
+        if exchange.status or exchange.cancelled:
             return
-        said = f"'{self.spec.function}' did not answer within {limit:g} s"
-        exchange.future.set_exception(RequestTimeout(said))
+        said = f"'{self.spec.function}' did not answer within {self._limit:g} s"
+        exchange.fail(RequestTimeout(said))
         exchange.late = True
-        self._link.send(frames.CANCEL, number)
-        self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
+        self._link.send(frames.CANCEL, exchange.number)
+        self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, exchange.number)
 
     def _replace_if_stuck(self, number: int) -> None:
         """A function that does not end keeps its place for ever: its worker has to go."""
@@ -262,18 +314,44 @@ class WorkerProcess:
         if self.state != "draining":
             self._journal.say("WARNING", f"worker {self.id} goes: a call in it does not end")
             self.drain()
-            self._freed(self)
-        if all(exchange.late for exchange in self._exchanges.values()):
+            self._user.freed(self)
+        if all(exchange.late for exchange in self._exchanges.values() if exchange.began):
             self._stopping = True
             self._link.close()
         else:
             self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
 
-    def _finish(self, number: int) -> None:
+    def _finish(self, exchange: Exchange) -> None:
         """The worker is done with it, so its place is free."""
-        exchange = self._exchanges.pop(number)
-        self._journal.call_ends(exchange.request_id)
+        self._take_out(exchange)
+        now = time.monotonic()
+        if exchange.began:
+            self._learn(now - exchange.began)
+        if self.running > self._places:
+            following = next((e for e in self._exchanges.values() if not e.began), None)
+            if following is not None:
+                self._turn(following, now)
         self.give()
+
+    def _learn(self, seconds: float) -> None:
+        known = self.typical < math.inf
+        self.typical = self.typical + WEIGHT * (seconds - self.typical) if known else seconds
+
+    def _take_out(self, exchange: Exchange) -> None:
+        del self._exchanges[exchange.number]
+        if exchange.wanted_back:
+            exchange.wanted_back = False
+            self.wanted_back -= 1
+        if exchange.alias:
+            self._journal.call_ends(exchange.request_id)
+
+    def _give_back(self, exchange: Exchange) -> None:
+        """It has not begun here."""
+        self._take_out(exchange)
+        exchange.worker = None
+        self.requests -= 1
+        self.running -= 1
+        self._user.returned(exchange)
 
     # End
 
@@ -336,13 +414,15 @@ class WorkerProcess:
         if self._place is not None:
             self._around.ports.release(self._place)
         self._ended.set()
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._fail_calls()
         if self.was_ready:
             wanted = self._stopping
             said = f"worker {self.id} stopped" if wanted else self._over.result()
             self._journal.say("INFO" if wanted else "ERROR", said)
             self._set("stopped" if wanted else "failed")
-        self._gone(self)
+        self._user.gone(self)
 
     async def _leave_room(self) -> bool:
         """Whether the kernel ended something of it for want of memory."""
@@ -355,36 +435,50 @@ class WorkerProcess:
             self._over.set_result(reason)
 
     def _fail_calls(self) -> None:
+        """What has begun has failed; what waited its turn in here may run elsewhere."""
         said, log = self._over.result(), self._journal.recent()
-        for number, exchange in list(self._exchanges.items()):
+        for exchange in list(self._exchanges.values()):
+            if not exchange.began:
+                continue
             error = WorkerFailed(said, log=log)
             if exchange.stream is not None:
                 exchange.stream.break_off(error)
-            elif not exchange.future.done():
-                exchange.future.set_exception(error)
-            self._finish(number)
+            else:
+                exchange.fail(error)
+            self._take_out(exchange)
+            self.give()
+        # Those sent last go back first: each is put before the others.
+        for exchange in reversed(list(self._exchanges.values())):
+            self._give_back(exchange)
 
     # What comes over the channel
 
     def _received(self, kind: int, number: int, payload: bytes) -> None:
-        if kind == frames.LOG:
+        exchange = self._exchanges.get(number)
+        if exchange is not None:
+            self._answered(exchange, kind, payload)
+        elif kind == frames.LOG:
             self._journal.line(payload)
         elif kind == frames.READY:
             ready = json.loads(payload)
             self._pid = ready["pid"]
+            self.takes_ahead = ready["takes_ahead"] and self._places == 1
             self._setup.set_result(float(ready["setup"]))
         elif kind in (frames.FAILED, frames.RETURNED):
             self._end_with(startup.why_over(self.spec, kind, payload, self.was_ready))
-        elif number in self._exchanges:
-            self._answered(self._exchanges[number], kind, number, payload)
 
-    def _answered(self, exchange: Exchange, kind: int, number: int, payload: bytes) -> None:
+    def _answered(self, exchange: Exchange, kind: int, payload: bytes) -> None:
         if kind == frames.REPLY:
-            if not exchange.future.done():
-                exchange.future.set_result(frames.answer(payload))
-            self._finish(number)
+            if not exchange.late and not exchange.cancelled:
+                exchange.status, exchange.content_type, exchange.content = frames.answer(payload)
+            # The place first: the next call is on its way while this one's answer is written.
+            self._finish(exchange)
+            if exchange.status:
+                exchange.heard(exchange)
         elif kind == frames.STREAM:
-            self._stream_begins(exchange, number, payload)
+            self._stream_begins(exchange, payload)
+        elif kind == frames.WITHDRAWN:
+            self._give_back(exchange)
         elif exchange.stream is not None:
             if kind == frames.CHUNK:
                 exchange.stream.feed(payload)
@@ -394,15 +488,16 @@ class WorkerProcess:
             else:
                 said = f"'{self.spec.function}' failed in the middle of its answer"
                 exchange.stream.break_off(WorkerFailed(said))
-            self._finish(number)
+            self._finish(exchange)
 
-    def _stream_begins(self, exchange: Exchange, number: int, payload: bytes) -> None:
+    def _stream_begins(self, exchange: Exchange, payload: bytes) -> None:
         status, kind, _ = frames.answer(payload)
-        exchange.stream = ReplyStream(self._link, number)
-        if exchange.future.done():
+        exchange.stream = ReplyStream(self._link, exchange.number)
+        if exchange.late or exchange.cancelled:
             exchange.stream.cancel()
         else:
-            exchange.future.set_result((status, kind, exchange.stream))
+            exchange.status, exchange.content_type = status, kind
+            exchange.heard(exchange)
 
     def _cut(self) -> None:
         """The worker closed its channel: it is ending, or of no use any more."""
@@ -419,9 +514,6 @@ class WorkerProcess:
             self._herald.soon()
         else:
             self._herald.now()
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

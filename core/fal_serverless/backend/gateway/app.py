@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 from fal_serverless.backend import keys
 from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.gateway import exposed, served
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
 from fal_serverless.backend.gateway.openapi import Subject
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.records import Endpoint, Stored
@@ -18,11 +18,6 @@ from fal_serverless.backend.registry import Registry
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import FalError, RequestTimeout
-from fal_serverless.models import Level, LogEntry, Source
-
-CLIENT_CLOSED = 499
-"""Status in the log of a call whose caller hung up (nginx's number; nobody receives it)."""
-
 
 Forward = Callable[[Exchange, Target, tuple[str, int], int], Awaitable[None]]
 
@@ -37,16 +32,14 @@ class Gateway:
         key_ring: KeyRing,
         engine: LocalEngine,
         spec: Callable[[Stored], Awaitable[Spec]],
-        log: Callable[[LogEntry], object],
-        count: Callable[[str, float, bool], None],
+        ledger: Ledger,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._keys = key_ring
         self._engine = engine
         self._spec = spec
-        self._log = log
-        self._count = count
+        self._ledger = ledger
 
     async def handle(
         self,
@@ -70,7 +63,7 @@ class Gateway:
             exchange.status = exchange.status or CLIENT_CLOSED
             raise
         except Exception:
-            self._say(exchange, endpoint, traceback.format_exc(), "ERROR")
+            self._say(exchange, endpoint, traceback.format_exc())
             await self._fail(exchange, FalError("Internal Server Error"), endpoint)
         finally:
             self._finish(exchange, endpoint, target)
@@ -122,26 +115,27 @@ class Gateway:
     async def _fail(self, exchange: Exchange, error: FalError, endpoint: Endpoint | None) -> None:
         if exchange.status:
             # Too late for an answer of ours: cutting the connection is the only honest signal.
-            self._say(exchange, endpoint, error.message, "ERROR")
+            self._say(exchange, endpoint, error.message)
             raise ConnectionAbortedError(error.message)
         if error.status >= 500:
-            self._say(exchange, endpoint, f"call failed: {error.message}", "ERROR")
+            self._say(exchange, endpoint, f"call failed: {error.message}")
         await exchange.fail(error)
 
-    def _say(
-        self, exchange: Exchange, endpoint: Endpoint | None, message: str, level: Level
-    ) -> None:
+    def _say(self, exchange: Exchange, endpoint: Endpoint | None, message: str) -> None:
         if endpoint is not None:
-            self._log(_entry(exchange, endpoint, message, level, "system"))
+            self._ledger.say(endpoint, exchange.request_id, exchange.worker, message)
 
     def _finish(self, exchange: Exchange, endpoint: Endpoint | None, target: Target) -> None:
-        if endpoint is None:
-            return
-        milliseconds = exchange.milliseconds()
-        failed = exchange.status >= 500
-        message = request_line(exchange, target, milliseconds)
-        self._log(_entry(exchange, endpoint, message, "ERROR" if failed else "INFO", "request"))
-        self._count(endpoint.revision, milliseconds, failed)
+        if endpoint is not None:
+            self._ledger.answered(
+                endpoint,
+                exchange.request_id,
+                exchange.worker,
+                f"{exchange.method} {target.path}",
+                exchange.status,
+                exchange.milliseconds(),
+                exchange.cold,
+            )
 
 
 def _subject(endpoint: Endpoint, stored: Stored, target: Target) -> Subject:
@@ -153,38 +147,4 @@ def _subject(endpoint: Endpoint, stored: Stored, target: Target) -> Subject:
         auth=endpoint.auth,
         path=target.path,
         base=target.prefix,
-    )
-
-
-def request_line(exchange: Exchange, target: Target, milliseconds: float) -> str:
-    """`POST / 200 in 12.3 ms`, and what a cold start was made of. Queries are data: not here."""
-    line = f"{exchange.method} {target.path} {exchange.status} in {milliseconds:.1f} ms"
-    cold = exchange.cold
-    if cold is None:
-        return line
-    parts = {
-        "queue": cold.queue,
-        "environment": cold.environment,
-        "load": cold.load,
-        "setup": cold.setup,
-    }
-    told = ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in parts.items())
-    return f"{line} (cold start: {told})"
-
-
-def _entry(
-    exchange: Exchange, endpoint: Endpoint, message: str, level: Level, source: Source
-) -> LogEntry:
-    return LogEntry(
-        id=0,
-        time=datetime.now(UTC),
-        level=level,
-        source=source,
-        message=message,
-        user=endpoint.user,
-        function=endpoint.function,
-        alias=endpoint.label if endpoint.is_alias else "",
-        revision=endpoint.revision,
-        worker=exchange.worker,
-        request_id=exchange.request_id,
     )

@@ -6,38 +6,17 @@ Knows ASGI and nothing of endpoints, keys or workers.
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fal_serverless.errors import (
-    FalError,
-    NotAuthenticated,
-    QueueFull,
-    TooLarge,
-    WorkerFailed,
-    to_json,
-)
+from fal_serverless.backend.gateway.answers import CORS, Pairs, failure, request_id
+from fal_serverless.errors import FalError, TooLarge
 from fal_serverless.models import ColdStart
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Pairs = Sequence[tuple[bytes, bytes]]
-
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-
-CORS: Pairs = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"*"),
-    (b"access-control-allow-headers", b"*, authorization"),
-    (b"access-control-expose-headers", b"*"),
-    (b"access-control-max-age", b"600"),
-)
-"""Open, as in the original service: keys decide who may call, not pages' origins."""
 
 
 class ClientGone(Exception):
@@ -54,7 +33,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.headers: Pairs = scope["headers"]
         self.query: bytes = scope["query_string"]
-        self.request_id = self._take_request_id()
+        self.request_id = request_id(self.header(b"x-fal-request-id"))
         self.started = time.perf_counter()
         self.status = 0
         """0: nothing was answered yet."""
@@ -138,28 +117,8 @@ class Exchange:
 
     async def fail(self, error: FalError) -> None:
         """Answer with one of our own errors, as JSON."""
-        headers = [(b"content-type", b"application/json")]
-        if isinstance(error, NotAuthenticated):
-            headers.append((b"www-authenticate", b'Key realm="fal-serverless", Basic'))
-        if isinstance(error, QueueFull):
-            headers.append((b"retry-after", b"1"))
-        if "allow" in error.data:
-            headers.append((b"allow", str(error.data["allow"]).encode()))
-        body = json.dumps(to_json(_for_callers(error), self.request_id)).encode()
+        headers, body = failure(error, self.request_id)
         await self.answer(error.status, headers, body)
-
-    def _take_request_id(self) -> str:
-        given = self.header(b"x-fal-request-id")
-        if given and _REQUEST_ID.fullmatch(given):
-            return given.decode()
-        return uuid.uuid4().hex
-
-
-def _for_callers(error: FalError) -> FalError:
-    """Without what only the owner may see: how a worker died, and what it printed before."""
-    if isinstance(error, WorkerFailed) and "log" in error.data:
-        return type(error)("the function's worker failed; the endpoint's log tells why")
-    return type(error)(error.message)
 
 
 def _too_large(limit: int) -> TooLarge:

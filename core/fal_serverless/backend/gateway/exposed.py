@@ -13,7 +13,8 @@ from contextlib import suppress
 
 import httptools
 
-from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Pairs
+from fal_serverless.backend.gateway.answers import Pairs
+from fal_serverless.backend.gateway.exchange import ClientGone, Exchange
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import WorkerFailed
 

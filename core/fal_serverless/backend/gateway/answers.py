@@ -1,0 +1,61 @@
+"""What every answer of ours carries, and what our errors look like to callers.
+
+Knows neither ASGI nor connections.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Sequence
+
+from fal_serverless.errors import (
+    FalError,
+    NotAuthenticated,
+    QueueFull,
+    WorkerFailed,
+    to_json,
+)
+
+Pairs = Sequence[tuple[bytes, bytes]]
+
+CORS: Pairs = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"*"),
+    (b"access-control-allow-headers", b"*, authorization"),
+    (b"access-control-expose-headers", b"*"),
+    (b"access-control-max-age", b"600"),
+)
+"""Open, as in the original service: keys decide who may call, not pages' origins."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_bits = random.SystemRandom().getrandbits(64)
+_random = random.Random(_bits)
+
+
+def request_id(given: bytes | None) -> str:
+    """The caller's, when it has the form of one; else a new one."""
+    if given and _REQUEST_ID.fullmatch(given):
+        return given.decode()
+    # It names a call and guards nothing, and a UUID costs four times as much.
+    return f"{_random.getrandbits(128):032x}"
+
+
+def failure(error: FalError, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body for one of our own errors, as JSON; its status is its own."""
+    headers = [(b"content-type", b"application/json")]
+    if isinstance(error, NotAuthenticated):
+        headers.append((b"www-authenticate", b'Key realm="fal-serverless", Basic'))
+    if isinstance(error, QueueFull):
+        headers.append((b"retry-after", b"1"))
+    if "allow" in error.data:
+        headers.append((b"allow", str(error.data["allow"]).encode()))
+    return headers, json.dumps(to_json(_for_callers(error), request_id)).encode()
+
+
+def _for_callers(error: FalError) -> FalError:
+    """Without what only the owner may see: how a worker died, and what it printed before."""
+    if isinstance(error, WorkerFailed) and "log" in error.data:
+        return type(error)("the function's worker failed; the endpoint's log tells why")
+    return type(error)(error.message)

@@ -1,0 +1,83 @@
+"""What is told of a call: a line in the endpoint's log, and a count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fal_serverless.backend.logs.rows import LogRow
+from fal_serverless.backend.records import Endpoint
+from fal_serverless.models import ColdStart, Level, Source
+
+CLIENT_CLOSED = 499
+"""Status in the log of a call whose caller hung up (nginx's number; nobody receives it)."""
+
+
+class Ledger:
+    """`put` takes rows of the log, `count` a revision, milliseconds, and whether it failed."""
+
+    def __init__(
+        self, put: Callable[[LogRow], object], count: Callable[[str, float, bool], object]
+    ) -> None:
+        self._put = put
+        self._count = count
+
+    def say(
+        self, endpoint: Endpoint, request_id: str, worker: str, message: str, level: Level = "ERROR"
+    ) -> None:
+        """Something about a call that only the owner may know."""
+        self._write(endpoint, request_id, worker, message, level, "system")
+
+    def answered(
+        self,
+        endpoint: Endpoint,
+        request_id: str,
+        worker: str,
+        what: str,
+        status: int,
+        milliseconds: float,
+        cold: ColdStart | None = None,
+    ) -> None:
+        """The line of a request; `what`: its method and path. Queries are data: not here."""
+        failed = status >= 500
+        line = f"{what} {status} in {milliseconds:.1f} ms"
+        if cold is not None:
+            line = f"{line} (cold start: {parts_of(cold)})"
+        level: Level = "ERROR" if failed else "INFO"
+        self._write(endpoint, request_id, worker, line, level, "request")
+        self._count(endpoint.revision, milliseconds, failed)
+
+    def _write(
+        self,
+        endpoint: Endpoint,
+        request_id: str,
+        worker: str,
+        message: str,
+        level: Level,
+        source: Source,
+    ) -> None:
+        self._put(
+            (
+                time.time_ns() // 1000,
+                level,
+                source,
+                message,
+                endpoint.user,
+                endpoint.function,
+                endpoint.label if endpoint.is_alias else "",
+                endpoint.revision,
+                worker,
+                request_id,
+            )
+        )
+
+
+def parts_of(cold: ColdStart) -> str:
+    """`queue 0 ms, environment 0 ms, load 12 ms, setup 3 ms`."""
+    parts = {
+        "queue": cold.queue,
+        "environment": cold.environment,
+        "load": cold.load,
+        "setup": cold.setup,
+    }
+    return ", ".join(f"{name} {seconds * 1000:.0f} ms" for name, seconds in parts.items())

@@ -61,6 +61,8 @@ class KeyRing:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._known: dict[str, _Known] = {}
+        self.version = 0
+        """Another one whenever a key was made or revoked."""
         with engine.connect() as connection:
             for row in connection.execute(sa.select(db.keys)).mappings():
                 key = Key(
@@ -86,6 +88,7 @@ class KeyRing:
         with self._engine.begin() as connection:
             connection.execute(sa.insert(db.keys).values(row))
         self._known[key.id] = _Known(key, hashed)
+        self.version += 1
         return NewKey(key, secret)
 
     def list(self, user: str) -> list[Key]:
@@ -101,6 +104,7 @@ class KeyRing:
         with self._engine.begin() as connection:
             connection.execute(sa.delete(db.keys).where(db.keys.c.id == key_id))
         del self._known[key_id]
+        self.version += 1
 
     def check(self, credential: Credential | None) -> Key:
         """The key, if its secret is right. Raises NotAuthenticated."""

@@ -49,7 +49,10 @@ class Meter:
         """Set by every call; whoever tells about it clears it."""
 
     def count(self, revision: str, milliseconds: float, failed: bool) -> None:
-        self._tallies.setdefault(revision, _Tally()).add(self._clock(), milliseconds, failed)
+        tally = self._tallies.get(revision)
+        if tally is None:
+            tally = self._tallies[revision] = _Tally()
+        tally.add(self._clock(), milliseconds, failed)
         self.changed = True
 
     def traffic(self, revisions: Iterable[str] | None = None) -> Traffic:

@@ -19,6 +19,8 @@ LOG_HEAD = struct.Struct("!BdB")
 """Index in LEVELS, seconds since 1970, length of the request id, which comes before the text."""
 META = struct.Struct("!I")
 """Length of the JSON in front of a body."""
+CALL_HEAD = struct.Struct("!IBII")
+"""HEAD and META of a CALL."""
 ANSWER = struct.Struct("!HB")
 """Status, length of the content type, which comes before the body."""
 LEVELS: tuple[Level, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
@@ -37,21 +39,41 @@ class Link(asyncio.Protocol):
         self._received = received
         self._lost = lost
         self._buffer = bytearray()
+        self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._unsent.clear()
         self._lost()
 
     def send(self, kind: int, call: int = 0, *parts: bytes) -> None:
-        """One frame. A worker that is gone gets nothing; its end is told by its process."""
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            head = HEAD.pack(sum(map(len, parts)), kind, call)
-            transport.write(b"".join((head, *parts)))
+        """One frame, with all others of this turn of the event loop.
+
+        A worker that is gone gets nothing; its end is told by its process.
+        """
+        self._send(HEAD.pack(sum(map(len, parts)), kind, call), *parts)
+
+    def call(self, number: int, meta: bytes, body: bytes) -> None:
+        """A CALL."""
+        length = len(meta)
+        head = CALL_HEAD.pack(META.size + length + len(body), CALL, number, length)
+        self._send(head, meta, body)
+
+    def _send(self, *parts: bytes) -> None:
+        if self._transport is not None:
+            if not self._unsent:
+                self._loop.call_soon(self._flush)
+            self._unsent += parts
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
 
     def data_received(self, data: bytes) -> None:
         if not self._buffer:

@@ -25,7 +25,7 @@ BACKOFF_FIRST, BACKOFF_LAST = 0.5, 30.0
 """Seconds before a kept worker that failed is started again; doubles with each failure."""
 STEADY = 30.0
 """Seconds after which a worker's failure has nothing to do with those before it."""
-AHEAD = 4
+AHEAD = 12
 """Calls that may be in a worker ahead of their turn."""
 SHORT = 0.005
 """Seconds that calls may take on average where others are sent ahead behind them."""
@@ -93,11 +93,13 @@ class Pool:
     def submit(self, exchange: Exchange) -> None:
         """Run a call as soon as there is a place. Raises QueueFull."""
         worker = self._choose() or (self._choose_ahead(exchange) if not self._waiting else None)
-        if worker is not None:
+        if worker is None:
+            self._check_room()
+            self._wait(exchange)
+        elif self._unused:
             self._begin(worker, exchange)
-            return
-        self._check_room()
-        self._wait(exchange)
+        else:
+            worker.begin(exchange)
 
     def cancel(self, exchange: Exchange) -> None:
         """Nobody waits for it any more; it is not heard from again."""
@@ -143,9 +145,10 @@ class Pool:
 
     def _choose(self) -> WorkerProcess | None:
         """The least busy worker with a place; of equals the one used last, so others may go."""
-        best = None
+        best, places = None, self._places
         for worker in self._workers.values():
-            if worker.has_place and (best is None or _before(worker, best)):
+            free = worker.is_open and worker.running < places
+            if free and (best is None or _before(worker, best)):
                 best = worker
         return best
 

@@ -64,6 +64,8 @@ class WorkerProcess:
         self.id = f"w-{uuid.uuid4().hex[:8]}"
         self.spec = spec
         self.state: WorkerState = "starting"
+        self.is_open = False
+        """Calls may begin in it: it is ready or busy, and not about to end."""
         self.was_ready = False
         self.ready_at = 0.0
         """By the monotonic clock; 0 before it is."""
@@ -117,8 +119,7 @@ class WorkerProcess:
 
     @property
     def has_place(self) -> bool:
-        is_up = self.state in ("ready", "busy") and not self._over.done()
-        return is_up and self.running < self._places
+        return self.is_open and self.running < self._places
 
     @property
     def ahead(self) -> int:
@@ -236,7 +237,8 @@ class WorkerProcess:
         self.requests += 1
         if self.running == 1:
             self._idle.clear()
-            self._set("busy")
+            if self.state == "ready":
+                self._set("busy")
 
     def give(self) -> None:
         self.running -= 1
@@ -257,8 +259,7 @@ class WorkerProcess:
             self._turn(exchange, time.monotonic())
         if exchange.alias:
             self._journal.call_begins(exchange.request_id, exchange.alias)
-        meta = exchange.meta
-        self._link.send(frames.CALL, number, frames.META.pack(len(meta)), meta, exchange.body)
+        self._link.call(number, exchange.meta, exchange.body)
 
     def cancel(self, exchange: Exchange) -> None:
         """Nobody waits for a call that was begun here."""
@@ -324,18 +325,20 @@ class WorkerProcess:
     def _finish(self, exchange: Exchange) -> None:
         """The worker is done with it, so its place is free."""
         self._take_out(exchange)
-        now = time.monotonic()
         if exchange.began:
-            self._learn(now - exchange.began)
-        if self.running > self._places:
-            following = next((e for e in self._exchanges.values() if not e.began), None)
-            if following is not None:
-                self._turn(following, now)
+            now, known = time.monotonic(), self.typical
+            spent = now - exchange.began
+            self.typical = known + WEIGHT * (spent - known) if known < math.inf else spent
+            if self.running > self._places:
+                self._next_turn(now)
         self.give()
 
-    def _learn(self, seconds: float) -> None:
-        known = self.typical < math.inf
-        self.typical = self.typical + WEIGHT * (seconds - self.typical) if known else seconds
+    def _next_turn(self, now: float) -> None:
+        """The call that waits longest in it begins."""
+        for exchange in self._exchanges.values():
+            if not exchange.began:
+                self._turn(exchange, now)
+                return
 
     def _take_out(self, exchange: Exchange) -> None:
         del self._exchanges[exchange.number]
@@ -431,6 +434,7 @@ class WorkerProcess:
         return await asyncio.to_thread(self._around.limits.release, self._room)
 
     def _end_with(self, reason: str) -> None:
+        self.is_open = False
         if not self._over.done():
             self._over.set_result(reason)
 
@@ -510,6 +514,7 @@ class WorkerProcess:
             return
         flips = {state, self.state} == {"ready", "busy"}
         self.state = state
+        self.is_open = state in ("ready", "busy") and not self._over.done()
         if flips:
             self._herald.soon()
         else:

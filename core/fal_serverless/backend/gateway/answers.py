@@ -6,8 +6,10 @@ Knows neither ASGI nor connections.
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import time
 from collections.abc import Sequence
 
 from fal_serverless.errors import (
@@ -30,16 +32,16 @@ CORS: Pairs = (
 """Open, as in the original service: keys decide who may call, not pages' origins."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_bits = random.SystemRandom().getrandbits(64)
-_random = random.Random(_bits)
+_bits = random.Random(os.urandom(16)).getrandbits
 
 
 def request_id(given: bytes | None) -> str:
     """The caller's, when it has the form of one; else a new one."""
     if given and _REQUEST_ID.fullmatch(given):
         return given.decode()
-    # It names a call and guards nothing, and a UUID costs four times as much.
-    return f"{_random.getrandbits(128):032x}"
+    # It names a call and guards nothing. Milliseconds come first (as in UUID 7, RFC 9562, 5.7), so
+    # that the log store's index of them grows at one end.
+    return f"{time.time_ns() // 1_000_000:012x}{_bits(80):020x}"
 
 
 def failure(error: FalError, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:

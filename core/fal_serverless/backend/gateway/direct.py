@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -24,7 +24,7 @@ from fal_serverless.backend.engine import Exchange, LocalEngine, Pool, ReplyStre
 from fal_serverless.backend.engine.exchange import encode_meta
 from fal_serverless.backend.gateway.answers import CORS, failure, request_id
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
-from fal_serverless.backend.gateway.protocol import Connection, Head
+from fal_serverless.backend.gateway.protocol import Connection, Taken
 from fal_serverless.backend.keys import Credential, KeyRing
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.backend.registry import Registry
@@ -37,16 +37,29 @@ KNOWN_HOSTS = 10_000
 
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What must not be in the value of a header (RFC 9110, 5.5)."""
-_GENERAL = frozenset((b"transfer-encoding", b"expect"))
+KNOWN_FOR = 0.5
+"""Seconds that a connection's place is remembered, where nothing else says that it changed."""
+UNKNOWN = -1
+"""In place of a key ring's version: the authorization alone does not open the endpoint."""
+
+_NEVER = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 """Headers that are seen to on the general way."""
+_GENERAL = _NEVER | {b"connection"}
+"""Headers that may say so. HTTP/1.0 keeps a connection only when it is asked to."""
 
 
 class Place(NamedTuple):
-    """Where a call goes."""
+    """Where a call goes, for a caller who may call there."""
 
+    named: tuple[bytes, bytes, bytes | None]
+    """Host, path and authorization that were looked at."""
     endpoint: Endpoint
     path: str
     pool: Pool
+    keys: int
+    """The key ring's version."""
+    until: float
+    """When to look again, by the monotonic clock."""
 
 
 class Calls:
@@ -72,28 +85,43 @@ class Calls:
         self._hosts: dict[bytes, tuple[str, str] | None] = {}
         self.ledger = ledger
 
-    def take(self, head: Head, connection: Connection) -> DirectCall | None:
+    def take(self, connection: Connection) -> DirectCall | None:
         """The call, when this is one that can be answered in one go."""
-        headers = dict(head.headers)
-        if head.method != b"POST" or len(headers) != len(head.headers) or connection.is_full:
+        parser, listed = connection.parser, connection.headers
+        headers = dict(listed)
+        if parser.get_method() != b"POST" or len(headers) != len(listed):
             return None
-        length = headers.get(b"content-length", b"0")
-        if not _GENERAL.isdisjoint(headers) or not length.isdigit() or int(length) > self._limit:
+        keep_alive = parser.should_keep_alive()
+        if not _GENERAL.isdisjoint(headers) and not _is_plain(headers, parser):
             return None
-        url, _, query = head.url.partition(b"?")
-        place = self._place(headers.get(b"host", b""), url)
+        if connection.flow.write_paused or int(headers.get(b"content-length", b"0")) > self._limit:
+            return None
+        url, query = connection.url, b""
+        if b"?" in url:
+            url, _, query = url.partition(b"?")
+        named = (headers.get(b"host", b""), url, headers.get(b"authorization"))
+        place: Place | None = connection.memo
+        if place is None or place.named != named or not self._holds(place):
+            place = connection.memo = self._find(named)
         if place is None:
             return None
-        credential = None
-        if b"x-fal-key-id" in headers or b"fal_key_" in query:
-            credential, _, query = keys.find(head.headers, query)
-        elif b"authorization" in headers:
-            credential = keys.parse_authorization(headers[b"authorization"].decode("latin-1"))
-        if not self._may(credential, place.endpoint):
-            return None
-        return DirectCall(self, connection, head, headers, place, query)
+        if b"x-fal-key-id" in headers or b"fal_key_" in query or place.keys < 0:
+            credential, _, query = keys.find(listed, query)
+            if not self._may(credential, place.endpoint):
+                return None
+        return DirectCall(self, connection, headers, place, query, keep_alive)
 
-    def _place(self, host: bytes, url: bytes) -> Place | None:
+    def _holds(self, place: Place) -> bool:
+        """Whether what was found a moment ago is still so."""
+        endpoint = place.endpoint
+        return (
+            place.keys == self._keys.version
+            and self._registry.find(endpoint.user, endpoint.label) is endpoint
+            and time.monotonic() < place.until
+        )
+
+    def _find(self, named: tuple[bytes, bytes, bytes | None]) -> Place | None:
+        host, url, authorization = named
         label, path = self._label(host), url.decode("latin-1")
         if label is None:
             target = names.parse_path(path)
@@ -107,7 +135,14 @@ class Calls:
         if spec is None or spec.exposed_port is not None:
             return None
         pool = self._engine.pool(spec)
-        return None if pool is None else Place(endpoint, path, pool)
+        if pool is None:
+            return None
+        version = self._keys.version
+        credential = None
+        if authorization is not None:
+            credential = keys.parse_authorization(authorization.decode("latin-1"))
+        known = version if self._may(credential, endpoint) else UNKNOWN
+        return Place(named, endpoint, path, pool, known, time.monotonic() + KNOWN_FOR)
 
     def _label(self, host: bytes) -> tuple[str, str] | None:
         """User and label that a Host header names; None when it names no endpoint."""
@@ -127,8 +162,13 @@ class Calls:
         return True
 
 
-class DirectCall:
-    """One call; `protocol.Taken`."""
+def _is_plain(headers: dict[bytes, bytes], parser: Any) -> bool:
+    """Whether the connection's options are none but those of every HTTP/1.1 client."""
+    return _NEVER.isdisjoint(headers) and parser.get_http_version() == "1.1"
+
+
+class DirectCall(Taken):
+    """One call."""
 
     __slots__ = (
         "_accept",
@@ -137,56 +177,57 @@ class DirectCall:
         "_connection",
         "_content_type",
         "_exchange",
-        "_keep_alive",
         "_place",
         "_query",
         "_request_id",
         "_started",
         "_streaming",
-        "response_complete",
     )
 
     def __init__(
         self,
         calls: Calls,
         connection: Connection,
-        head: Head,
         headers: dict[bytes, bytes],
         place: Place,
         query: bytes,
+        keep_alive: bool,
     ) -> None:
+        self.keep_alive = keep_alive
         self.response_complete = False
+        self._started = time.perf_counter()
         self._calls = calls
         self._connection = connection
         self._place = place
         self._query = query
-        self._keep_alive = head.keep_alive
         self._content_type = headers.get(b"content-type", b"").decode("latin-1")
         self._accept = headers.get(b"accept", b"").decode("latin-1")
         self._request_id = request_id(headers.get(b"x-fal-request-id"))
-        self._started = time.perf_counter()
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._exchange: Exchange | None = None
         self._streaming: asyncio.Task[None] | None = None
 
     # The request
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
+        # One read brings all of a short body.
+        self._body = bytearray(self._body) + body if self._body else body
 
     def on_end(self) -> None:
         place, query = self._place, self._query
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
         meta = encode_meta(self._request_id, pairs, self._content_type, self._accept)
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         alias = place.endpoint.label if place.endpoint.is_alias else ""
-        self._exchange = Exchange(self._request_id, alias, meta, body, self._heard)
+        self._exchange = Exchange(self._request_id, alias, meta, bytes(self._body), self._heard)
         try:
             place.pool.submit(self._exchange)
         except FalError as error:
             self._fail(error)
         except Exception:
             self._broken()
+
+    def on_writable(self) -> None:
+        """Nothing waits for it here: a stream does so by itself."""
 
     def on_gone(self) -> None:
         if self._streaming is not None:
@@ -195,9 +236,6 @@ class DirectCall:
         if self._exchange is not None:
             self._place.pool.cancel(self._exchange)
         self._told(CLIENT_CLOSED)
-
-    def on_writable(self) -> None:
-        """A stream waits for it by itself; other answers are written at once."""
 
     # The answer
 
@@ -229,15 +267,14 @@ class DirectCall:
     def _answer(self, status: int, head: bytes, body: bytes) -> None:
         """All at once: what uvicorn writes in two."""
         name, length = self._request_id.encode(), len(body)
-        last = b"\r\n\r\n" if self._keep_alive else b"\r\nconnection: close\r\n\r\n"
+        last = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
         written = b"%bx-fal-request-id: %b\r\ncontent-length: %d%b%b"
         self._connection.transport.write(written % (head, name, length, last, body))
         self._done(status)
 
     def _done(self, status: int) -> None:
         self._told(status)
-        self.response_complete = True
-        self._connection.answer_complete(keep_alive=self._keep_alive)
+        self._connection.answer_complete(self)
 
     def _told(self, status: int) -> None:
         exchange, place = self._exchange, self._place
@@ -283,7 +320,7 @@ class DirectCall:
 
     async def _write_all(self, stream: ReplyStream, head: bytes) -> None:
         transport, flow = self._connection.transport, self._connection.flow
-        last = b"" if self._keep_alive else b"connection: close\r\n"
+        last = b"" if self.keep_alive else b"connection: close\r\n"
         written = b"%bx-fal-request-id: %b\r\ntransfer-encoding: chunked\r\n%b\r\n"
         transport.write(written % (head, self._request_id.encode(), last))
         async for piece in stream:

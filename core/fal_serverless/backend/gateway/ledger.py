@@ -26,7 +26,7 @@ class Ledger:
         self, endpoint: Endpoint, request_id: str, worker: str, message: str, level: Level = "ERROR"
     ) -> None:
         """Something about a call that only the owner may know."""
-        self._write(endpoint, request_id, worker, message, level, "system")
+        self._put(_row(endpoint, request_id, worker, message, level, "system"))
 
     def answered(
         self,
@@ -44,32 +44,16 @@ class Ledger:
         if cold is not None:
             line = f"{line} (cold start: {parts_of(cold)})"
         level: Level = "ERROR" if failed else "INFO"
-        self._write(endpoint, request_id, worker, line, level, "request")
+        self._put(_row(endpoint, request_id, worker, line, level, "request"))
         self._count(endpoint.revision, milliseconds, failed)
 
-    def _write(
-        self,
-        endpoint: Endpoint,
-        request_id: str,
-        worker: str,
-        message: str,
-        level: Level,
-        source: Source,
-    ) -> None:
-        self._put(
-            (
-                time.time_ns() // 1000,
-                level,
-                source,
-                message,
-                endpoint.user,
-                endpoint.function,
-                endpoint.label if endpoint.is_alias else "",
-                endpoint.revision,
-                worker,
-                request_id,
-            )
-        )
+
+def _row(
+    endpoint: Endpoint, request_id: str, worker: str, message: str, level: Level, source: Source
+) -> LogRow:
+    alias = endpoint.label if endpoint.is_alias else ""
+    of = (endpoint.user, endpoint.function, alias, endpoint.revision)
+    return (time.time_ns() // 1000, level, source, message, *of, worker, request_id)
 
 
 def parts_of(cold: ColdStart) -> str:

@@ -9,48 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, NamedTuple, Protocol, cast
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fal_serverless.backend.gateway.answers import request_id
 from fal_serverless.errors import HeadTooLarge, to_json
-
-
-class Head(NamedTuple):
-    """What a request begins with."""
-
-    method: bytes
-    url: bytes
-    """As sent: path and query."""
-    headers: list[tuple[bytes, bytes]]
-    """Names in lower case."""
-    keep_alive: bool
-    """The connection may stay after the answer."""
-
-
-class Taken(Protocol):
-    """A request that somebody took at the door."""
-
-    response_complete: bool
-
-    def on_body(self, body: bytes) -> None: ...
-
-    def on_end(self) -> None:
-        """The request is whole."""
-
-    def on_gone(self) -> None:
-        """The caller hung up before the answer was complete."""
-
-    def on_writable(self) -> None:
-        """The caller reads again, after `Connection.is_full` was true."""
-
-
-class Door(Protocol):
-    """Where requests are shown."""
-
-    def take(self, head: Head, connection: Connection) -> Taken | None:
-        """None: it goes the general way. Must not raise."""
 
 
 class _Silent:
@@ -60,19 +26,42 @@ class _Silent:
         """Nothing."""
 
 
-class _Cycle:
-    """What uvicorn has to know of a request that was taken."""
+class Taken(ABC):
+    """A request that somebody took at the door. What uvicorn looks at in its own is here, too."""
 
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
     message_event = _Silent()
-    disconnected = False
-    keep_alive = True
 
-    def __init__(self, taken: Taken) -> None:
-        self._taken = taken
+    def __init__(self, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        """The connection may stay after the answer."""
+        self.disconnected = False
+        self.response_complete = False
 
-    @property
-    def response_complete(self) -> bool:
-        return self._taken.response_complete
+    @abstractmethod
+    def on_body(self, body: bytes) -> None: ...
+
+    @abstractmethod
+    def on_end(self) -> None:
+        """The request is whole."""
+
+    @abstractmethod
+    def on_gone(self) -> None:
+        """The caller hung up before the answer was complete."""
+
+    @abstractmethod
+    def on_writable(self) -> None:
+        """The caller reads again, after the connection's `flow.write_paused` was true."""
+
+
+class Door(Protocol):
+    """Where requests are shown."""
+
+    def take(self, connection: Connection) -> Taken | None:
+        """Of a request whose `url` and `headers` (names in lower case) are read; must not raise.
+
+        None: it goes the general way.
+        """
 
 
 class Connection(HttpToolsProtocol):
@@ -92,27 +81,41 @@ class Connection(HttpToolsProtocol):
         """The newest request that was taken."""
         self._reading: Taken | None = None
         """The one whose body comes."""
+        self.memo: Any = None
+        """What the door remembers of this connection."""
         self._busy = False
         """A request is on its way, so the connection is not idle."""
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
 
-    @property
-    def is_full(self) -> bool:
-        """The caller does not read fast enough: no more should be written for now."""
-        return self.flow.write_paused
-
     # What comes
 
     def data_received(self, data: bytes) -> None:
+        """As uvicorn does, which would touch a timer each time."""
         if self._refused:
             return
         if self._in_head:
             self._received += len(data)
-        super().data_received(data)
+        self._busy = True
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
+        except httptools.HttpParserError:
+            self._malformed()
         # A header that never ends is not told by the parser; a whole head was counted exactly.
         if self._in_head and self._received > self.max_head:
             self._refuse()
+
+    def _upgrade(self) -> None:
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+        else:
+            self._unsupported_upgrade_warning()
+
+    def _malformed(self) -> None:
+        if not self._refused:
+            self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -128,26 +131,16 @@ class Connection(HttpToolsProtocol):
         if received > self.max_head and self._head_size() > self.max_head:
             self._refuse()
             return
-        if not self._refused and not self._take():
+        cycle = self.cycle
+        waits = cycle is not None and not cycle.response_complete
+        taken = None if waits or self._refused else self.door.take(self)
+        if taken is not None:
+            self._taken = self._reading = self.cycle = cast(Any, taken)
+        elif not self._refused:
             self._go_general()
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-
-    def _take(self) -> bool:
-        """Whether somebody at the door takes it."""
-        parser, cycle = self.parser, self.cycle
-        waits = cycle is not None and not cycle.response_complete
-        if waits or parser.should_upgrade() or parser.get_http_version() != "1.1":
-            return False
-        keep_alive = parser.should_keep_alive()
-        head = Head(parser.get_method(), self.url, self.headers, keep_alive)
-        taken = self.door.take(head, self)
-        if taken is None:
-            return False
-        self._taken = self._reading = taken
-        self.cycle = cast(Any, _Cycle(taken))
-        return True
 
     def _go_general(self) -> None:
         url, headers = self.url, self.headers
@@ -173,9 +166,10 @@ class Connection(HttpToolsProtocol):
 
     # What is said of a request that was taken
 
-    def answer_complete(self, *, keep_alive: bool) -> None:
+    def answer_complete(self, taken: Taken) -> None:
         """By whoever took the request, when all of the answer is written."""
-        if not keep_alive or self._reading is not None or not self.cycle.keep_alive:
+        taken.response_complete = True
+        if not taken.keep_alive or self._reading is not None or not self.cycle.keep_alive:
             # The rest of a request that was answered early cannot be told from the next one.
             self.transport.close()
         self.on_response_complete()

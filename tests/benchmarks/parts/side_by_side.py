@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-
-from benchmarks import calling, load, processes
+from benchmarks import calling, processes
 from benchmarks.figures import Figures, Key
-from benchmarks.load import BadRun, Place
 from benchmarks.parts.part import Course
+from benchmarks.parts.runs import MANY, failures_of, prepared, record, started, timed
 from benchmarks.peers import PEERS, Peer
-from benchmarks.peers.peer import Absent, Running
 from benchmarks.tables import Table, megabytes, millis, times, whole
-from fal_serverless.errors import FalError
 
-CONNECTIONS = (1, 32)
+CONNECTIONS = (1, MANY)
 BASES = ("fastapi_def", "raw_asgi")
 """Peers that the others are told as multiples of."""
-TEXT = "hello"
-
-
-@contextmanager
-def started(peer: Peer) -> Iterator[tuple[Running, float]]:
-    """A peer that answers rightly, and the seconds it took."""
-    began = time.perf_counter()
-    running = peer.start()
-    try:
-        yield running, calling.first_answer(running.place, began)
-    finally:
-        running.stop()
-
-
-def prepared(peers: Iterable[Peer], course: Course, figures: Figures) -> list[Peer]:
-    """Those that can be measured here."""
-    found = []
-    for peer in peers:
-        course.say(f"preparing {peer.name}")
-        try:
-            peer.prepare(course.shop)
-        except Absent as absent:
-            figures.absent[peer.name] = str(absent)
-        except FalError as error:
-            figures.failures[peer.name] = error.message
-        else:
-            found.append(peer)
-    return found
-
-
-def timed(place: Place, course: Course, connections: int, text: str = TEXT) -> load.Measured:
-    """A run that found everything warm."""
-    echo = calling.echo_of(text, place)
-    load.run(place, echo, connections, course.warm_up)
-    return load.run(place, echo, connections, course.seconds)
-
-
-def record(figures: Figures, name: str, measured: load.Measured, connections: int) -> None:
-    figures.add(name, f"rate@{connections}", measured.rate)
-    figures.add(name, f"p50@{connections}", measured.p50)
-    figures.add(name, f"p99@{connections}", measured.p99)
-
-
 MEMBERS = tuple(peer.name for peer in PEERS)
 
 
@@ -73,10 +24,8 @@ def measure(course: Course, figures: Figures) -> None:
     for number in range(course.rounds):
         for peer in peers:
             course.say(f"round {number + 1}: {peer.name}")
-            try:
+            with failures_of(figures, peer.name):
                 _round(peer, course, figures)
-            except BadRun as bad:
-                figures.failures[peer.name] = str(bad)
 
 
 def _round(peer: Peer, course: Course, figures: Figures) -> None:
@@ -84,7 +33,6 @@ def _round(peer: Peer, course: Course, figures: Figures) -> None:
         calling.verify(running.place)
         seen = {count: timed(running.place, course, count) for count in CONNECTIONS}
         memory = processes.memory(*running.pids)
-    # All of a round or nothing: ratios are taken between values of the same round.
     figures.add(peer.name, "start", seconds)
     for connections, measured in seen.items():
         record(figures, peer.name, measured, connections)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.load import Place, Target
 from benchmarks.peers.environments import pins_of, python_of
@@ -18,6 +20,8 @@ from benchmarks.peers.peer import APPS, Running, Shop
 from fal_serverless.client import Client
 from running import RunningBackend, start_backend
 from serving import serve
+
+T = TypeVar("T")
 
 FUNCTIONS = Path(__file__).parent / "functions"
 LABEL = "echo"
@@ -48,11 +52,8 @@ class House:
 
     def fill(self, wanted: Sequence[Wanted], aliases: Sequence[str] = ()) -> None:
         """Serve functions and put more aliases on the first; nothing runs afterwards."""
-        backend = self.open()
-        try:
+        with self.running() as backend:
             asyncio.run(self._fill(backend, wanted, aliases))
-        finally:
-            backend.stop()
 
     async def _fill(
         self, backend: RunningBackend, wanted: Sequence[Wanted], aliases: Sequence[str]
@@ -73,14 +74,32 @@ class House:
         for alias in aliases:
             await client.set_alias(alias, revision, auth="private")
 
-    def open(self) -> RunningBackend:
-        """A backend that runs; it listens already."""
-        return start_backend(self.home)
+    def open(self, **settings: str) -> RunningBackend:
+        """A backend that runs; it listens already. Settings as in its environment."""
+        return start_backend(self.home, **settings)
+
+    @contextmanager
+    def running(self, **settings: str) -> Iterator[RunningBackend]:
+        backend = self.open(**settings)
+        try:
+            yield backend
+        finally:
+            backend.stop()
 
     def place(self, backend: RunningBackend, *labels: str) -> Place:
         hosts = (f"{self.user}-{label}.gateway.localhost:{backend.port}" for label in labels)
         headers = {"Authorization": f"Key {self.key}"}
         return Place(backend.port, tuple(Target(host) for host in hosts), headers)
+
+
+def asked(backend: RunningBackend, question: Callable[[Client], Awaitable[T]]) -> T:
+    """What a backend says of itself, as `asked(backend, Client.status)`."""
+
+    async def ask() -> T:
+        async with backend.client() as client:
+            return await question(client)
+
+    return asyncio.run(ask())
 
 
 class Ours:

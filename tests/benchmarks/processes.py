@@ -115,7 +115,7 @@ def memory(*roots: int) -> Memory:
     shares = [_pss(pid) for pid in family]
     known = [share for share in shares if share is not None]
     pss = sum(known) if len(known) == len(shares) else None
-    return Memory(sum(map(_rss, family)), pss, len(family))
+    return Memory(sum(map(_rss, family)), pss, sum(map(runs, family)))
 
 
 def _rss(pid: int) -> int:

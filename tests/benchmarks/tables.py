@@ -45,6 +45,10 @@ def whole(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}"
 
 
+def tenths(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.1f}"
+
+
 def millis(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING

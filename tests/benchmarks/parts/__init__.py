@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from benchmarks.figures import Figures
-from benchmarks.parts import side_by_side
+from benchmarks.parts import growth, side_by_side
 from benchmarks.parts.part import Course
 from benchmarks.tables import Table
 
@@ -17,6 +17,9 @@ class Part(Protocol):
     def table(self, figures: Figures) -> Table: ...
 
 
-PARTS: dict[str, Part] = {"echo": side_by_side}
+PARTS: dict[str, Part] = {
+    "echo": side_by_side,
+    "growth": growth,
+}
 
 __all__ = ["PARTS", "Part"]

@@ -25,10 +25,14 @@ def echo_of(text: str, place: Place) -> Echo:
 
 
 def ask(
-    place: Place, body: bytes, target: Target, headers: Mapping[str, str] | None = None
+    place: Place,
+    body: bytes,
+    target: Target,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 60,
 ) -> tuple[int, bytes]:
-    """Status and body. Raises OSError or HTTPException when there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+    """Status and body. Raises OSError or HTTPException when there is no answer in that time."""
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=timeout)
     sent = {
         "Host": target.host,
         "Content-Type": "application/json",

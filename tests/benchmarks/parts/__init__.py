@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from benchmarks.figures import Figures
-from benchmarks.parts import cold, growth, logs, side_by_side
+from benchmarks.parts import cold, growth, idle, logs, side_by_side
 from benchmarks.parts.part import Course
 from benchmarks.tables import Table
 
@@ -22,6 +22,7 @@ PARTS: dict[str, Part] = {
     "growth": growth,
     "logs": logs,
     "cold": cold,
+    "idle": idle,
 }
 
 __all__ = ["PARTS", "Part"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,13 @@ import pytest
 from benchmarks import load, processes
 from benchmarks.figures import Figures, Key
 from benchmarks.load import BadRun
+from benchmarks.parts import PARTS, Part, cold, growth
+from benchmarks.parts.logs import Tail, check_lines
+from benchmarks.parts.runs import failures_of
 from benchmarks.tables import Table, megabytes, millis
 from benchmarks.thresholds import THRESHOLDS, Threshold, missed
+from fal_serverless.errors import Unreachable
+from fal_serverless.models import LogEntry
 
 SAID = (
     "Running 3s test @ http://127.0.0.1:1/\n"
@@ -103,3 +110,82 @@ def test_a_program_is_measured_with_all_it_started_and_ends_whole(tmp_path: Path
     finally:
         processes.end(process)
     assert processes.wait_until(lambda: not any(map(processes.runs, family)), 10)
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_a_part_that_measured_nothing_has_an_empty_table(part: Part) -> None:
+    table = part.table(Figures())
+    assert (table.rows, table.text().count(table.headings[1])) == ([], 1)
+
+
+def test_what_can_be_named_is_named_once() -> None:
+    names = [*PARTS, *(member for part in PARTS.values() for member in part.MEMBERS)]
+    assert len(names) == len(set(names))
+
+
+def test_what_goes_wrong_fails_one_part_and_says_why() -> None:
+    figures = Figures()
+    for name, error in {"one": BadRun("no answer"), "two": Unreachable("gone")}.items():
+        with failures_of(figures, name):
+            raise error
+    with failures_of(figures, "three"):
+        raise ConnectionResetError
+    assert figures.failures == {"one": "no answer", "two": "gone", "three": "ConnectionResetError"}
+
+
+@pytest.mark.parametrize("size", growth.BODIES.values())
+def test_a_body_has_the_size_it_is_named_after(size: int) -> None:
+    assert len(json.dumps({"text": growth.text_of(size)})) == size
+
+
+def test_growth_is_told_against_one_endpoint_and_bodies_against_the_same_body_of_raw_asgi() -> None:
+    figures = Figures()
+    rates = {"endpoints.1": 200, "endpoints.1000": 100, "body.1kB": 500, "body_raw.1kB": 2000}
+    for name, rate in rates.items():
+        figures.add(name, "rate@32", rate)
+    shown = [(row[0], *row[-3:]) for row in growth.table(figures).rows]
+    assert shown == [
+        ("1 endpoint", "-", "1x", "-"),
+        ("1,000 endpoints", "-", "0.5x", "-"),
+        ("1 kB body, ours", "0.5", "-", "0.25x"),
+        ("1 kB body, raw ASGI", "2.0", "-", "1x"),
+    ]
+
+
+def test_every_line_of_a_flood_once_and_in_turn_is_right() -> None:
+    check_lines(3, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ([0, 2], "1 never came"),
+        ([0, 1, 1, 2], "1 came again"),
+        ([0, 0, 2], "1 never came and 1 came again"),
+        ([1, 0, 2], "out of turn"),
+        ([0, 1, 2, 3], "1 that nobody printed"),
+    ],
+)
+def test_one_line_too_few_or_too_many_is_a_bad_run(numbers: list[int], said: str) -> None:
+    with pytest.raises(BadRun, match=said):
+        check_lines(3, numbers)
+
+
+async def test_a_tail_tells_the_floods_lines_from_others_and_how_late_they_came() -> None:
+    tail, printed = Tail(), datetime(2026, 1, 1, tzinfo=UTC)
+    for message in ("line 0 of a flood that another endpoint prints", "POST / 200 in 1.0 ms"):
+        entry = LogEntry(1, printed, "STDOUT", "user", message, "1")
+        tail.hear(entry, (printed + timedelta(seconds=0.5)).timestamp())
+    await tail.reach(1)
+    assert (tail.numbers, tail.lags, tail.others) == ([0], [0.5], 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"), [(500, b'"/usr/bin/python"'), (200, b'""'), (200, b"7")]
+)
+def test_a_cold_call_counts_only_with_the_answer_of_its_function(
+    status: int, answer: bytes
+) -> None:
+    assert cold.interpreter_of(200, b'"/usr/bin/python"') == "/usr/bin/python"
+    with pytest.raises(BadRun, match=f"{status}"):
+        cold.interpreter_of(status, answer)

@@ -1,7 +1,7 @@
 """Calls of `exposed_port` functions: everything passes to the function's own server, and back.
 
-Added on the way: `X-Forwarded-*` and the request id. Removed: hop-by-hop headers (RFC 9110, 7.6.1)
-and our credentials, which were taken out before.
+The general way, on a connection of its own: long bodies both ways, `Expect`, answers that come
+before the request is whole. Short requests go by `passage`.
 """
 
 from __future__ import annotations
@@ -15,33 +15,12 @@ import httptools
 
 from fal_serverless.backend.gateway.answers import Pairs
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange
+from fal_serverless.backend.gateway.forwarding import Origin, request_head, strip_hop_by_hop
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import WorkerFailed
 
-REPLACED = {
-    b"x-fal-request-id",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-prefix",
-    b"x-forwarded-proto",
-}
-"""Headers that say how a request came here: ours are the ones that arrive."""
-
 READ_SIZE = 256 * 1024
 """Bytes read from the function's server at once; also what is buffered of a fast one."""
-
-HOP_BY_HOP = {
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-}
-
 
 CONTINUE_WAIT = 1.0
 """Seconds that a caller who asked for "100 Continue" waits for a server that never says it."""
@@ -158,7 +137,10 @@ async def _upload(
 ) -> None:
     has_length = exchange.header(b"content-length") is not None
     chunked = not has_length and exchange.header(b"transfer-encoding") is not None
-    head = request_head(exchange, target, chunked=chunked)
+    more = [(b"connection", b"close")]
+    if chunked:
+        more.append((b"transfer-encoding", b"chunked"))
+    head = head_of(exchange, target, more)
     # A server may answer and close before it has read all; its answer still counts.
     with suppress(ConnectionError):
         await sender.send(head)
@@ -172,56 +154,15 @@ async def _upload(
             await sender.send(b"0\r\n\r\n")
 
 
-def request_head(
-    exchange: Exchange, target: Target, *, chunked: bool, upgrade: bool = False
-) -> bytes:
+def head_of(exchange: Exchange, target: Target, more: Pairs) -> bytes:
     """Request line and headers as the function's server gets them."""
-    query = b"?" + exchange.query if exchange.query else b""
+    client = (exchange.scope.get("client") or ("",))[0]
+    scheme = exchange.scope.get("scheme", "http")
+    origin = Origin(client, scheme, target.prefix, exchange.request_id)
     path = target.path.encode("latin-1")
-    line = b"%b %b%b HTTP/1.1\r\n" % (exchange.method.encode(), path, query)
-    kept = strip_hop_by_hop(exchange.headers)
-    pairs = [pair for pair in kept if pair[0] not in REPLACED]
-    pairs += _forwarded(exchange, target)
-    if upgrade:
-        pairs.append((b"connection", b"upgrade"))
-        pairs.append((b"upgrade", exchange.header(b"upgrade") or b"websocket"))
-    else:
-        pairs.append((b"connection", b"close"))
-    if chunked:
-        pairs.append((b"transfer-encoding", b"chunked"))
-    return line + b"".join(b"%b: %b\r\n" % pair for pair in pairs) + b"\r\n"
-
-
-def strip_hop_by_hop(headers: Pairs) -> list[tuple[bytes, bytes]]:
-    """Without hop-by-hop headers and those that `Connection` names."""
-    named: set[bytes] = set()
-    for name, value in headers:
-        if name.lower() == b"connection":
-            named |= {token.strip().lower() for token in value.split(b",")}
-    dropped = HOP_BY_HOP | named
-    return [(name, value) for name, value in headers if name.lower() not in dropped]
-
-
-def _forwarded(exchange: Exchange, target: Target) -> list[tuple[bytes, bytes]]:
-    """Where it came from. A proxy on this machine is believed what it says about that."""
-    scope = exchange.scope
-    address = (scope.get("client") or ("",))[0].encode()
-    before = exchange.header(b"x-forwarded-for")
-    pairs = {
-        b"x-fal-request-id": exchange.request_id.encode(),
-        b"x-forwarded-proto": scope.get("scheme", "http").encode(),
-        b"x-forwarded-host": exchange.header(b"host") or b"",
-        b"x-forwarded-for": b"%b, %b" % (before, address) if before else address,
-        b"x-forwarded-prefix": target.prefix.encode(),
-    }
-    if _is_loopback(address):
-        for name in (b"x-forwarded-proto", b"x-forwarded-host"):
-            pairs[name] = exchange.header(name) or pairs[name]
-    return [(name, value) for name, value in pairs.items() if value]
-
-
-def _is_loopback(address: bytes) -> bool:
-    return address == b"::1" or address.startswith((b"127.", b"::ffff:127."))
+    return request_head(
+        exchange.method.encode(), path, exchange.query, exchange.headers, origin, more
+    )
 
 
 # Down

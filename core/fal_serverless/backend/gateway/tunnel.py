@@ -25,7 +25,7 @@ from fal_serverless.backend.gateway.exposed import (
     Reader,
     answer,
     connect,
-    request_head,
+    head_of,
 )
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import WorkerFailed
@@ -156,7 +156,9 @@ class Splice:
     ) -> None:
         reader, writer = await connect(address)
         try:
-            writer.write(request_head(exchange, target, chunked=False, upgrade=True))
+            wanted = exchange.header(b"upgrade") or b"websocket"
+            more = [(b"connection", b"upgrade"), (b"upgrade", wanted)]
+            writer.write(head_of(exchange, target, more))
             head = await _answer_head(reader)
             if _status(head) != SWITCHED:
                 await _refused(exchange, head, reader)

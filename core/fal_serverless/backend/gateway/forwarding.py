@@ -1,0 +1,98 @@
+"""What of a request's head goes on to a function's own server, and what is added on the way.
+
+Added: `X-Forwarded-*` and the request id. Removed: hop-by-hop headers (RFC 9110, 7.6.1); our
+credentials were taken out before. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fal_serverless.backend.gateway.answers import Pairs
+
+REPLACED = {
+    b"x-fal-request-id",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
+}
+"""Headers that say how a request came here: ours are the ones that arrive."""
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+class Origin(NamedTuple):
+    """Where a request came from, and by what name."""
+
+    client: str
+    """Address of the caller; '' when it is not known."""
+    scheme: str
+    prefix: str
+    """What was taken off its path."""
+    request_id: str
+
+
+def request_head(
+    method: bytes,
+    path: bytes,
+    query: bytes,
+    headers: Pairs,
+    origin: Origin,
+    more: Pairs = (),
+) -> bytes:
+    """Request line and headers as the function's server gets them; `more` comes last."""
+    target = b"%b?%b" % (path, query) if query else path
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    kept = strip_hop_by_hop(headers)
+    lines += [b"%b: %b\r\n" % pair for pair in kept if pair[0] not in REPLACED]
+    lines += [b"%b: %b\r\n" % pair for pair in _forwarded(headers, origin) if pair[1]]
+    lines += [b"%b: %b\r\n" % pair for pair in more]
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def strip_hop_by_hop(headers: Pairs) -> Pairs:
+    """Without hop-by-hop headers and those that `Connection` names; names are in lower case."""
+    dropped = HOP_BY_HOP
+    for name, value in headers:
+        if name == b"connection":
+            dropped = dropped | {token.strip().lower() for token in value.split(b",")}
+    return [pair for pair in headers if pair[0] not in dropped]
+
+
+def _forwarded(headers: Pairs, origin: Origin) -> Pairs:
+    """Where it came from. A proxy on this machine is believed what it says about that."""
+    said = {name: value for name, value in headers if name in _SAID}
+    address = origin.client.encode()
+    before = said.get(b"x-forwarded-for")
+    scheme, host = origin.scheme.encode(), said.get(b"host", b"")
+    if _is_loopback(address):
+        scheme = said.get(b"x-forwarded-proto") or scheme
+        host = said.get(b"x-forwarded-host") or host
+    return (
+        (b"x-fal-request-id", origin.request_id.encode()),
+        (b"x-forwarded-proto", scheme),
+        (b"x-forwarded-host", host),
+        (b"x-forwarded-for", b"%b, %b" % (before, address) if before else address),
+        (b"x-forwarded-prefix", origin.prefix.encode()),
+    )
+
+
+_SAID = frozenset((b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
+
+
+def _is_loopback(address: bytes) -> bool:
+    return address == b"::1" or address.startswith((b"127.", b"::ffff:127."))

@@ -31,10 +31,11 @@ from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.front import Front
 from fal_serverless.backend.gateway.app import Gateway
-from fal_serverless.backend.gateway.direct import Calls
+from fal_serverless.backend.gateway.door import Calls
 from fal_serverless.backend.gateway.ledger import Ledger
 from fal_serverless.backend.gateway.protocol import Door, connection
 from fal_serverless.backend.gateway.tunnel import Tunnel
+from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing, parse_pair
 from fal_serverless.backend.listen import listen
@@ -127,10 +128,10 @@ class Backend:
         self._ensure_owner()
         await self._listen(sockets)
 
-    def _front(self, stopping: asyncio.Event, ledger: Ledger) -> Front:
+    def _front(self, stopping: asyncio.Event, ledger: Ledger, lots: Lots) -> Front:
         settings = self._config.settings
         gateway = Gateway(
-            settings, self.registry, self.keys, self.engine, self.publisher.spec, ledger
+            settings, self.registry, self.keys, self.engine, self.publisher.spec, ledger, lots
         )
         rooms = Rooms(
             self.registry,
@@ -154,23 +155,24 @@ class Backend:
         )
         return Front(settings.domain, gateway, make_api(rooms, settings.domain))
 
-    def _door(self, ledger: Ledger) -> Calls:
+    def _door(self, ledger: Ledger, lots: Lots) -> Calls:
         settings = self._config.settings
         return Calls(
-            settings.domain,
-            settings.max_served_body,
+            settings,
             self.registry,
             self.keys,
             self.engine,
             self.publisher.ready,
             ledger,
+            lots,
         )
 
     async def _listen(self, sockets: list[socket.socket]) -> None:
         stopping = asyncio.Event()
         ledger = Ledger(self.logs.put, self.meter.count)
-        front = self._front(stopping, ledger)
-        server = _Server(_uvicorn_config(front, self._door(ledger), self._config.settings))
+        lots = Lots(self._config.settings.request_timeout)
+        front, door = self._front(stopping, ledger, lots), self._door(ledger, lots)
+        server = _Server(_uvicorn_config(front, door, self._config.settings))
 
         def stop() -> None:
             stopping.set()

@@ -49,15 +49,14 @@ class Slot(NamedTuple):
 
 
 class Turn:
-    """Somebody waits for a place, as an exchange does."""
+    """Somebody waits for a place, as an exchange does. One of the two is called, once."""
 
-    def __init__(self, future: asyncio.Future[Slot]) -> None:
-        self.future = future
+    def __init__(
+        self, granted: Callable[[Slot], object], failed: Callable[[FalError], object]
+    ) -> None:
+        self.granted = granted
+        self.fail = failed
         self.queued_at = 0.0
-
-    def fail(self, error: FalError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Pool:
@@ -110,25 +109,33 @@ class Pool:
             self._waiting.remove(exchange)
             self._tell_emptied()
 
-    async def acquire(self, *, bounded: bool = True) -> Slot:
-        """A place, as soon as there is one. Raises QueueFull; WorkerFailed when none can start."""
+    def seek(self, turn: Turn, *, bounded: bool = True) -> None:
+        """Find a place as soon as there is one. Raises QueueFull."""
         worker = self._choose()
         if worker is not None:
-            worker.take()
-            self._unused.discard(worker.id)
-            return Slot(worker, 0.0, None)
+            self._begin(worker, turn)
+            return
         if bounded:
             self._check_room()
-        turn = Turn(self._loop.create_future())
         self._wait(turn)
+
+    def leave(self, turn: Turn) -> None:
+        """Who waited does not want it any more."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+            self._tell_emptied()
+
+    async def acquire(self, *, bounded: bool = True) -> Slot:
+        """A place, as soon as there is one. Raises QueueFull; WorkerFailed when none can start."""
+        future: asyncio.Future[Slot] = self._loop.create_future()
+        turn = Turn(future.set_result, future.set_exception)
+        self.seek(turn, bounded=bounded)
         try:
-            return await turn.future
+            return await asyncio.shield(future)
         except asyncio.CancelledError:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                self._tell_emptied()
-            elif not turn.future.cancelled() and turn.future.exception() is None:
-                turn.future.result().worker.give()
+            self.leave(turn)
+            if future.done() and future.exception() is None:
+                future.result().worker.give()
             raise
 
     def _check_room(self) -> None:
@@ -177,15 +184,12 @@ class Pool:
             worker.begin(who)
         else:
             worker.take()
-            who.future.set_result(Slot(worker, queued, cold))
+            who.granted(Slot(worker, queued, cold))
 
     def _serve_waiting(self) -> None:
         waiting = self._waiting
         while waiting:
             first = waiting[0]
-            if isinstance(first, Turn) and first.future.done():
-                waiting.popleft()
-                continue
             worker = self._choose()
             if worker is None and isinstance(first, Exchange):
                 worker = self._choose_ahead(first)

@@ -12,6 +12,7 @@ from fal_serverless.backend.gateway import exposed, served
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
 from fal_serverless.backend.gateway.openapi import Subject
+from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.records import Endpoint, Stored
 from fal_serverless.backend.registry import Registry
@@ -33,6 +34,7 @@ class Gateway:
         engine: LocalEngine,
         spec: Callable[[Stored], Awaitable[Spec]],
         ledger: Ledger,
+        lots: Lots,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -40,6 +42,7 @@ class Gateway:
         self._engine = engine
         self._spec = spec
         self._ledger = ledger
+        self._lots = lots
 
     async def handle(
         self,
@@ -103,6 +106,7 @@ class Gateway:
             exchange.worker = lease.worker
             seconds = spec.seconds("request_timeout", self._settings.request_timeout)
             try:
+                self._lots.rest(lease.address)
                 async with asyncio.timeout(seconds) as exchange.deadline:
                     limit = self._settings.max_exposed_body
                     await forward(exchange, target, lease.address, limit)

@@ -250,12 +250,12 @@ async def _body(reader: Reader, message: Message) -> AsyncIterator[bytes]:
         if not data:
             break
         message.feed(data)
-    if reader.broken is None and _ends_with_connection(message.headers):
+    if reader.broken is None and ends_with_connection(message.headers):
         return
     raise WorkerFailed("the function's server closed the connection in the middle of its answer")
 
 
-def _ends_with_connection(headers: Pairs) -> bool:
+def ends_with_connection(headers: Pairs) -> bool:
     """Without a length the end of the connection is the end of the body (RFC 9112, 6.3)."""
     names = {name for name, _ in headers}
     return b"content-length" not in names and b"transfer-encoding" not in names

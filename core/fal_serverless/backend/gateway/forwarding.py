@@ -6,17 +6,20 @@ credentials were taken out before. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fal_serverless.backend.gateway.answers import Pairs
 
-REPLACED = {
-    b"x-fal-request-id",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-prefix",
-    b"x-forwarded-proto",
-}
+REPLACED = frozenset(
+    (
+        b"x-fal-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+    )
+)
 """Headers that say how a request came here: ours are the ones that arrive."""
 
 HOP_BY_HOP = frozenset(
@@ -58,7 +61,9 @@ def request_head(
     lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
     kept = strip_hop_by_hop(headers)
     lines += [b"%b: %b\r\n" % pair for pair in kept if pair[0] not in REPLACED]
-    lines += [b"%b: %b\r\n" % pair for pair in _forwarded(headers, origin) if pair[1]]
+    said = {name: value for name, value in headers if name in _SAID}
+    lines.append(forwarded(said, origin.client, origin.scheme, origin.prefix))
+    lines.append(b"x-fal-request-id: %b\r\n" % origin.request_id.encode())
     lines += [b"%b: %b\r\n" % pair for pair in more]
     lines.append(b"\r\n")
     return b"".join(lines)
@@ -73,22 +78,24 @@ def strip_hop_by_hop(headers: Pairs) -> Pairs:
     return [pair for pair in headers if pair[0] not in dropped]
 
 
-def _forwarded(headers: Pairs, origin: Origin) -> Pairs:
-    """Where it came from. A proxy on this machine is believed what it says about that."""
-    said = {name: value for name, value in headers if name in _SAID}
-    address = origin.client.encode()
+def forwarded(said: Mapping[bytes, bytes], client: str, scheme: str, prefix: str) -> bytes:
+    """Lines that tell where a request came from; `said`: its headers, these among them.
+
+    A proxy on this machine is believed what it says about that.
+    """
+    address = client.encode()
     before = said.get(b"x-forwarded-for")
-    scheme, host = origin.scheme.encode(), said.get(b"host", b"")
+    by, host = scheme.encode(), said.get(b"host", b"")
     if _is_loopback(address):
-        scheme = said.get(b"x-forwarded-proto") or scheme
+        by = said.get(b"x-forwarded-proto") or by
         host = said.get(b"x-forwarded-host") or host
-    return (
-        (b"x-fal-request-id", origin.request_id.encode()),
-        (b"x-forwarded-proto", scheme),
+    pairs = (
+        (b"x-forwarded-proto", by),
         (b"x-forwarded-host", host),
         (b"x-forwarded-for", b"%b, %b" % (before, address) if before else address),
-        (b"x-forwarded-prefix", origin.prefix.encode()),
+        (b"x-forwarded-prefix", prefix.encode()),
     )
+    return b"".join(b"%b: %b\r\n" % pair for pair in pairs if pair[1])
 
 
 _SAID = frozenset((b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))

@@ -169,8 +169,7 @@ class Connection(HttpToolsProtocol):
     def answer_complete(self, taken: Taken) -> None:
         """By whoever took the request, when all of the answer is written."""
         taken.response_complete = True
-        if not taken.keep_alive or self._reading is not None or not self.cycle.keep_alive:
-            # The rest of a request that was answered early cannot be told from the next one.
+        if not taken.keep_alive or not self.cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
 

@@ -1,0 +1,167 @@
+"""Which requests are answered without ASGI? Those that need nothing but a place in a worker.
+
+That is what most are: a body of known, moderate length for an endpoint that the caller may call and
+whose revision the engine knows. Whatever is amiss with a request, the general way (`app.Gateway`)
+finds and tells.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fal_serverless import endpoint as names
+from fal_serverless.backend import keys
+from fal_serverless.backend.engine import LocalEngine, Spec
+from fal_serverless.backend.gateway import direct, passage
+from fal_serverless.backend.gateway.answers import Pairs
+from fal_serverless.backend.gateway.call import EndpointCall, Place
+from fal_serverless.backend.gateway.direct import DirectCall
+from fal_serverless.backend.gateway.ledger import Ledger
+from fal_serverless.backend.gateway.passage import Passage
+from fal_serverless.backend.gateway.protocol import Connection
+from fal_serverless.backend.gateway.upstream import Lots
+from fal_serverless.backend.keys import Credential, KeyRing
+from fal_serverless.backend.records import Endpoint
+from fal_serverless.backend.registry import Registry
+from fal_serverless.config import Settings
+from fal_serverless.endpoint import Target
+from fal_serverless.errors import FalError
+
+KNOWN_HOSTS = 10_000
+"""Host headers remembered with what they name."""
+KNOWN_FOR = 0.5
+"""Seconds that a connection's place is remembered, where nothing else says that it changed."""
+
+_NEVER = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+"""Headers that are seen to on the general way."""
+_MAYBE = _NEVER | {b"connection"}
+"""Headers that may say so: HTTP/1.0 keeps a connection only when it is asked to."""
+
+
+class Calls:
+    """The door for calls. `spec` tells what the engine runs for a revision, if it is known."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        key_ring: KeyRing,
+        engine: LocalEngine,
+        spec: Callable[[str], Spec | None],
+        ledger: Ledger,
+        lots: Lots,
+    ) -> None:
+        self._domain = settings.domain
+        self._largest_served = min(settings.max_served_body, direct.LARGEST)
+        self._largest_exposed = min(settings.max_exposed_body, passage.LARGEST)
+        self._registry = registry
+        self._keys = key_ring
+        self._engine = engine
+        self._spec = spec
+        self._ledger = ledger
+        self._hosts: dict[bytes, tuple[str, str] | None] = {}
+        self._lots = lots
+
+    def take(self, connection: Connection) -> EndpointCall | None:
+        """The call, when this is one that can be answered in one go."""
+        listed: Pairs = connection.headers
+        headers = dict(listed)
+        if connection.flow.write_paused or not _is_plain(connection, headers):
+            return None
+        target = self._target(headers.get(b"host", b""), connection.url)
+        if target is None:
+            return None
+        label, path, prefix, query = target
+        place = self._known_place(connection, label, headers.get(b"authorization"))
+        if place is None:
+            return None
+        if b"x-fal-key-id" in headers or b"fal_key_" in query or place.keys < 0:
+            credential, listed, query = keys.find(listed, query)
+            if not self._may(credential, place.endpoint):
+                return None
+        elif place.is_ours:
+            listed = [pair for pair in listed if pair[0] != b"authorization"]
+        length = int(headers.get(b"content-length", b"0"))
+        parser = connection.parser
+        method, keep_alive = parser.get_method(), parser.should_keep_alive()
+        common = (self._ledger, connection, place, path, query)
+        if place.spec.exposed_port is None:
+            if method != b"POST" or path not in ("", "/") or length > self._largest_served:
+                return None
+            if len(headers) != len(connection.headers):
+                return None
+            return DirectCall(*common, headers, keep_alive)
+        if method in (b"OPTIONS", b"CONNECT") or length > self._largest_exposed:
+            return None
+        return Passage(*common, listed, headers, keep_alive, method, prefix, self._lots)
+
+    def _target(self, host: bytes, url: bytes) -> tuple[tuple[str, str], str, str, bytes] | None:
+        """User and label, path, prefix and query of a request for an endpoint."""
+        query = b""
+        if b"?" in url:
+            url, _, query = url.partition(b"?")
+        path = url.decode("latin-1")
+        label = self._label(host)
+        if label is not None:
+            return label, path, "", query
+        target: Target | None = names.parse_path(path)
+        if target is None:
+            return None
+        return (target.user, target.label), target.path, target.prefix, query
+
+    def _label(self, host: bytes) -> tuple[str, str] | None:
+        """User and label that a Host header names; None when it names no endpoint."""
+        if host not in self._hosts:
+            if len(self._hosts) >= KNOWN_HOSTS:
+                self._hosts.clear()
+            found = names.parse_host(host.decode("latin-1"), self._domain)
+            self._hosts[host] = (found.user, found.label) if found else None
+        return self._hosts[host]
+
+    def _known_place(
+        self, connection: Connection, label: tuple[str, str], authorization: bytes | None
+    ) -> Place | None:
+        """What was found for the request before, when it is the same and still holds."""
+        place: Place | None = connection.memo
+        if (
+            place is not None
+            and place.label == label
+            and place.authorization == authorization
+            and place.keys == self._keys.version
+            and self._registry.find(*label) is place.endpoint
+            and time.monotonic() < place.until
+        ):
+            return place
+        place = connection.memo = self._find(label, authorization)
+        return place
+
+    def _find(self, label: tuple[str, str], authorization: bytes | None) -> Place | None:
+        endpoint = self._registry.find(*label)
+        spec = None if endpoint is None else self._spec(endpoint.revision)
+        pool = None if spec is None else self._engine.pool(spec)
+        if endpoint is None or spec is None or pool is None:
+            return None
+        version = self._keys.version
+        credential = None
+        if authorization is not None:
+            credential = keys.parse_authorization(authorization.decode("latin-1"))
+        is_ours = credential is not None
+        known = version if self._may(credential, endpoint) else -1
+        until = time.monotonic() + KNOWN_FOR
+        return Place(label, authorization, is_ours, endpoint, spec, pool, known, until)
+
+    def _may(self, credential: Credential | None, endpoint: Endpoint) -> bool:
+        """Whether the caller may; why not is told on the general way."""
+        try:
+            self._keys.check_endpoint(credential, endpoint.auth, endpoint.user)
+        except FalError:
+            return False
+        return True
+
+
+def _is_plain(connection: Connection, headers: dict[bytes, bytes]) -> bool:
+    """Whether nothing is asked of the connection but what every HTTP/1.1 client asks."""
+    if _MAYBE.isdisjoint(headers):
+        return True
+    return _NEVER.isdisjoint(headers) and connection.parser.get_http_version() == "1.1"

@@ -63,6 +63,8 @@ class Settings:
     """Whether uv may fetch a Python that is missing: never, manual, automatic."""
     cgroup: str = ""
     """Cgroup under which workers get theirs, as `/fal`; without one, their memory is watched."""
+    gateways: int = 1
+    """Processes that take calls on the port; more than one for more than one core."""
     templates: int = 4
     """Environments at most that have a process from which workers are forked; 0: none has."""
     template_keep_alive: float = 3600

@@ -317,6 +317,8 @@ class Status:
     python_version: str
     isolation: str
     """How functions that want the same port are kept apart, and why."""
+    gateways: int = 1
+    """Processes that take calls."""
     templates: int = 0
     """Processes from which workers are forked."""
     template_bytes: int = 0

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fal_serverless.backend import keys
+from fal_serverless.backend import credentials
+from fal_serverless.backend.credentials import Credential
 from fal_serverless.backend.database import open_database, sqlite_url
-from fal_serverless.backend.keys import Credential, KeyRing
+from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.registry import Registry
 from fal_serverless.errors import NotAllowed, NotAuthenticated, NotFound
 
@@ -37,7 +38,7 @@ def as_base64(text: str) -> str:
     ],
 )
 def test_authorization_in_each_form(value: str) -> None:
-    found = keys.find([(b"authorization", value.encode()), (b"accept", b"*/*")], b"")
+    found = credentials.find([(b"authorization", value.encode()), (b"accept", b"*/*")], b"")
     assert found.credential == OURS
     assert found.headers == [(b"accept", b"*/*")]
 
@@ -45,20 +46,20 @@ def test_authorization_in_each_form(value: str) -> None:
 @pytest.mark.parametrize("value", ["Bearer abc", f"Basic {as_base64('admin:pw')}", "Basic %%%"])
 def test_a_functions_own_authorization_passes(value: str) -> None:
     headers = [(b"authorization", value.encode())]
-    found = keys.find(headers, b"")
+    found = credentials.find(headers, b"")
     assert found.credential is None
     assert found.headers == headers
 
 
 def test_the_header_pair_is_found_and_removed() -> None:
     headers = [(b"x-fal-key-id", KEY_ID.encode()), (b"x-fal-key-secret", b"s3cret")]
-    found = keys.find(headers, b"a=1")
+    found = credentials.find(headers, b"a=1")
     assert (found.credential, found.headers, found.query) == (OURS, [], b"a=1")
 
 
 def test_the_query_pair_is_found_and_removed_and_the_rest_stays_as_written() -> None:
     query = f"a=%20b&fal_key_id={KEY_ID}&fal_key_secret=s3cret&c".encode()
-    found = keys.find([], query)
+    found = credentials.find([], query)
     assert (found.credential, found.query) == (OURS, b"a=%20b&c")
 
 

@@ -11,7 +11,7 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,13 +80,16 @@ class Publisher:
         engine: LocalEngine,
         logs: LogStore,
         changed: Callable[[Change], None],
+        spread: Callable[[], Awaitable[None]],
     ) -> None:
+        """`spread` returns when everybody who answers calls knows what is registered."""
         self._registry = registry
         self._bundles = bundles
         self._environments = environments
         self._engine = engine
         self._logs = logs
         self._changed = changed
+        self._spread = spread
         self._specs: dict[str, Spec] = {}
         self._moving: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._kept: set[str] = set()
@@ -300,6 +303,7 @@ class Publisher:
                 self._registry.publish, stored, order.alias, order.auth, order.message
             )
             endpoint = await asyncio.shield(publish)
+        await self._spread()
         return Outcome(stored, endpoint, 0.0)
 
     async def _make_spec(

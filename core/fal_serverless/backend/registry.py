@@ -90,6 +90,14 @@ class Registry:
         """The endpoint of a call, when there is one."""
         return self._endpoints.get((user, label))
 
+    def endpoints(self) -> dict[tuple[str, str], Endpoint]:
+        """All there are, as they are now, by user and label."""
+        return dict(self._endpoints)
+
+    def stored(self, revision_id: str) -> Stored | None:
+        """By its whole id, whosever it is."""
+        return self._revisions.get(revision_id)
+
     def revision(self, user: str, revision_id: str) -> Stored:
         """By its id, or by a unique beginning of at least four characters. Raises NotFound."""
         exact = self._revisions.get(revision_id)

@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import uvicorn
 import uvloop
 
 from fal_serverless import __version__
@@ -26,30 +25,34 @@ from fal_serverless.backend.api.app import make_api
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.changes import Changes
+from fal_serverless.backend.credentials import parse_pair
 from fal_serverless.backend.database import open_database, sqlite_url
-from fal_serverless.backend.engine import LocalEngine
+from fal_serverless.backend.engine import LocalEngine, Pool
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.front import Front
 from fal_serverless.backend.gateway.app import Gateway
+from fal_serverless.backend.gateway.call import Run
 from fal_serverless.backend.gateway.door import Calls
 from fal_serverless.backend.gateway.ledger import Ledger
-from fal_serverless.backend.gateway.protocol import Door, connection
-from fal_serverless.backend.gateway.tunnel import Tunnel
+from fal_serverless.backend.gateway.protocol import Connection, connection
 from fal_serverless.backend.gateway.upstream import Lots
+from fal_serverless.backend.gateways.owner import Gateways
+from fal_serverless.backend.gateways.owner import Rooms as GatewayRooms
 from fal_serverless.backend.housekeeping import Housekeeping
-from fal_serverless.backend.keys import KeyRing, parse_pair
+from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.listen import listen
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.publisher import Publisher
+from fal_serverless.backend.records import Endpoint
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
 from fal_serverless.backend.traffic import Meter
 from fal_serverless.backend.views import Views
+from fal_serverless.backend.web import NoCutAnswers, Server, uvicorn_config
 from fal_serverless.config import (
     LOCAL,
     Config,
     Context,
-    Settings,
     make_private,
     save_context,
     write_whole,
@@ -66,7 +69,7 @@ TICK = 1.0
 def run(config: Config, *, any_port: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises PortTaken, Conflict, InvalidSetting at the start."""
     make_private(config.paths.state)
-    logging.getLogger("uvicorn.error").addFilter(_NoCutAnswers())
+    logging.getLogger("uvicorn.error").addFilter(NoCutAnswers())
     with _only_one(config.paths.state / "backend.lock"):
         settings = config.settings
         port, sockets = listen(settings.host, settings.port, any_port=any_port)
@@ -117,7 +120,13 @@ class Backend:
             settings.python_downloads,
         )
         self.publisher = Publisher(
-            self.registry, bundles, environments, self.engine, self.logs, self.changes.publish
+            self.registry,
+            bundles,
+            environments,
+            self.engine,
+            self.logs,
+            self.changes.publish,
+            self._spread,
         )
         self.sent = SentFunctions(
             BundleStore(paths.state / "sent"), environments, self.engine, self.logs
@@ -153,43 +162,87 @@ class Backend:
             self._status,
             stopping,
         )
-        return Front(settings.domain, gateway, make_api(rooms, settings.domain))
+        return Front(settings.domain, gateway, make_api(rooms, settings.domain, self._spread))
+
+    async def _spread(self) -> None:
+        await self.gateways.spread()
 
     def _door(self, ledger: Ledger, lots: Lots) -> Calls:
-        settings = self._config.settings
-        return Calls(
-            settings,
-            self.registry,
+        return Calls(self._config.settings, self.registry.find, self.keys, self._run, ledger, lots)
+
+    def _run(self, endpoint: Endpoint) -> Run | None:
+        pool = self._pool(endpoint.revision)
+        if pool is None:
+            return None
+        return Run(pool, None) if pool.spec.exposed_port is None else Run(None, pool)
+
+    def _pool(self, revision_id: str) -> Pool | None:
+        spec = self.publisher.ready(revision_id)
+        return None if spec is None else self.engine.pool(spec)
+
+    async def _make_pool(self, user: str, revision_id: str) -> Pool:
+        spec = await self.publisher.spec(self.registry.revision(user, revision_id))
+        return await self.engine.made_pool(spec)
+
+    def _is_served(self, endpoint: Endpoint) -> bool:
+        stored = self.registry.stored(endpoint.revision)
+        return stored is not None and bool(stored.bundle.options.get("serve"))
+
+    def _further(
+        self,
+        server: Server,
+        http: type[Connection],
+        sockets: list[socket.socket],
+    ) -> Gateways:
+        """The gateways beside this process."""
+        config, loop = server.config, asyncio.get_running_loop()
+
+        def adopt(read: bytes) -> Connection:
+            made = http(config, server.server_state, {}, loop)
+            made.first = read
+            return made
+
+        rooms = GatewayRooms(
+            self._config.settings,
+            self.registry.endpoints,
+            self._is_served,
             self.keys,
-            self.engine,
-            self.publisher.ready,
-            ledger,
-            lots,
+            self._pool,
+            self._make_pool,
+            self.logs.put,
+            self.meter.count,
+            adopt,
         )
+        return Gateways(self._config.settings.gateways - 1, rooms, sockets)
 
     async def _listen(self, sockets: list[socket.socket]) -> None:
         stopping = asyncio.Event()
         ledger = Ledger(self.logs.put, self.meter.count)
         lots = Lots(self._config.settings.request_timeout)
         front, door = self._front(stopping, ledger, lots), self._door(ledger, lots)
-        server = _Server(_uvicorn_config(front, door, self._config.settings))
+        http = connection(self._config.settings.max_header_size, door)
+        server = Server(uvicorn_config(front, http, self._config.settings))
+        self.gateways = self._further(server, http, sockets)
 
         def stop() -> None:
             stopping.set()
             server.should_exit = True
+            self.gateways.drain()
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         ticking = asyncio.create_task(self._tick())
         settling = asyncio.create_task(self.publisher.settle())
+        starting = asyncio.create_task(self.gateways.start())
         info = self._announce()
         try:
             await server.serve(sockets)
         finally:
             info.unlink(missing_ok=True)
-            for task in (ticking, settling):
+            for task in (ticking, settling, starting):
                 task.cancel()
+            await self.gateways.close()
             await self.publisher.close()
             await self.engine.close(self._config.settings.drain_timeout)
             self.sent.close()
@@ -260,40 +313,11 @@ class Backend:
             workers=len(self.engine.workers()),
             traffic=self.meter.traffic({stored.id for stored in revisions}),
             python_version=platform.python_version(),
+            gateways=self._config.settings.gateways,
             isolation=self.engine.describe(),
             templates=len(self.engine.templates),
             template_bytes=self.engine.templates.memory(),
         )
-
-
-class _NoCutAnswers(logging.Filter):
-    """An answer that had to be cut short is told in the endpoint's log, not in the backend's."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], ConnectionAbortedError))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: it would raise the signal again before we clean up."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _uvicorn_config(app: Any, door: Door, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=connection(settings.max_header_size, door),
-        ws=Tunnel,
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
-    )
 
 
 @contextmanager

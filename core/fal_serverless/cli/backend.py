@@ -26,10 +26,17 @@ class Place:
     port: int | None = None
     domain: str | None = None
     state: Path | None = None
+    gateways: int | None = None
 
     def applied(self, config: Config) -> Config:
         """The configuration again, with these over it."""
-        given = {"HOST": self.host, "PORT": self.port, "DOMAIN": self.domain, "STATE": self.state}
+        given = {
+            "HOST": self.host,
+            "PORT": self.port,
+            "DOMAIN": self.domain,
+            "STATE": self.state,
+            "GATEWAYS": self.gateways,
+        }
         extra = {PREFIX + name: str(value) for name, value in given.items() if value is not None}
         return configuration.load({**config.environ, **extra})
 
@@ -44,6 +51,11 @@ def where(command: F) -> F:
             "--state",
             type=click.Path(file_okay=False, path_type=Path),
             help="Folder for all it keeps.",
+        ),
+        click.option(
+            "--gateways",
+            type=click.IntRange(1, 64),
+            help="Processes that take calls.  [default: 1]",
         ),
     )
     for option in reversed(options):
@@ -136,6 +148,7 @@ def status(session: Session, as_json: bool) -> None:
             ("Revisions", found.revisions),
             ("Aliases", found.aliases),
             ("Workers", found.workers),
+            ("Gateways", str(found.gateways)),
             ("Templates", f"{found.templates} ({found.template_bytes // 2**20} MB)"),
             (
                 "Traffic",

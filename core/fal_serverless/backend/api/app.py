@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import logging
 import uuid
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fal_serverless.backend.api import aliases, calls, environments, functions, system
 from fal_serverless.backend.api.context import Rooms
@@ -20,8 +21,11 @@ from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFou
 logger = logging.getLogger("fal_serverless.api")
 
 
-def make_api(rooms: Rooms, domain: str) -> ASGIApp:
-    """The application for every request that is not a call of an endpoint."""
+def make_api(rooms: Rooms, domain: str, spread: Callable[[], Awaitable[None]]) -> ASGIApp:
+    """The application for every request that is not a call of an endpoint.
+
+    `spread` returns when everybody who answers calls knows what is registered.
+    """
     app = Starlette(
         routes=[
             *functions.routes,
@@ -37,7 +41,24 @@ def make_api(rooms: Rooms, domain: str) -> ASGIApp:
         },
     )
     app.state.rooms = rooms
-    return HostCheck(app, domain)
+    return HostCheck(Spreading(app, spread), domain)
+
+
+class Spreading:
+    """What was changed is so everywhere before whoever changed it hears of it."""
+
+    def __init__(self, app: ASGIApp, spread: Callable[[], Awaitable[None]]) -> None:
+        self._app = app
+        self._spread = spread
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def after(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._spread()
+            await send(message)
+
+        reads = scope["type"] != "http" or scope["method"] in ("GET", "HEAD")
+        await self._app(scope, receive, send if reads else after)
 
 
 class HostCheck:

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from fal_serverless.backend import keys
+from fal_serverless.backend import credentials
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.housekeeping import Housekeeping
@@ -50,7 +50,7 @@ def rooms(request: Request) -> Rooms:
 
 def caller(request: Request) -> User:
     """Who asks. Raises NotAuthenticated, NotAllowed."""
-    found = keys.find(request.scope["headers"], request.scope["query_string"])
+    found = credentials.find(request.scope["headers"], request.scope["query_string"])
     key = rooms(request).keys.check_admin(found.credential)
     return rooms(request).registry.user(key.user)
 

@@ -25,6 +25,9 @@ class ReplyStream:
     `aclose` before the end tells the function that nobody listens.
     """
 
+    credit, cancelled = frames.CREDIT, frames.CANCEL
+    """Kinds of the frames that say so."""
+
     def __init__(self, link: Link, number: int) -> None:
         self._link = link
         self._number = number
@@ -47,7 +50,7 @@ class ReplyStream:
             await self._more.wait()
         piece = self._pieces.popleft()
         if not self._done:
-            self._link.send(frames.CREDIT, self._number, frames.META.pack(len(piece)))
+            self._link.send(self.credit, self._number, frames.META.pack(len(piece)))
         return piece
 
     async def aclose(self) -> None:
@@ -57,7 +60,7 @@ class ReplyStream:
         """Nobody reads any more."""
         self._pieces.clear()
         if not self._done:
-            self._link.send(frames.CANCEL, self._number)
+            self._link.send(self.cancelled, self._number)
 
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -100,6 +103,7 @@ class Exchange:
         "stream",
         "wanted_back",
         "worker",
+        "worker_id",
     )
 
     def __init__(
@@ -118,6 +122,7 @@ class Exchange:
         self.heard = heard
         self.worker: WorkerProcess | None = None
         """Who has it; None: it waits."""
+        self.worker_id = ""
         self.number = 0
         """Its id in the worker's channel."""
         self.queued_at = 0.0
@@ -149,10 +154,9 @@ class Exchange:
         """What was heard. Raises its error."""
         if self.error is not None:
             raise self.error
-        worker = self.worker.id if self.worker is not None else ""
         headers = [("content-type", self.content_type)]
         content = self.content if self.stream is None else self.stream
-        return Reply(self.status, headers, content, worker, self.cold, self.queued)
+        return Reply(self.status, headers, content, self.worker_id, self.cold, self.queued)
 
 
 def meta_of(call: Call) -> bytes:

@@ -96,6 +96,12 @@ class Link(asyncio.Protocol):
             start = stop
         return start
 
+    def finish(self) -> None:
+        """Close it when all that was said is on its way."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()

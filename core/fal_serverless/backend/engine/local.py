@@ -73,8 +73,7 @@ class LocalEngine:
 
     async def warm(self, spec: Spec) -> None:
         """Until a worker of it is ready. Raises WorkerFailed, StartupTimeout: why there is none."""
-        await self._prepare(spec)
-        await self._pool(spec).warm()
+        await (await self.made_pool(spec)).warm()
 
     async def call(self, spec: Spec, call: Call, alias: str = "") -> Reply:
         """Run a served function.
@@ -82,8 +81,7 @@ class LocalEngine:
         Raises QueueFull, RequestTimeout, WorkerFailed; what the function raised is a Reply with
         status 500. Cancelling this cancels the call.
         """
-        await self._prepare(spec)
-        pool = self._pool(spec)
+        pool = await self.made_pool(spec)
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def heard(_: Exchange) -> None:
@@ -98,6 +96,11 @@ class LocalEngine:
             pool.cancel(exchange)
             raise
         return exchange.reply()
+
+    async def made_pool(self, spec: Spec) -> Pool:
+        """Who runs its calls."""
+        await self._prepare(spec)
+        return self._pool(spec)
 
     def pool(self, spec: Spec) -> Pool | None:
         """Who runs its calls, for those that cannot wait for it to be made; None: not yet."""
@@ -118,8 +121,7 @@ class LocalEngine:
     @asynccontextmanager
     async def lease(self, spec: Spec) -> AsyncIterator[Lease]:
         """A place in a worker that listens. Raises QueueFull, WorkerFailed, StartupTimeout."""
-        await self._prepare(spec)
-        worker, queued, cold = await self._pool(spec).acquire()
+        worker, queued, cold = await (await self.made_pool(spec)).acquire()
         try:
             if worker.address is None:
                 raise WorkerFailed(f"'{spec.function}' has no exposed port")

@@ -253,7 +253,7 @@ class WorkerProcess:
         """Run a call in a place, or behind those that run. The place is free when it is done."""
         self.take()
         self._last_number = number = self._last_number % 0xFFFFFFFF + 1
-        exchange.worker, exchange.number = self, number
+        exchange.worker, exchange.worker_id, exchange.number = self, self.id, number
         self._exchanges[number] = exchange
         if self.running <= self._places:
             self._turn(exchange, time.monotonic())
@@ -351,7 +351,7 @@ class WorkerProcess:
     def _give_back(self, exchange: Exchange) -> None:
         """It has not begun here."""
         self._take_out(exchange)
-        exchange.worker = None
+        exchange.worker, exchange.worker_id = None, ""
         self.requests -= 1
         self.running -= 1
         self._user.returned(exchange)

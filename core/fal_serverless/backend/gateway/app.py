@@ -6,14 +6,14 @@ import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 
-from fal_serverless.backend import keys
+from fal_serverless.backend import credentials
+from fal_serverless.backend.credentials import KeyTable
 from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.gateway import exposed, served
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
 from fal_serverless.backend.gateway.openapi import Subject
 from fal_serverless.backend.gateway.upstream import Lots
-from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.records import Endpoint, Stored
 from fal_serverless.backend.registry import Registry
 from fal_serverless.config import Settings
@@ -30,7 +30,7 @@ class Gateway:
         self,
         settings: Settings,
         registry: Registry,
-        key_ring: KeyRing,
+        key_table: KeyTable,
         engine: LocalEngine,
         spec: Callable[[Stored], Awaitable[Spec]],
         ledger: Ledger,
@@ -38,7 +38,7 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._registry = registry
-        self._keys = key_ring
+        self._keys = key_table
         self._engine = engine
         self._spec = spec
         self._ledger = ledger
@@ -77,7 +77,7 @@ class Gateway:
         stored = self._registry.revision(endpoint.user, endpoint.revision)
         options = stored.bundle.options
         exchange.own_cors = bool(options.get("serve"))
-        found = keys.find(exchange.headers, exchange.query)
+        found = credentials.find(exchange.headers, exchange.query)
         exchange.headers, exchange.query = found.headers, found.query
         if exchange.is_preflight:
             if exchange.own_cors:

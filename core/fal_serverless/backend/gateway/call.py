@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from fal_serverless.backend.engine import Pool, Spec
+from fal_serverless.backend.engine import Exchange, Pool
 from fal_serverless.backend.gateway.answers import CORS, Pairs, failure, request_id
 from fal_serverless.backend.gateway.ledger import Ledger
 from fal_serverless.backend.gateway.protocol import Connection, Taken
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.errors import FalError
 from fal_serverless.models import ColdStart
+
+
+class Calling(Protocol):
+    """Who runs calls of a served function; a `Pool`, or the way to one."""
+
+    def submit(self, exchange: Exchange) -> None: ...
+
+    def cancel(self, exchange: Exchange) -> None: ...
+
+
+class Run(NamedTuple):
+    """How the revision of an endpoint is run."""
+
+    calling: Calling | None
+    """For a served function."""
+    places: Pool | None
+    """For a function with a server of its own."""
 
 
 class Place(NamedTuple):
@@ -25,8 +42,7 @@ class Place(NamedTuple):
     is_ours: bool
     """The authorization is a key of ours, which the function must not see."""
     endpoint: Endpoint
-    spec: Spec
-    pool: Pool
+    run: Run
     keys: int
     """The key ring's version; -1: the authorization alone does not open the endpoint."""
     until: float

@@ -61,8 +61,9 @@ class DirectCall(EndpointCall):
         alias = place.endpoint.label if place.endpoint.is_alias else ""
         exchange = Exchange(self.request_id, alias, meta, bytes(self._body), self._heard)
         self._exchange = exchange
+        assert place.run.calling is not None
         try:
-            place.pool.submit(exchange)
+            place.run.calling.submit(exchange)
         except FalError as error:
             self.fail(error)
         except Exception:
@@ -75,8 +76,8 @@ class DirectCall(EndpointCall):
         if self._streaming is not None:
             self._streaming.cancel()
             return
-        if self._exchange is not None:
-            self.place.pool.cancel(self._exchange)
+        if self._exchange is not None and self.place.run.calling is not None:
+            self.place.run.calling.cancel(self._exchange)
         self.tell(CLIENT_CLOSED, self._worker())
 
     # The answer
@@ -100,8 +101,7 @@ class DirectCall(EndpointCall):
             self.fail(FalError("Internal Server Error"), self._worker())
 
     def _worker(self) -> str:
-        worker = self._exchange.worker if self._exchange is not None else None
-        return worker.id if worker is not None else ""
+        return self._exchange.worker_id if self._exchange is not None else ""
 
     # A stream
 

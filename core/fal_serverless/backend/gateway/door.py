@@ -11,19 +11,17 @@ import time
 from collections.abc import Callable
 
 from fal_serverless import endpoint as names
-from fal_serverless.backend import keys
-from fal_serverless.backend.engine import LocalEngine, Spec
+from fal_serverless.backend import credentials
+from fal_serverless.backend.credentials import Credential, KeyTable
 from fal_serverless.backend.gateway import direct, passage
 from fal_serverless.backend.gateway.answers import Pairs
-from fal_serverless.backend.gateway.call import EndpointCall, Place
+from fal_serverless.backend.gateway.call import EndpointCall, Place, Run
 from fal_serverless.backend.gateway.direct import DirectCall
 from fal_serverless.backend.gateway.ledger import Ledger
 from fal_serverless.backend.gateway.passage import Passage
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.backend.gateway.upstream import Lots
-from fal_serverless.backend.keys import Credential, KeyRing
 from fal_serverless.backend.records import Endpoint
-from fal_serverless.backend.registry import Registry
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
 from fal_serverless.errors import FalError
@@ -40,25 +38,23 @@ _MAYBE = _NEVER | {b"connection"}
 
 
 class Calls:
-    """The door for calls. `spec` tells what the engine runs for a revision, if it is known."""
+    """The door for calls. `find` knows the endpoints, and `run` how one is run, if it can be."""
 
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
-        key_ring: KeyRing,
-        engine: LocalEngine,
-        spec: Callable[[str], Spec | None],
+        find: Callable[[str, str], Endpoint | None],
+        key_table: KeyTable,
+        run: Callable[[Endpoint], Run | None],
         ledger: Ledger,
         lots: Lots,
     ) -> None:
         self._domain = settings.domain
         self._largest_served = min(settings.max_served_body, direct.LARGEST)
         self._largest_exposed = min(settings.max_exposed_body, passage.LARGEST)
-        self._registry = registry
-        self._keys = key_ring
-        self._engine = engine
-        self._spec = spec
+        self._endpoint = find
+        self._keys = key_table
+        self._run = run
         self._ledger = ledger
         self._hosts: dict[bytes, tuple[str, str] | None] = {}
         self._lots = lots
@@ -77,7 +73,7 @@ class Calls:
         if place is None:
             return None
         if b"x-fal-key-id" in headers or b"fal_key_" in query or place.keys < 0:
-            credential, listed, query = keys.find(listed, query)
+            credential, listed, query = credentials.find(listed, query)
             if not self._may(credential, place.endpoint):
                 return None
         elif place.is_ours:
@@ -86,7 +82,7 @@ class Calls:
         parser = connection.parser
         method, keep_alive = parser.get_method(), parser.should_keep_alive()
         common = (self._ledger, connection, place, path, query)
-        if place.spec.exposed_port is None:
+        if place.run.places is None:
             if method != b"POST" or path not in ("", "/") or length > self._largest_served:
                 return None
             if len(headers) != len(connection.headers):
@@ -129,7 +125,7 @@ class Calls:
             and place.label == label
             and place.authorization == authorization
             and place.keys == self._keys.version
-            and self._registry.find(*label) is place.endpoint
+            and self._endpoint(*label) is place.endpoint
             and time.monotonic() < place.until
         ):
             return place
@@ -137,19 +133,18 @@ class Calls:
         return place
 
     def _find(self, label: tuple[str, str], authorization: bytes | None) -> Place | None:
-        endpoint = self._registry.find(*label)
-        spec = None if endpoint is None else self._spec(endpoint.revision)
-        pool = None if spec is None else self._engine.pool(spec)
-        if endpoint is None or spec is None or pool is None:
+        endpoint = self._endpoint(*label)
+        run = None if endpoint is None else self._run(endpoint)
+        if endpoint is None or run is None:
             return None
         version = self._keys.version
         credential = None
         if authorization is not None:
-            credential = keys.parse_authorization(authorization.decode("latin-1"))
+            credential = credentials.parse_authorization(authorization.decode("latin-1"))
         is_ours = credential is not None
         known = version if self._may(credential, endpoint) else -1
         until = time.monotonic() + KNOWN_FOR
-        return Place(label, authorization, is_ours, endpoint, spec, pool, known, until)
+        return Place(label, authorization, is_ours, endpoint, run, known, until)
 
     def _may(self, credential: Credential | None, endpoint: Endpoint) -> bool:
         """Whether the caller may; why not is told on the general way."""

@@ -107,8 +107,9 @@ class Passage(EndpointCall):
 
     def on_end(self) -> None:
         self._turn = Turn(self._granted, self.failed)
+        assert self.place.run.places is not None
         try:
-            self.place.pool.seek(self._turn)
+            self.place.run.places.seek(self._turn)
         except FalError as error:
             self.failed(error)
 
@@ -165,8 +166,9 @@ class Passage(EndpointCall):
         )
 
     def on_gone(self) -> None:
-        if self._turn is not None and self._slot is None:
-            self.place.pool.leave(self._turn)
+        places = self.place.run.places
+        if self._turn is not None and self._slot is None and places is not None:
+            places.leave(self._turn)
         if self._dialling is not None:
             self._dialling.cancel()
         if self._upstream is not None:

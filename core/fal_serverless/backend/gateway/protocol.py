@@ -81,6 +81,8 @@ class Connection(HttpToolsProtocol):
         """The newest request that was taken."""
         self._reading: Taken | None = None
         """The one whose body comes."""
+        self.first = b""
+        """What was read of it before it came here."""
         self.memo: Any = None
         """What the door remembers of this connection."""
         self._busy = False
@@ -89,6 +91,11 @@ class Connection(HttpToolsProtocol):
         self._idle_timer: asyncio.TimerHandle | None = None
 
     # What comes
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self.first:
+            self.data_received(self.first)
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn does, which would touch a timer each time."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,13 +59,27 @@ class RunningBackend:
 
 def stores_on(folder: Path) -> list[int]:
     """The log stores that run on a folder."""
+    return [pid for pid, words in _programs("fal_serverless.backend.logs") if str(folder) in words]
+
+
+def children_of(parent: int, module: str) -> list[int]:
+    """Programs of ours that a process has started."""
     found = []
+    for pid, _ in _programs(module):
+        with suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if int(stat[1]) == parent and stat[0] != "Z":
+                found.append(pid)
+    return found
+
+
+def _programs(module: str) -> Iterator[tuple[int, list[str]]]:
+    """Those that run a module, with their words."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if b"fal_serverless.backend.logs" in words and str(folder).encode() in words:
-                found.append(int(path.parent.name))
-    return found
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if module in words:
+                yield int(path.parent.name), words
 
 
 StartBackend = Callable[..., RunningBackend]

@@ -82,7 +82,7 @@ def test_what_is_no_bundle_is_refused_and_leaves_nothing(tmp_path: Path, data: b
 
 
 def test_listening_takes_both_loopbacks() -> None:
-    port, sockets = listen("127.0.0.1", 0)
+    port, (sockets,) = listen("127.0.0.1", 0)
     names = [bound.getsockname()[:2] for bound in sockets]
     for bound in sockets:
         bound.close()
@@ -95,10 +95,20 @@ def test_a_taken_port_fails_or_moves_on() -> None:
         taken = holder.getsockname()[1]
         with pytest.raises(PortTaken, match=str(taken)):
             listen("127.0.0.1", taken)
-        port, sockets = listen("127.0.0.1", taken, any_port=True)
+        port, (sockets,) = listen("127.0.0.1", taken, any_port=True)
         for bound in sockets:
             bound.close()
         assert port > taken
+
+
+def test_gateways_share_a_port_that_nobody_else_can_have() -> None:
+    port, several = listen("127.0.0.1", 0, count=3)
+    assert {bound.getsockname()[1] for sockets in several for bound in sockets} == {port}
+    for count in (1, 3):
+        with pytest.raises(PortTaken):
+            listen("127.0.0.1", port, count=count)
+    for bound in (bound for sockets in several for bound in sockets):
+        bound.close()
 
 
 def test_a_host_that_is_not_ours_is_an_invalid_setting() -> None:

@@ -51,6 +51,12 @@ async def ticks(go: bool = False):
     yield {"n": 1}
 
 
+@isolated(serve=True, keep_alive=60)
+def lines(n: int):
+    for number in range(n):
+        yield f"line {number}\n"
+
+
 @isolated(serve=True, keep_alive=60, max_concurrency=1, request_timeout=0.5)
 def slow() -> str:
     time.sleep(60)

@@ -10,7 +10,6 @@ import os
 import platform
 import resource
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,7 +39,7 @@ from fal_serverless.backend.gateways.owner import Gateways
 from fal_serverless.backend.gateways.owner import Rooms as GatewayRooms
 from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
-from fal_serverless.backend.listen import listen
+from fal_serverless.backend.listen import Sockets, listen
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.records import Endpoint
@@ -72,7 +71,8 @@ def run(config: Config, *, any_port: bool = False) -> None:
     logging.getLogger("uvicorn.error").addFilter(NoCutAnswers())
     with _only_one(config.paths.state / "backend.lock"):
         settings = config.settings
-        port, sockets = listen(settings.host, settings.port, any_port=any_port)
+        count = settings.gateways
+        port, sockets = listen(settings.host, settings.port, any_port=any_port, count=count)
         if settings.port not in (0, port):
             logger.warning("port %s is taken; the next free one is %s", settings.port, port)
         backend = Backend(config, port)
@@ -99,8 +99,11 @@ class Backend:
         self.meter = Meter()
         self._workers_changed = False
 
-    async def serve(self, sockets: list[socket.socket]) -> None:
-        """Listen, answer, and stop in order: no new calls, drain, workers, logs."""
+    async def serve(self, sockets: list[Sockets]) -> None:
+        """Listen, answer, and stop in order: no new calls, drain, workers, logs.
+
+        `sockets` are those of each gateway; the first are this process's.
+        """
         _raise_file_limit()
         settings, paths = self._config.settings, self._config.paths
         self.logs = LogStore(paths.state / "logs", settings.log_max_bytes, settings.log_max_days)
@@ -192,7 +195,7 @@ class Backend:
         self,
         server: Server,
         http: type[Connection],
-        sockets: list[socket.socket],
+        sockets: list[Sockets],
     ) -> Gateways:
         """The gateways beside this process."""
         config, loop = server.config, asyncio.get_running_loop()
@@ -213,16 +216,16 @@ class Backend:
             self.meter.count,
             adopt,
         )
-        return Gateways(self._config.settings.gateways - 1, rooms, sockets)
+        return Gateways(rooms, sockets)
 
-    async def _listen(self, sockets: list[socket.socket]) -> None:
+    async def _listen(self, sockets: list[Sockets]) -> None:
         stopping = asyncio.Event()
         ledger = Ledger(self.logs.put, self.meter.count)
         lots = Lots(self._config.settings.request_timeout)
         front, door = self._front(stopping, ledger, lots), self._door(ledger, lots)
         http = connection(self._config.settings.max_header_size, door)
         server = Server(uvicorn_config(front, http, self._config.settings))
-        self.gateways = self._further(server, http, sockets)
+        self.gateways = self._further(server, http, sockets[1:])
 
         def stop() -> None:
             stopping.set()
@@ -237,7 +240,7 @@ class Backend:
         starting = asyncio.create_task(self.gateways.start())
         info = self._announce()
         try:
-            await server.serve(sockets)
+            await server.serve(sockets[0])
         finally:
             info.unlink(missing_ok=True)
             for task in (ticking, settling, starting):

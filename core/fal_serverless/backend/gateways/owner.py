@@ -72,19 +72,22 @@ class Rooms:
 class Gateways:
     """All further gateways."""
 
-    def __init__(self, count: int, rooms: Rooms, sockets: Sequence[socket.socket]) -> None:
-        self._count = count
+    def __init__(self, rooms: Rooms, sockets: Sequence[Sequence[socket.socket]]) -> None:
+        """`sockets`: what each listens on. They stay open here: who waits there while a gateway
+        is started again is answered by the next one."""
         self._rooms = rooms
-        self._sockets = [sock.dup() for sock in sockets]
-        """Of our own: the backend closes its when it stops, and a gateway may be started late."""
+        self._sockets = sockets
         self._links: set[_Gateway] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def start(self) -> None:
         """Returns when all answer."""
-        ready = [asyncio.Event() for _ in range(self._count)]
-        self._tasks = [asyncio.create_task(self._live(event)) for event in ready]
+        ready = [asyncio.Event() for _ in self._sockets]
+        self._tasks = [
+            asyncio.create_task(self._live(sockets, event))
+            for sockets, event in zip(self._sockets, ready, strict=True)
+        ]
         await asyncio.gather(*(event.wait() for event in ready))
 
     async def spread(self) -> None:
@@ -96,6 +99,10 @@ class Gateways:
         self._closing = True
         for gateway in self._links:
             gateway.link.send(wire.DRAIN)
+        # Nobody shall come to wait where nobody answers any more.
+        for sockets in self._sockets:
+            for sock in sockets:
+                sock.close()
 
     async def close(self) -> None:
         """When all have ended."""
@@ -107,8 +114,6 @@ class Gateways:
             gateway.kill()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for sock in self._sockets:
-            sock.close()
 
     async def _tell(self, gateway: _Gateway) -> None:
         try:
@@ -119,11 +124,11 @@ class Gateways:
             gateway.kill()
             await gateway.gone.wait()
 
-    async def _live(self, ready: asyncio.Event) -> None:
+    async def _live(self, sockets: Sequence[socket.socket], ready: asyncio.Event) -> None:
         failures = 0
         while not self._closing:
             gateway = _Gateway(self._rooms)
-            process = await gateway.start(self._sockets)
+            process = await gateway.start(sockets)
             self._links.add(gateway)
             await self._tell(gateway)
             if not gateway.gone.is_set():

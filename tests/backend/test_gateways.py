@@ -182,7 +182,7 @@ async def test_a_killed_gateway_is_replaced_and_the_others_answer(
     assert backend.stop() == 0
 
 
-async def test_a_gateway_that_hears_nothing_is_ended_before_a_change_is_acknowledged(
+async def test_a_gateway_that_hears_nothing_is_ended_and_keeps_nobody_waiting(
     backends: StartBackend,
 ) -> None:
     backend = backends(FAL_SERVERLESS_GATEWAYS="2")
@@ -191,6 +191,9 @@ async def test_a_gateway_that_hears_nothing_is_ended_before_a_change_is_acknowle
         (deaf,) = gateways(backend)
         os.kill(deaf, signal.SIGSTOP)
         await client.set_auth("call", "private")
+        async with many(backend) as connections:
+            answers = await ask_all(connections, request("call", b'{"text": "x"}'))
+        assert {code for code, _ in answers} == {401}
         assert deaf not in gateways(backend)
 
 

@@ -1,7 +1,8 @@
 """The backend's side of further gateways: they are started, told of changes, and answered.
 
-`spread` returns when no gateway can answer by what was before; one that does not say so in time is
-ended and started again, because it might open what was closed.
+`spread` returns when no gateway can answer by what was before. One that does not say in time that
+it has heard, of a change or of none, is ended and started again: it might open what was closed, and
+callers wait at its door.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ SETTINGS = (
 """What a gateway is told of them: anybody can read what a program is started with."""
 SEEN_SECONDS = 5.0
 """How long a gateway may take to say that it knows of a change."""
+BEAT = 2.0
+"""Seconds between two times that one is asked whether it hears."""
 END_SECONDS = 5.0
 """How long one may take to end after the drain time."""
 PAUSES = (0.0, 0.5, 2.0, 10.0)
@@ -115,14 +118,19 @@ class Gateways:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _tell(self, gateway: _Gateway) -> None:
+    async def _tell(self, gateway: _Gateway, *, anyhow: bool = False) -> None:
         try:
             async with asyncio.timeout(SEEN_SECONDS):
-                await gateway.learn()
+                await gateway.learn(anyhow)
         except TimeoutError:
             logger.warning("a gateway (pid %s) does not hear of changes; it goes", gateway.pid)
             gateway.kill()
             await gateway.gone.wait()
+
+    async def _beat(self, gateway: _Gateway) -> None:
+        while not gateway.gone.is_set():
+            await asyncio.sleep(BEAT)
+            await self._tell(gateway, anyhow=True)
 
     async def _live(self, sockets: Sequence[socket.socket], ready: asyncio.Event) -> None:
         failures = 0
@@ -134,7 +142,9 @@ class Gateways:
             if not gateway.gone.is_set():
                 ready.set()
                 failures = 0
+            beating = asyncio.create_task(self._beat(gateway))
             await process.wait()
+            beating.cancel()
             self._links.discard(gateway)
             gateway.close()
             if not self._closing:
@@ -212,9 +222,11 @@ class _Gateway:
 
     # Changes
 
-    async def learn(self) -> None:
-        """When it knows what is so by now, or is gone."""
+    async def learn(self, anyhow: bool) -> None:
+        """When it knows what is so by now, or is gone; `anyhow`: it has to answer in any case."""
         change = self._change()
+        if change is None and anyhow:
+            change = wire.Table([], [], [], [])
         if change is not None:
             self._version += 1
             self.link.send(wire.TABLE, self._version, _encode(change))

@@ -24,7 +24,7 @@ from fal_serverless.backend.gateway.forwarding import (
 )
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
 from fal_serverless.backend.gateway.protocol import Connection
-from fal_serverless.backend.gateway.upstream import Headers, Lot, Lots, Upstream
+from fal_serverless.backend.gateway.upstream import Headers, Lot, Lots, Seen, Upstream
 from fal_serverless.errors import FalError
 
 LARGEST = 64 * 1024
@@ -36,6 +36,7 @@ _SEEN_TO = HOP_BY_HOP | REPLACED
 """Headers of requests that are changed on the way."""
 _DROPPED = HOP_BY_HOP | {b"x-fal-request-id"}
 """Headers of answers that stay here."""
+_CHUNKED = b"transfer-encoding: chunked\r\n"
 _DROPPED_204 = _DROPPED | {b"content-length"}
 """It has no body, so it must not have its length (RFC 9110, 8.6)."""
 
@@ -181,7 +182,17 @@ class Passage(EndpointCall):
 
     # The answer
 
-    def began(self, status: int, headers: Headers) -> None:
+    def began(self, seen: Seen) -> None:
+        if not seen.passed:
+            seen.passed = self._passed(seen.status, seen.headers)
+        self._status = seen.status
+        self._is_chunked = seen.passed.endswith(_CHUNKED)
+        last = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        name = self.request_id.encode()
+        self._out.append(b"%bx-fal-request-id: %b%b" % (seen.passed, name, last))
+
+    def _passed(self, status: int, headers: Headers) -> bytes:
+        """What goes to the caller of a head, without the last lines. Raises _BadHeader."""
         lines = [STATUS_LINE[status]]
         names = {name for name, _ in headers}
         if b"connection" in names:
@@ -189,16 +200,12 @@ class Passage(EndpointCall):
         dropped = _DROPPED_204 if status == 204 else _DROPPED
         lines += [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in dropped]
         has_body = self._method != b"HEAD" and status not in (204, 304)
-        self._is_chunked = has_body and b"content-length" not in names
-        if self._is_chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        head = b"%bx-fal-request-id: %b\r\n\r\n" % (b"".join(lines), self.request_id.encode())
-        if _count(head) != len(lines) + 1:
+        if has_body and b"content-length" not in names:
+            lines.append(_CHUNKED)
+        head = b"".join(lines)
+        if _line_ends(head) != len(lines):
             raise _BadHeader
-        self._status = status
-        self._out.append(head)
+        return head
 
     def came(self, content: bytes) -> None:
         self._pieces.append(content)
@@ -257,9 +264,9 @@ forwarded_once = lru_cache(10_000)(
 )
 
 
-def _count(head: bytes) -> int:
-    """Line ends, and whatever somebody might take for one."""
-    return head.count(b"\n") - 1 + (head.count(b"\r") - head.count(b"\r\n")) + head.count(b"\0")
+def _line_ends(head: bytes) -> int:
+    """And whatever somebody might take for one."""
+    return head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n") + head.count(b"\0")
 
 
 class _BadHeader(Exception):

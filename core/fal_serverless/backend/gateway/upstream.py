@@ -7,6 +7,7 @@ It is not used when it was idle for long, because the server may be closing it j
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import httptools
@@ -21,16 +22,34 @@ PROOF = 0.1
 """Seconds after which an idle connection shows that its server keeps connections."""
 HELD = 0.001
 """Seconds that a head may wait for its body."""
+HEADS = 256
+"""Heads remembered of one server."""
+END = b"\r\n\r\n"
 NEVER = float("inf")
 
 Headers = list[tuple[bytes, bytes]]
 
 
+@dataclass(slots=True)
+class Seen:
+    """The head of an answer."""
+
+    status: int
+    headers: Headers
+    """Names in lower case."""
+    length: int | None = None
+    """Bytes of the body; None: the head alone does not tell."""
+    may_stay: bool = False
+    """The server keeps the connection, as far as the head tells."""
+    passed: bytes = b""
+    """What is passed on of it, once somebody has made that."""
+
+
 class Asker(Protocol):
     """Who waits for an answer. Of these, `answered` or `failed` comes last, and once."""
 
-    def began(self, status: int, headers: Headers) -> None:
-        """The head is there; names are in lower case."""
+    def began(self, seen: Seen) -> None:
+        """The head is there."""
 
     def came(self, content: bytes) -> None:
         """Some of the body."""
@@ -44,7 +63,11 @@ class Asker(Protocol):
 
 
 class Upstream(asyncio.Protocol):
-    """One connection. Answers are read by llhttp, which takes nothing that is ambiguous."""
+    """One connection. Answers are read by llhttp, which takes nothing that is ambiguous.
+
+    Servers write the same head again and again. One that was read before, to the byte, needs no
+    reading: so many bytes follow, and pass as they are.
+    """
 
     def __init__(self, lot: Lot) -> None:
         self._lot = lot
@@ -54,8 +77,14 @@ class Upstream(asyncio.Protocol):
         """None: it is idle."""
         self._parser = httptools.HttpResponseParser(self)
         self._headers: Headers = []
+        self._is_fresh = True
+        """Nothing of the answer was read."""
+        self._left = 0
+        """Bytes of a body that need no reading."""
         self._has_begun = False
         """The final answer's head was read."""
+        self._seen: Seen | None = None
+        """That head, when the parser has read it."""
         self._has_length = False
         """The head says how long the body is."""
         self._has_body = False
@@ -78,6 +107,7 @@ class Upstream(asyncio.Protocol):
         """Send a request; `is_bare`: it is a HEAD."""
         self._asker = asker
         self._has_begun = self._is_over = False
+        self._is_fresh = True
         self._is_bare = is_bare
         self._due = self._loop.time() + self._lot.seconds
         self._lot.watch(self._lot.seconds)
@@ -122,11 +152,19 @@ class Upstream(asyncio.Protocol):
             self._lot.drop(self)
             self.close()
             return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as exc:
-            self._fail(WorkerFailed(f"the function's server did not answer in HTTP: {exc}"))
-            return
+        if self._left:
+            self._take(self._asker, data)
+        elif self._is_fresh:
+            self._is_fresh = False
+            end = data.find(END) + len(END)
+            seen = self._lot.heads.get(data[:end])
+            if seen is None or self._is_bare:
+                self._parse(data)
+                self._remember(data[:end])
+            else:
+                self._go_on(self._asker, seen, data[end:])
+        else:
+            self._parse(data)
         if self._is_over:
             self._done()
         elif self._has_begun and not self._has_body and self._has_length:
@@ -134,6 +172,47 @@ class Upstream(asyncio.Protocol):
             self._lot.hold(self)
         else:
             self.pass_on()
+
+    def _go_on(self, asker: Asker, seen: Seen, rest: bytes) -> None:
+        """With an answer whose head was seen before."""
+        self._has_begun = self._has_length = True
+        self._has_body = False
+        self._due = NEVER
+        self._may_stay = seen.may_stay
+        self._headers = seen.headers
+        self._left = seen.length or 0
+        self._is_over = not self._left
+        asker.began(seen)
+        if rest:
+            self._take(asker, rest)
+
+    def _take(self, asker: Asker, data: bytes) -> None:
+        """A body that needs no reading."""
+        if len(data) > self._left:
+            # More than it said: nothing of this connection can be trusted.
+            data, self._may_stay = data[: self._left], False
+        self._left -= len(data)
+        self._is_over = not self._left
+        if data:
+            self._has_body = True
+            asker.came(data)
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as exc:
+            self._fail(WorkerFailed(f"the function's server did not answer in HTTP: {exc}"))
+
+    def _remember(self, head: bytes) -> None:
+        """A whole head that says all about how the answer ends."""
+        seen = self._seen
+        if seen is None or seen.length is None:
+            return
+        # An interim answer may have come before it.
+        if head.startswith(b"HTTP/1.1 %d" % seen.status):
+            if len(self._lot.heads) >= HEADS:
+                self._lot.heads.clear()
+            self._lot.heads[head] = seen
 
     def pass_on(self) -> None:
         """What was read goes to who asked."""
@@ -170,7 +249,10 @@ class Upstream(asyncio.Protocol):
         asker, self._asker = self._asker, None
         if asker is not None:
             asker.read()
+        self._left = 0
         if self._may_stay and self.is_open:
+            # Who was too slow for this answer is not the next one who asks.
+            self.resume()
             self.idle_since = self._loop.time()
             self._lot.keep(self)
         else:
@@ -186,6 +268,7 @@ class Upstream(asyncio.Protocol):
             self.close()
         elif not self._has_begun:
             self._headers = []
+            self._seen = None
             self._has_length = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -204,9 +287,17 @@ class Upstream(asyncio.Protocol):
         # The body that a HEAD's answer speaks of never comes, and the parser waits for it.
         self._may_stay = self._parser.should_keep_alive() and not self._is_bare
         self._has_body = False
-        self._asker.began(status, self._headers)
+        self._seen = Seen(status, self._headers, self._length(status), self._may_stay)
+        self._asker.began(self._seen)
         if self._is_bare:
             self._is_over = True
+
+    def _length(self, status: int) -> int | None:
+        found = dict(self._headers)
+        framed = b"content-length" in found and b"transfer-encoding" not in found
+        if not framed or self._is_bare or status in (204, 304):
+            return None
+        return int(found[b"content-length"])
 
     def on_body(self, body: bytes) -> None:
         if not self._is_over and self._asker is not None:
@@ -234,6 +325,8 @@ class Lot:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._held: list[Upstream] = []
+        self.heads: dict[bytes, Seen] = {}
+        """Heads of answers that were read, with how they end."""
 
     @property
     def is_used(self) -> bool:

@@ -223,3 +223,17 @@ async def test_a_refused_upgrade_is_an_answer_and_nothing_goes_on_after_it(
         if entry.message.startswith("after the refusal"):
             assert entry.message == "after the refusal: b''"
             return
+
+
+@pytest.mark.parametrize("name", ["two", "cut", "hints", "chunked", "204", "304", "until-close"])
+async def test_the_same_answer_is_passed_on_the_same_way_again(
+    backend: RunningBackend, name: str
+) -> None:
+    for method in ("GET", "HEAD", "GET"):
+        shown = []
+        for _ in range(3):
+            head, body = await exchange(backend, get(f"{BASE}/{name}", method=method))
+            told = names(head)
+            del told[b"x-fal-request-id"]
+            shown.append((told, body))
+        assert shown[0] == shown[1] == shown[2]

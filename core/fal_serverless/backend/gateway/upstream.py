@@ -25,6 +25,8 @@ HELD = 0.001
 HEADS = 256
 """Heads remembered of one server."""
 END = b"\r\n\r\n"
+DOUBT = 10.0
+"""Seconds for which a server that closed a connection at once is not asked twice on one."""
 NEVER = float("inf")
 
 Headers = list[tuple[bytes, bytes]]
@@ -322,6 +324,7 @@ class Lot:
         self._idle: list[Upstream] = []
         self._keeps: bool | None = None
         """Whether its server keeps connections open; None: nobody knows."""
+        self._doubted_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._held: list[Upstream] = []
@@ -356,6 +359,8 @@ class Lot:
 
     def keep(self, one: Upstream) -> None:
         """It has answered and may be asked again."""
+        if self._keeps is False and one.idle_since > self._doubted_until:
+            self._keeps = None
         if self._keeps or (self._keeps is None and not self._idle):
             self._idle.append(one)
         else:
@@ -380,8 +385,9 @@ class Lot:
         self._all.discard(one)
         if one in self._idle:
             self._idle.remove(one)
-            if self._loop.time() - one.idle_since < PROOF:
-                self._keeps = False
+            now = self._loop.time()
+            if now - one.idle_since < PROOF:
+                self._keeps, self._doubted_until = False, now + DOUBT
 
     def rest(self) -> None:
         """Close what is idle."""

@@ -40,9 +40,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 def test_every_setting_is_read_from_file_and_environment(
     tmp_path: Path, field: dataclasses.Field[object]
 ) -> None:
-    values = {"str": "text", "int": "7", "float": "7.5", "bool": "yes"}
+    word = config.CHOICES.get(field.name, ("text",))[-1]
+    values = {"str": word, "int": "7", "float": "7.5", "bool": "yes"}
     text = values[str(field.type)]
-    expected = {"str": "text", "int": 7, "float": 7.5, "bool": True}[str(field.type)]
+    expected = {"str": word, "int": 7, "float": 7.5, "bool": True}[str(field.type)]
     by_environment = load(tmp_path, **{f"FAL_SERVERLESS_{field.name.upper()}": text}).settings
     assert getattr(by_environment, field.name) == expected
     written = f'"{text}"' if isinstance(expected, str) else str(expected).lower()
@@ -51,7 +52,8 @@ def test_every_setting_is_read_from_file_and_environment(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("PORT", "many"), ("DRAIN_TIMEOUT", "x"), ("LOG_MAX_DAYS", "")]
+    ("name", "text"),
+    [("PORT", "many"), ("DRAIN_TIMEOUT", "x"), ("LOG_MAX_DAYS", ""), ("LOG_OVERFLOW", "lose")],
 )
 def test_a_wrong_value_names_setting_and_place(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(InvalidSetting, match=rf"{name.lower()} must be .*FAL_SERVERLESS_{name}"):

@@ -57,6 +57,8 @@ class Settings:
     """Size of the log store; the oldest lines go first."""
     log_max_days: int = 30
     """Age of the oldest log line."""
+    log_overflow: str = "wait"
+    """Functions that print faster than the log store writes: wait in print, or drop lines."""
     log_lines: int = 100_000
     """Lines that a log pane of fal-tui keeps."""
     python_downloads: str = "never"
@@ -208,7 +210,14 @@ def _settings(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
     return Settings(**found)
 
 
+CHOICES = {"log_overflow": ("wait", "drop")}
+"""What a setting may be, where few words are meant."""
+
+
 def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
+    allowed = CHOICES.get(name, (value,))
+    if value not in allowed:
+        raise InvalidSetting(f"{name} must be {' or '.join(allowed)}, not {value!r} (in {where})")
     try:
         if kind == "int":
             return int(value)

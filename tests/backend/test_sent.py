@@ -14,7 +14,7 @@ import pytest
 
 from fal_serverless import isolated
 from fal_serverless.backend.bundles import BundleStore
-from fal_serverless.backend.engine import LocalEngine
+from fal_serverless.backend.engine import LocalEngine, Sink
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.sent import MOST_IDLE, MOST_LINES, Outbox, SentFunctions
@@ -50,7 +50,8 @@ async def make_stage(
     shared = tmp_path_factory.getbasetemp() / "of sent functions"
     logs = LogStore(tmp_path / "logs", 1 << 30, 1)
     environments = EnvironmentStore(shared / "envs", shared / "cache", os.environ, "never")
-    engine = LocalEngine(Settings(), tmp_path / "run", os.environ, logs.append, lambda worker: None)
+    sink = Sink(logs.put, logs.lines)
+    engine = LocalEngine(Settings(), tmp_path / "run", os.environ, sink, lambda worker: None)
     made: list[SentFunctions] = []
 
     def make(idle: float, fresh: float = 60) -> Stage:

@@ -26,7 +26,7 @@ from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.credentials import parse_pair
 from fal_serverless.backend.database import open_database, sqlite_url
-from fal_serverless.backend.engine import LocalEngine, Pool
+from fal_serverless.backend.engine import LocalEngine, Pool, Sink
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.front import Front
 from fal_serverless.backend.gateway.app import Gateway
@@ -57,7 +57,7 @@ from fal_serverless.config import (
     write_whole,
 )
 from fal_serverless.errors import Conflict, FalError
-from fal_serverless.models import Change, LogEntry, Status, User, Worker
+from fal_serverless.models import Change, Status, User, Worker
 
 logger = logging.getLogger("fal_serverless.backend")
 
@@ -111,7 +111,7 @@ class Backend:
             settings,
             make_private(paths.state / "run"),
             self._config.environ,
-            self._log,
+            Sink(self.logs.put, self.logs.lines),
             self._worker_changed,
         )
         bundles = BundleStore(paths.state / "revisions")
@@ -293,9 +293,6 @@ class Backend:
             if self.meter.changed:
                 self.meter.changed = False
                 self.changes.publish(Change("traffic"))
-
-    def _log(self, entry: LogEntry) -> None:
-        self.logs.append(entry)
 
     def _worker_changed(self, worker: Worker) -> None:
         self.changes.publish(Change("worker", worker.id))

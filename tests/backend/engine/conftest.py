@@ -18,9 +18,10 @@ import cloudpickle
 import msgspec
 import pytest
 
-from fal_serverless.backend.engine import Call, LocalEngine, Reply, Spec, isolation
+from fal_serverless.backend.engine import Call, LocalEngine, Reply, Sink, Spec, isolation
 from fal_serverless.backend.engine.isolation import Isolation
 from fal_serverless.backend.environment import Environment, EnvironmentStore
+from fal_serverless.backend.logs.rows import Block, LogRow, entries_of, entry_of
 from fal_serverless.config import Settings
 from fal_serverless.isolated import Options
 from fal_serverless.models import BundleInfo, LogEntry, Worker, to_json
@@ -102,13 +103,45 @@ def make_spec(tmp_path: Path, environment: Environment) -> MakeSpec:
 
 
 @dataclass
+class Kept:
+    """A log in memory. While it is `stuck` nothing of it is said to be kept."""
+
+    entries: list[LogEntry] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
+    """The size of each, in bytes."""
+    stuck: bool = False
+    _owed: list[tuple[Callable[[int], None], int]] = field(default_factory=list)
+
+    def put(self, row: LogRow) -> None:
+        self.entries.append(entry_of(row))
+
+    def lines(self, block: Block, eased: Callable[[int], None]) -> None:
+        self.entries += entries_of(block)
+        self.blocks.append(len(block[-1]))
+        self._owed.append((eased, len(block[-1])))
+        if not self.stuck:
+            self.ease()
+
+    def ease(self) -> None:
+        """All is kept from now on."""
+        self.stuck = False
+        owed, self._owed = self._owed, []
+        for eased, size in owed:
+            eased(size)
+
+
+@dataclass
 class Stage:
     """An engine, and what it told."""
 
     engine: LocalEngine
     run_dir: Path
-    entries: list[LogEntry] = field(default_factory=list)
+    log: Kept = field(default_factory=Kept)
     records: list[Worker] = field(default_factory=list)
+
+    @property
+    def entries(self) -> list[LogEntry]:
+        return self.log.entries
 
     async def call(self, spec: Spec, body: Any = None, **more: Any) -> Reply:
         raw = body if isinstance(body, bytes) else msgspec.json.encode({} if body is None else body)
@@ -132,13 +165,12 @@ async def make_stage(tmp_path: Path) -> AsyncIterator[Callable[..., Stage]]:
 
     def make(found: Isolation | None = None, **settings: Any) -> Stage:
         run_dir = tmp_path / f"run-{len(stages)}"
-        entries: list[LogEntry] = []
-        records: list[Worker] = []
+        log, records = Kept(), list[Worker]()
         environ = {**os.environ, "SECRET_OF_THE_BACKEND": "x"}
-        tell = (entries.append, records.append)
+        tell = (Sink(log.put, log.lines), records.append)
         isolated = isolation.known(found) if found else None
         engine = LocalEngine(Settings(**settings), run_dir, environ, *tell, isolated)
-        stages.append(Stage(engine, run_dir, entries, records))
+        stages.append(Stage(engine, run_dir, log, records))
         return stages[-1]
 
     yield make

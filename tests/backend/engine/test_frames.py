@@ -4,21 +4,24 @@ import asyncio
 import socket
 import threading
 
-from fal_serverless.backend.engine import frames, ports
-from fal_serverless.backend.engine.runtime import calls, channel
+from fal_serverless.backend.engine import frames, journal, ports
+from fal_serverless.backend.engine.runtime import calls, channel, lines
 from fal_serverless.backend.engine.runtime.bind import sitecustomize
+from fal_serverless.backend.logs import rows
 
-KINDS = ("INIT", "CALL", "CANCEL", "CREDIT", "STOP", "READY", "FAILED", "RETURNED")
-KINDS += ("REPLY", "STREAM", "CHUNK", "END", "BROKEN", "LOG")
+KINDS = ("INIT", "CALL", "CANCEL", "CREDIT", "STOP", "WITHDRAW", "KEPT", "READY", "FAILED")
+KINDS += ("RETURNED", "REPLY", "STREAM", "CHUNK", "END", "BROKEN", "LOG", "WITHDRAWN", "DROPPED")
 
 
 def test_both_sides_have_the_same_numbers() -> None:
     for name in KINDS:
         assert getattr(frames, name) == getattr(channel, name), name
-    for name in ("HEAD", "LOG_HEAD", "META"):
+    for name in ("HEAD", "META"):
         assert getattr(frames, name).format == getattr(channel, name).format
+    assert rows.LINE_HEAD.format == lines.HEAD.format
+    assert rows.LINE_LEVELS == lines.LEVELS
+    assert journal.STEP <= lines.WINDOW // 2
     assert frames.ANSWER.format == calls.ANSWER.format
-    assert frames.LEVELS == channel.LEVELS
     assert ports.VARIABLE == sitecustomize.VARIABLE
 
 
@@ -49,11 +52,16 @@ async def test_both_ends_understand_each_other() -> None:
     for number in range(3):
         link.send(frames.CALL, number, b"p" * number * 100_000)
     await asyncio.to_thread(echo.join)
-    end.log("WARNING", "ä \ud800", 12.5, "r-1")
-    end.forget()
+    written = lines.Lines(end, drops=False)
+    written.add("WARNING", "ä \ud800", 12.5, "r-1")
+    written.forget()
     await lost.wait()
     assert [frame[:2] for frame in got] == [(frames.CALL, n) for n in range(3)] + [(frames.LOG, 0)]
-    assert frames.log_line(got[3][2]) == ("WARNING", 12.5, "r-1", "ä \\ud800")
+    payload = got[3][2]
+    assert frames.number(payload) == 1
+    assert list(rows.unpack(payload[frames.META.size :])) == [
+        ("WARNING", 12_500_000, "r-1", "ä \\ud800")
+    ]
 
 
 async def test_sending_to_a_worker_that_is_gone_is_no_error() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fal_serverless.backend.engine import LocalEngine, isolation, survivors
+from fal_serverless.backend.engine import LocalEngine, Sink, isolation, survivors
 from fal_serverless.backend.engine.isolation import Isolation, Namespace
 from fal_serverless.config import Settings
 
@@ -139,7 +139,7 @@ async def test_an_end_that_was_asked_for_leaves_nothing(
 BACKEND = """
 import asyncio, os, sys
 from pathlib import Path
-from fal_serverless.backend.engine import Call, LocalEngine, Spec, isolation
+from fal_serverless.backend.engine import Call, LocalEngine, Sink, Spec, isolation
 from fal_serverless.backend.engine.isolation import Isolation, Method, Namespace
 from fal_serverless.backend.environment import Environment
 from fal_serverless.config import Settings
@@ -149,7 +149,8 @@ async def main():
     environment = Environment("k", Path(python), tuple(map(Path, overlay.split(os.pathsep))))
     spec = Spec("r", "f", "1", "f", {"serve": True}, (), Path(folder), environment)
     found = isolation.known(Isolation(Method("patch"), Namespace(kind)))
-    engine = LocalEngine(Settings(), Path(run), os.environ, lambda _: None, lambda _: None, found)
+    sink = Sink(lambda _: None, lambda *_: None)
+    engine = LocalEngine(Settings(), Path(run), os.environ, sink, lambda _: None, found)
     await engine.call(spec, Call("r-1"))
     print(engine.workers()[0].pid, flush=True)
     await asyncio.sleep(600)
@@ -203,6 +204,7 @@ async def test_what_is_left_when_all_are_killed_ends_with_the_next_start(
         await gone_quickly(mark)
     else:
         assert len(sleepers(mark)) == COUNT
-    engine = LocalEngine(Settings(), tmp_path / "run", {}, lambda _: None, lambda _: None)
+    sink = Sink(lambda _: None, lambda *_: None)
+    engine = LocalEngine(Settings(), tmp_path / "run", {}, sink, lambda _: None)
     assert sleepers(mark) == [] and not folder.exists()
     await engine.close(0)

@@ -11,23 +11,18 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-from fal_serverless.models import Level
-
 HEAD = struct.Struct("!IBI")
 """Payload length, kind, call id (0: no call)."""
-LOG_HEAD = struct.Struct("!BdB")
-"""Index in LEVELS, seconds since 1970, length of the request id, which comes before the text."""
 META = struct.Struct("!I")
-"""Length of the JSON in front of a body."""
+"""Length of the JSON in front of a body; count in front of lines; the number that is told."""
 CALL_HEAD = struct.Struct("!IBII")
 """HEAD and META of a CALL."""
 ANSWER = struct.Struct("!HB")
 """Status, length of the content type, which comes before the body."""
-LEVELS: tuple[Level, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
 
-INIT, CALL, CANCEL, CREDIT, STOP, WITHDRAW = 1, 2, 3, 4, 5, 6
+INIT, CALL, CANCEL, CREDIT, STOP, WITHDRAW, KEPT = 1, 2, 3, 4, 5, 6, 7
 READY, FAILED, RETURNED, REPLY, STREAM, CHUNK, END, BROKEN, LOG = 10, 11, 12, 13, 14, 15, 16, 17, 18
-WITHDRAWN = 19
+WITHDRAWN, DROPPED = 19, 20
 
 
 class Link(asyncio.Protocol):
@@ -107,12 +102,10 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
 
-def log_line(payload: bytes) -> tuple[Level, float, str, str]:
-    """Level, seconds since 1970, request id, text."""
-    level, time, length = LOG_HEAD.unpack_from(payload)
-    start = LOG_HEAD.size + length
-    name = payload[LOG_HEAD.size : start].decode("utf-8", "replace")
-    return LEVELS[level], time, name, payload[start:].decode("utf-8", "replace")
+def number(payload: bytes) -> int:
+    """The number that is told, or in front of what follows."""
+    found: int = META.unpack_from(payload)[0]
+    return found
 
 
 def answer(payload: bytes) -> tuple[int, str, bytes]:

@@ -1,38 +1,64 @@
-"""What a worker says: log entries that know their revision, worker and call, and its record's news.
+"""What a worker says: lines that know their revision, worker and calls, and its record's news.
 
-The last lines are kept for the error that ends it.
+Lines come in blocks and go on in blocks; they are not looked into. The last ones are kept for the
+error that ends the worker.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 from fal_serverless.backend.engine import frames
 from fal_serverless.backend.engine.spec import Spec
-from fal_serverless.models import Level, LogEntry, Source
+from fal_serverless.backend.logs.rows import Block, LogRow, last_texts
+from fal_serverless.models import Level
 
 KEPT_LINES = 50
 """Lines of the function that travel with the error when its worker fails."""
 QUIET = 0.1
 """Seconds between two tellings of a state that flips with every call."""
+STEP = 256 * 1024
+"""Bytes of lines that are told to be kept at once; a part of what a worker may send unheard."""
+
+Eased = Callable[[int], None]
+"""So many bytes of somebody's lines are kept."""
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where what workers say goes, in order."""
+
+    put: Callable[[LogRow], object]
+    lines: Callable[[Block, Eased], object]
+    """Calls what it is given when the lines are kept, with their size."""
 
 
 class Journal:
     """The log of one worker."""
 
-    def __init__(self, spec: Spec, worker: str, log: Callable[[LogEntry], object]) -> None:
+    def __init__(
+        self, spec: Spec, worker: str, sink: Sink, tell_kept: Callable[[int], object]
+    ) -> None:
+        """`tell_kept`: tells the worker how many more bytes of its lines are kept."""
         self._spec = spec
         self._worker = worker
-        self._log = log
-        self._recent: deque[str] = deque(maxlen=KEPT_LINES)
+        self._sink = sink
+        self._tell_kept = tell_kept
+        self._kept = 0
+        """Bytes that the worker was not told of yet."""
+        self._recent: deque[tuple[int, bytes]] = deque()
+        """The last blocks, and how many lines each has."""
+        self._recent_lines = 0
         self._aliases: dict[str, str] = {}
 
     def recent(self) -> list[str]:
         """The function's last lines, oldest first."""
-        return list(self._recent)
+        texts = [text for _, packed in self._recent for text in last_texts(packed, KEPT_LINES)]
+        return texts[-KEPT_LINES:]
 
     def call_begins(self, request_id: str, alias: str) -> None:
         if alias:
@@ -43,34 +69,38 @@ class Journal:
 
     def say(self, level: Level, text: str) -> None:
         """A line of ours."""
-        self._write(level, "system", text, "", datetime.now(UTC))
+        now = round(time.time() * 1_000_000)
+        spec = self._spec
+        where = (spec.user, spec.function, "", spec.revision, self._worker, "")
+        self._sink.put((now, level, "system", text, *where))
 
-    def heard(self, level: Level, text: str) -> None:
-        """A line that came through a pipe; nobody knows of which call."""
-        self._recent.append(text)
-        self._write(level, "user", text, "", datetime.now(UTC))
-
-    def line(self, payload: bytes) -> None:
+    def lines(self, payload: bytes) -> None:
         """A LOG frame."""
-        level, at, request_id, text = frames.log_line(payload)
-        self._recent.append(text)
-        self._write(level, "user", text, request_id, datetime.fromtimestamp(at, UTC))
+        self.heard(frames.number(payload), payload[frames.META.size :], self._eased)
 
-    def _write(self, level: Level, source: Source, text: str, call: str, at: datetime) -> None:
-        entry = LogEntry(
-            id=0,
-            time=at,
-            level=level,
-            source=source,
-            message=text,
-            user=self._spec.user,
-            function=self._spec.function,
-            alias=self._aliases.get(call, ""),
-            revision=self._spec.revision,
-            worker=self._worker,
-            request_id=call,
-        )
-        self._log(entry)
+    def dropped(self, payload: bytes) -> None:
+        """A DROPPED frame: its lines are missing here."""
+        count = frames.number(payload)
+        self.say("WARNING", f"… {count} line{'s' if count > 1 else ''} dropped …")
+
+    def heard(self, count: int, packed: bytes, eased: Eased) -> None:
+        """A block of lines; what came through a pipe is of no call that anybody knows."""
+        self._remember(count, packed)
+        spec = self._spec
+        block = (spec.user, spec.function, spec.revision, self._worker, {**self._aliases}, packed)
+        self._sink.lines(block, eased)
+
+    def _remember(self, count: int, packed: bytes) -> None:
+        self._recent.append((count, packed))
+        self._recent_lines += count
+        while self._recent_lines - self._recent[0][0] >= KEPT_LINES:
+            self._recent_lines -= self._recent.popleft()[0]
+
+    def _eased(self, size: int) -> None:
+        self._kept += size
+        if self._kept >= STEP:
+            self._tell_kept(self._kept)
+            self._kept = 0
 
 
 class Herald:

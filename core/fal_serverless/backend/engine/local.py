@@ -18,6 +18,7 @@ from fal_serverless.backend.engine import isolation, survivors
 from fal_serverless.backend.engine.description import Description, parse
 from fal_serverless.backend.engine.exchange import Exchange, meta_of
 from fal_serverless.backend.engine.isolation import Isolation
+from fal_serverless.backend.engine.journal import Sink
 from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
@@ -27,7 +28,7 @@ from fal_serverless.backend.engine.templates import Templates
 from fal_serverless.backend.engine.worker import User, WorkerProcess
 from fal_serverless.config import Settings, make_private
 from fal_serverless.errors import NotFound, WorkerFailed
-from fal_serverless.models import LogEntry, Worker
+from fal_serverless.models import Worker
 from fal_serverless.overlay import made_whole
 
 
@@ -39,7 +40,7 @@ class LocalEngine:
         settings: Settings,
         run_dir: Path,
         environ: Mapping[str, str],
-        log: Callable[[LogEntry], object],
+        log: Sink,
         changed: Callable[[Worker], object],
         found: Callable[[], Isolation] | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class LocalEngine:
             templates=self.templates,
             startup_timeout=settings.startup_timeout,
             request_timeout=settings.request_timeout,
+            log_overflow=settings.log_overflow,
             log=log,
             changed=changed,
         )

@@ -11,15 +11,17 @@ import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fal_serverless.backend.engine import limits, programs, survivors
 from fal_serverless.backend.engine.frames import Link
 from fal_serverless.backend.engine.programs import Program, Spawn
+from fal_serverless.backend.logs.rows import pack_raw
 from fal_serverless.models import Level
 
 LONGEST_LINE = 64 * 1024
@@ -27,7 +29,11 @@ LONGEST_LINE = 64 * 1024
 PIPE_GRACE = 0.5
 """Seconds that output may still come after the end: a grandchild can hold the pipe for ever."""
 
-Hear = Callable[[Level, str], None]
+MOST_HELD = 256 * 1024
+"""Bytes of a pipe's lines that may be on their way and not kept; beyond that it is not read."""
+
+Hear = Callable[[int, bytes, Callable[[int], None]], None]
+"""How many lines, the lines as `logs.rows` packs them, and who is told when they are kept."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Process:
         if code < 0:
             # Its supervisor may be what was killed.
             await asyncio.to_thread(survivors.sweep, [self._folder])
+        for output in self._outputs:
+            output.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(PIPE_GRACE):
                 for output in self._outputs:
@@ -103,45 +111,74 @@ class Process:
 
 
 class Lines(asyncio.Protocol):
-    """The reading end of one pipe.
+    """The reading end of one pipe, which is read no faster than its lines are kept.
 
     Our own, not asyncio's for processes: those report the end of a process only when its pipes
     are closed, and a grandchild may hold them for ever.
     """
 
     def __init__(self, level: Level, hear: Hear) -> None:
-        self._level = level
+        self._level: Level = level
         self._hear = hear
         self._rest = b""
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.ReadTransport | None = None
+        self._held = 0
+        """Bytes that are not kept yet."""
+        self._is_paused = False
+        self._is_ending = False
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.ReadTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._tell(line)
         if len(self._rest) >= LONGEST_LINE:
             end = len(self._rest) // LONGEST_LINE * LONGEST_LINE
-            self._tell(self._rest[:end])
+            lines.append(self._rest[:end])
             self._rest = self._rest[end:]
+        self._tell(lines)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._rest:
-            self._tell(self._rest)
+            self._tell([self._rest])
         self.closed.set()
+
+    def end(self) -> None:
+        """Read what is left: there will be no more of it."""
+        self._is_ending = True
+        self._go_on()
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    def _tell(self, line: bytes) -> None:
-        line = line.rstrip(b"\r")
-        for begin in range(0, max(1, len(line)), LONGEST_LINE):
-            piece = line[begin : begin + LONGEST_LINE]
-            self._hear(self._level, piece.decode("utf-8", "replace"))
+    def _tell(self, lines: list[bytes]) -> None:
+        pieces = [piece for line in lines for piece in _pieces(line.rstrip(b"\r"))]
+        if not pieces:
+            return
+        packed = pack_raw(self._level, time.time(), pieces)
+        self._held += len(packed)
+        if self._held >= MOST_HELD and not self._is_ending and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._hear(len(pieces), packed, self._eased)
+
+    def _eased(self, size: int) -> None:
+        self._held -= size
+        if self._held < MOST_HELD // 2:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_paused and self._transport is not None and not self.closed.is_set():
+            self._is_paused = False
+            self._transport.resume_reading()
+
+
+def _pieces(line: bytes) -> list[bytes]:
+    if len(line) <= LONGEST_LINE:
+        return [line]
+    return [line[begin : begin + LONGEST_LINE] for begin in range(0, len(line), LONGEST_LINE)]
 
 
 async def start(what: Start, link: Link, hear: Hear, fork: Fork) -> Process:

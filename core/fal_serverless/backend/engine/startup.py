@@ -9,12 +9,13 @@ from pathlib import Path
 
 from fal_serverless.backend.engine import frames, templates
 from fal_serverless.backend.engine.isolation import Isolation
+from fal_serverless.backend.engine.journal import Sink
 from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.ports import Ports
 from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.backend.engine.templates import Kind, Templates
 from fal_serverless.config import function_environ
-from fal_serverless.models import LogEntry, Worker
+from fal_serverless.models import Worker
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class Surroundings:
     templates: Templates
     startup_timeout: float
     request_timeout: float
-    log: Callable[[LogEntry], object]
+    log_overflow: str
+    """What becomes of lines that come faster than they are kept: `wait` or `drop`."""
+    log: Sink
     changed: Callable[[Worker], object]
 
 
-def first_frame(spec: Spec) -> bytes:
+def first_frame(spec: Spec, log_overflow: str) -> bytes:
     """The payload of INIT: what to load, and from where."""
     # The worker's working directory is not ours.
     folder = spec.folder.absolute()
@@ -49,6 +52,7 @@ def first_frame(spec: Spec) -> bytes:
         "pickled": spec.pickled,
         "exposed_port": spec.exposed_port,
         "max_multiplexing": spec.max_multiplexing,
+        "log_overflow": log_overflow,
     }
     return json.dumps(content).encode()
 

@@ -28,7 +28,7 @@ import msgspec
 from fal_serverless.backend.engine import survivors
 from fal_serverless.backend.engine.process import Given, Lines, Start, memory, pipe_to
 from fal_serverless.backend.engine.programs import Program, Spawn, command, spawn
-from fal_serverless.models import Level
+from fal_serverless.backend.logs.rows import unpack
 
 logger = logging.getLogger("fal_serverless.backend")
 
@@ -229,8 +229,10 @@ class Template:
         self._lines.close()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def _heard(self, _: Level, text: str) -> None:
-        logger.warning("a template of %s says: %s", self.kind.python, text)
+    def _heard(self, count: int, packed: bytes, eased: Callable[[int], None]) -> None:
+        for _, _, _, text in unpack(packed):
+            logger.warning("a template of %s says: %s", self.kind.python, text)
+        eased(len(packed))
 
 
 class Templates:

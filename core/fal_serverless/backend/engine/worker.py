@@ -89,7 +89,7 @@ class WorkerProcess:
         self._around = around
         self._user = user
         self._started_at = datetime.now(UTC)
-        self._journal = Journal(spec, self.id, around.log)
+        self._journal = Journal(spec, self.id, around.log, self._tell_kept)
         self._herald = Herald(lambda: around.changed(self.record()))
         self._process: Process | None = None
         self._kind = startup.kind_of(spec)
@@ -184,7 +184,7 @@ class WorkerProcess:
         fork = partial(self._around.templates.fork, self._kind)
         self._process = await process.start(what, self._link, self._journal.heard, fork)
         self._watching = asyncio.ensure_future(self._watch(self._process))
-        self._link.send(frames.INIT, 0, startup.first_frame(self.spec))
+        self._link.send(frames.INIT, 0, startup.first_frame(self.spec, self._around.log_overflow))
 
     async def _until_ready(self) -> float:
         """The seconds of the setup function. Raises WorkerFailed."""
@@ -462,7 +462,9 @@ class WorkerProcess:
         if exchange is not None:
             self._answered(exchange, kind, payload)
         elif kind == frames.LOG:
-            self._journal.line(payload)
+            self._journal.lines(payload)
+        elif kind == frames.DROPPED:
+            self._journal.dropped(payload)
         elif kind == frames.READY:
             ready = json.loads(payload)
             self._pid = ready["pid"]
@@ -502,6 +504,10 @@ class WorkerProcess:
         else:
             exchange.status, exchange.content_type = status, kind
             exchange.heard(exchange)
+
+    def _tell_kept(self, size: int) -> None:
+        """So many bytes of its lines are kept: it may send as many more."""
+        self._link.send(frames.KEPT, 0, frames.META.pack(size))
 
     def _cut(self) -> None:
         """The worker closed its channel: it is ending, or of no use any more."""

@@ -6,7 +6,8 @@ Nothing here knows where it goes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from fal_serverless.models import Level, LogEntry, Source
@@ -63,31 +64,43 @@ def entries_of(block: Block) -> Iterator[LogEntry]:
 
 def pack(level: Level, seconds: float, text: str) -> bytes:
     """One line that belongs to no call."""
-    content = text.encode("utf-8", "backslashreplace")
-    return LINE_HEAD.pack(LINE_LEVELS.index(level), seconds, 0, len(content)) + content
+    return pack_raw(level, seconds, [text.encode("utf-8", "backslashreplace")])
+
+
+def pack_raw(level: Level, seconds: float, texts: Sequence[bytes]) -> bytes:
+    """Lines that belong to no call. What is not UTF-8 in them is replaced where they are read."""
+    index, head = LINE_LEVELS.index(level), LINE_HEAD.pack
+    return b"".join([part for text in texts for part in (head(index, seconds, 0, len(text)), text)])
 
 
 def unpack(packed: bytes) -> Iterator[tuple[Level, int, str, str]]:
-    """Level, microseconds, request id, text of each line."""
+    """Level, microseconds, request id, text of each line.
+
+    Ends where the form does: a function can harm its worker, and must not harm who reads.
+    """
     start, end, head = 0, len(packed), LINE_HEAD.size
     while start < end:
-        level, seconds, name, length = LINE_HEAD.unpack_from(packed, start)
+        try:
+            level, seconds, name, length = LINE_HEAD.unpack_from(packed, start)
+            known, time = LINE_LEVELS[level], round(seconds * 1_000_000)
+        except (struct.error, IndexError, ValueError, OverflowError):
+            return
         text = start + head + name
         request_id = packed[start + head : text].decode("utf-8", "replace") if name else ""
         start = text + length
-        message = packed[text:start].decode("utf-8", "replace")
-        yield LINE_LEVELS[level], round(seconds * 1_000_000), request_id, message
+        yield known, time, request_id, packed[text:start].decode("utf-8", "replace")
 
 
 def last_texts(packed: bytes, most: int) -> list[str]:
     """The texts of the last lines, without reading the others."""
-    spans, start, end = [], 0, len(packed)
-    while start < end:
+    spans: deque[tuple[int, int]] = deque(maxlen=most)
+    start, end, head = 0, len(packed), LINE_HEAD.size
+    while start + head <= end:
         _, _, name, length = LINE_HEAD.unpack_from(packed, start)
-        text = start + LINE_HEAD.size + name
+        text = start + head + name
         start = text + length
         spans.append((text, start))
-    return [packed[a:b].decode("utf-8", "replace") for a, b in spans[-most:]]
+    return [packed[a:b].decode("utf-8", "replace") for a, b in spans]
 
 
 def micros(when: datetime) -> int:

@@ -18,7 +18,9 @@
 5. Worker: REPLY with status, headers and body. Or STREAM with status and headers, a CHUNK for
    each piece while it has CREDIT left, and END, or BROKEN when the function raised half way.
 6. Backend: CANCEL, nobody waits for that answer any more. The worker answers it all the same.
-7. Worker, at any time: LOG, a line that the function wrote.
+7. Worker, at any time: LOG, lines that the function wrote (see `lines.py`), those of a call before
+   its answer. Backend: KEPT, so many bytes of them are kept, which lets the worker send more.
+   Worker: DROPPED, so many lines are missing at this place.
 8. Backend: STOP. What runs is finished, then the worker ends.
 9. The backend's end of the channel is closed: the supervisor ends all that is left.
 """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import channel as wire
 from . import loading
 from .channel import Channel
+from .lines import Lines
 from .loading import Loaded
 from .output import Output, last_line, traceback_of
 from .reader import Reader
@@ -33,9 +34,10 @@ def live(descriptor: int, orders: dict[str, Any], report: int | None = None) -> 
     guard = fork_worker(descriptor, orders, report)
     channel = Channel(descriptor)
     init = json.loads(next(channel.frames()).payload)
-    reader = Reader(channel)
+    lines = Lines(channel, init["log_overflow"] == "drop")
+    reader = Reader(channel, lines)
     reader.start()
-    output = Output(channel)
+    output = Output(lines)
     output.install()
     stage = "load"
     try:

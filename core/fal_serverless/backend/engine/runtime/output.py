@@ -6,6 +6,7 @@ What is written to the descriptors 1 and 2 past Python goes through pipes and is
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import contextvars
 import io
@@ -18,7 +19,7 @@ import traceback
 from types import TracebackType
 from typing import Any, Callable
 
-from .channel import Channel
+from .lines import Lines
 
 LONGEST = 64 * 1024
 """Characters of one line; more are cut into pieces."""
@@ -34,8 +35,8 @@ Send = Callable[[str, str, float, str], None]
 class Output:
     """The one place that knows which call a line belongs to."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
         self.sole = ""
         """The call that runs, where only one runs at a time: threads of the function belong to
         it, though they do not see its context."""
@@ -47,6 +48,8 @@ class Output:
     def install(self) -> None:
         sys.stdout, sys.stderr = self.stdout, self.stderr
         _install_logging(self)
+        # Before any of the user's, so after all of them.
+        atexit.register(self._end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_fork)
 
@@ -64,8 +67,10 @@ class Output:
             _current.reset(token)
 
     def finish(self, request_id: str) -> None:
+        """Before the answer of a call."""
         self.stdout.finish(request_id)
         self.stderr.finish(request_id)
+        self._lines.settle()
 
     def line(self, level: str, text: str, request_id: str | None = None) -> None:
         if self.forked:
@@ -73,12 +78,19 @@ class Output:
             return
         name = self.request_id() if request_id is None else request_id
         now = time.time()
-        for start in range(0, max(1, len(text)), LONGEST):
-            self._channel.log(level, text[start : start + LONGEST], now, name)
+        if len(text) <= LONGEST:
+            self._lines.add(level, text, now, name)
+            return
+        for start in range(0, len(text), LONGEST):
+            self._lines.add(level, text[start : start + LONGEST], now, name)
 
     def failure(self, error: BaseException) -> None:
         for line in traceback_of(error).splitlines():
             self.line("ERROR", line)
+
+    def _end(self) -> None:
+        if not self.forked:
+            self._lines.end()
 
     def _in_fork(self) -> None:
         """A fork must not write into the channel beside us: its lines go to plain descriptors.
@@ -86,7 +98,7 @@ class Output:
         Log handlers made before hold on to these writers, so they stay and do something else.
         """
         self.forked = True
-        self._channel.forget()
+        self._lines.forget()
         self.stdout.begin_again()
         self.stderr.begin_again()
 
@@ -121,11 +133,13 @@ class LineWriter(io.TextIOBase):
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        name = self._output.request_id()
+        name = _current.get() or self._output.sole
         with self._lock:
-            *lines, rest = (self._pending.pop(name, "") + text).split("\n")
-            for line in lines:
-                self._output.line(self._level, shown(line), name)
+            rest = self._pending.pop(name, "") + text
+            if "\n" in text:
+                *lines, rest = rest.split("\n")
+                for line in lines:
+                    self._output.line(self._level, shown(line), name)
             if len(rest) >= LONGEST:
                 self._output.line(self._level, rest, name)
             elif rest:
@@ -183,6 +197,8 @@ class ByteWriter(io.RawIOBase):
 
 def shown(line: str) -> str:
     """What a terminal would leave on the line: progress bars write over themselves."""
+    if "\r" not in line:
+        return line
     line = line.rstrip("\r")
     return line.rpartition("\r")[2] or line
 

@@ -2,6 +2,7 @@
 
 From the start it watches for the end of the backend, which ends the worker. What more it does is
 told to it by `hand_over`: read every frame, or read only while a call keeps the main thread busy.
+In all its waits it also sees to it that no line waits for long.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from typing import Callable
 
 from .channel import Channel, die
+from .lines import PATIENCE, Lines
 
 _HANGUP = getattr(select, "POLLRDHUP", 0)
 """Linux tells a closed peer apart from one that sends; elsewhere POLLHUP does, unasked."""
@@ -21,14 +23,16 @@ _GONE = _HANGUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 class Reader:
     """The thread."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, lines: Lines) -> None:
         self._channel = channel
+        self._lines = lines
         self._work: Callable[[], None] | None = None
         self._wakes, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._poll = select.poll()
         self._poll.register(channel.fileno(), _HANGUP)
         self._poll.register(self._wakes, select.POLLIN)
+        lines.wake = self.wake
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="fal-reader", daemon=True).start()
@@ -49,10 +53,13 @@ class Reader:
     def wait(self, seconds: float | None = None, *, frames: bool = False) -> bool:
         """Until it is woken or the time is over; with `frames`, until there is one to read.
 
-        Whether it was woken. Does not return when the backend has closed the channel.
+        Whether it was woken; without a limit it may also end for nothing. Does not return when the
+        backend has closed the channel.
         """
         self._poll.modify(self._channel.fileno(), _HANGUP | (select.POLLIN if frames else 0))
-        found = self._poll.poll(None if seconds is None else seconds * 1000)
+        found = self._poll.poll(self._limit(seconds))
+        self._lines.unwatched = False
+        self._lines.tick()
         for descriptor, events in found:
             if descriptor == self._wakes:
                 os.read(self._wakes, 4096)
@@ -60,6 +67,15 @@ class Reader:
             if events & _GONE:
                 die()
         return False
+
+    def _limit(self, seconds: float | None) -> float | None:
+        """Milliseconds. Where there is no limit, a line that comes to wait wakes us."""
+        if seconds is None:
+            self._lines.unwatched = True
+            if not self._lines.waiting:
+                return None
+            seconds = PATIENCE
+        return seconds * 1000
 
     def _run(self) -> None:
         while self._work is None:

@@ -49,15 +49,21 @@ class Tasks:
         """Until STOP, and until what runs then is done."""
         channel = self._served.channel
         self._loop.add_reader(channel.fileno(), self._read)
+        channel.on_held = self._read_soon
         try:
             self._loop.run_until_complete(self._until_stopped())
         finally:
+            channel.on_held = _nothing
             self._loop.remove_reader(channel.fileno())
 
     async def _until_stopped(self) -> None:
         await self._stopped.wait()
         while self._running:
             await asyncio.wait([running.task for running in self._running.values()])
+
+    def _read_soon(self) -> None:
+        """From any thread: a print that had to wait has read frames that are for us."""
+        self._loop.call_soon_threadsafe(self._read)
 
     def _read(self) -> None:
         try:
@@ -157,6 +163,10 @@ class Tasks:
         if pieces is None:
             self._served.pieces(request, "")
         return wire.END
+
+
+def _nothing() -> None:
+    """Nobody is there any more for whom frames could be."""
 
 
 async def _stepwise(value: Any) -> AsyncIterator[Any]:

@@ -92,9 +92,13 @@ class Threads(Plain):
 
     def _read(self) -> None:
         """On the reader's thread."""
-        for frame in self._served.channel.frames():
-            self._handle(frame)
-        die()
+        try:
+            while True:
+                self._reader.wait(frames=True)
+                for frame in self._served.channel.receive(wait=False):
+                    self._handle(frame)
+        except EOFError:
+            die()
 
     def _handle(self, frame: Frame) -> None:
         if frame.kind == wire.CALL:

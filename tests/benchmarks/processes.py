@@ -115,10 +115,11 @@ def memory(*roots: int) -> Memory:
     shares = [_pss(pid) for pid in family]
     known = [share for share in shares if share is not None]
     pss = sum(known) if len(known) == len(shares) else None
-    return Memory(sum(map(_rss, family)), pss, sum(map(runs, family)))
+    return Memory(sum(map(rss, family)), pss, sum(map(runs, family)))
 
 
-def _rss(pid: int) -> int:
+def rss(pid: int) -> int:
+    """Resident bytes of one process; 0 when it is gone."""
     stat = _stat(pid)
     return int(stat[21]) * PAGE if stat else 0
 

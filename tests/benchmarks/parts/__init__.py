@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from benchmarks.figures import Figures
-from benchmarks.parts import cold, growth, idle, logs, side_by_side
+from benchmarks.parts import cold, growth, idle, logs, printing, side_by_side
 from benchmarks.parts.part import Course
 from benchmarks.tables import Table
 
@@ -21,6 +21,7 @@ PARTS: dict[str, Part] = {
     "echo": side_by_side,
     "growth": growth,
     "logs": logs,
+    "printing": printing,
     "cold": cold,
     "idle": idle,
 }

@@ -29,6 +29,15 @@ def flood(seconds: float, per_second: int) -> int:
     return printed
 
 
+@isolated(serve=True, keep_alive=120, max_concurrency=1)
+def shout(lines: int) -> float:
+    """Print so many lines as fast as it goes; the seconds it took."""
+    began = time.monotonic()
+    for number in range(lines):
+        print(f"line {number} of as many as can be printed at once")
+    return time.monotonic() - began
+
+
 @isolated(serve=True, keep_alive=0)
 def cold() -> str:
     return sys.executable

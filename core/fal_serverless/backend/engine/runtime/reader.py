@@ -74,6 +74,7 @@ class Reader:
             self._lines.unwatched = True
             if not self._lines.waiting:
                 return None
+            self._lines.unwatched = False
             seconds = PATIENCE
         return seconds * 1000
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fal_serverless.backend.logs import store as module
-from fal_serverless.backend.logs.rows import pack, row_of
+from fal_serverless.backend.logs.rows import LINE_HEAD, last_texts, pack, row_of
 from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.errors import BadInput
@@ -184,6 +184,16 @@ async def test_rows_and_blocks_stay_in_order_and_a_block_is_told_when_it_is_kept
     assert texts(found) == ["one", "two", "three", "four"]
     assert (found[1].level, found[1].time, found[1].worker) == ("INFO", NOW, "w1")
     assert eased == [len(packed)]
+
+
+async def test_a_block_that_is_none_does_no_harm(store: LogStore) -> None:
+    good = pack("INFO", NOW.timestamp(), "good")
+    strange = LINE_HEAD.pack(200, NOW.timestamp(), 0, 3) + b"bad"
+    timeless = LINE_HEAD.pack(1, float("nan"), 0, 3) + b"bad"
+    for packed in (good + strange, good + timeless, good + b"cut"):
+        store.lines(("1", "call", "r1", "w1", {}, packed), lambda _: None)
+        assert last_texts(packed, 3)[0] == "good"
+    assert texts(await store.read(select())) == ["good"] * 3
 
 
 async def test_text_that_is_no_text_is_kept_all_the_same(store: LogStore) -> None:

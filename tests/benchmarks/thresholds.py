@@ -76,6 +76,19 @@ THRESHOLDS = (
         at_most=True,
     ),
     Threshold(
+        "lines kept of a function that prints as fast as it can",
+        Key("printing.alone", "kept"),
+        100_000,
+        unit="lines/s",
+    ),
+    Threshold(
+        "p99 at 32 while a function prints as fast as it can",
+        Key("printing.beside", "p99@32"),
+        2,
+        Key("printing.quiet", "p99@32"),
+        at_most=True,
+    ),
+    Threshold(
         "cold start, request to answer, vs python -c pass",
         Key("cold.call", "seconds"),
         2,

@@ -51,7 +51,7 @@ class Channel:
         self._sending = threading.RLock()
         self._main = threading.main_thread().ident
         self.in_send = 0
-        """Over 0: the main thread is in the middle of a frame, which must not be left half."""
+        """Over 0: the main thread sends or reads a frame, which must not be left half."""
         self.deferred: Callable[[], None] | None = None
         """What a signal handler wanted meanwhile; called after the frame."""
         self.ahead: Callable[[], Sequence[bytes]] = _nothing
@@ -71,9 +71,7 @@ class Channel:
             self._send()
 
     def _send(self, *parts: bytes) -> None:
-        on_main = threading.get_ident() == self._main
-        if on_main:
-            self.in_send += 1
+        on_main = self._begin()
         try:
             with self._sending:
                 content = b"".join((*self.ahead(), *parts))
@@ -82,9 +80,20 @@ class Channel:
         except OSError:
             die()
         finally:
-            if on_main:
-                self.in_send -= 1
-        if on_main and self.deferred is not None and self.in_send == 0:
+            self._done(on_main)
+
+    def _begin(self) -> bool:
+        """Whether this is the main thread, which from now on is not interrupted."""
+        on_main = threading.get_ident() == self._main
+        if on_main:
+            self.in_send += 1
+        return on_main
+
+    def _done(self, on_main: bool) -> None:
+        if not on_main:
+            return
+        self.in_send -= 1
+        if self.deferred is not None and self.in_send == 0:
             deferred, self.deferred = self.deferred, None
             deferred()
 
@@ -115,8 +124,16 @@ class Channel:
 
         What comes beside is held for whom it is for.
         """
-        if not self._receiving.acquire(blocking=False):
-            return False
+        on_main = self._begin()
+        try:
+            heard = self._receiving.acquire(blocking=False)
+            if heard:
+                self._hold()
+        finally:
+            self._done(on_main)
+        return heard
+
+    def _hold(self) -> None:
         try:
             frames = self._receive(wait=False)
             self._held += frames
@@ -126,7 +143,6 @@ class Channel:
             self._receiving.release()
         if frames:
             self.on_held()
-        return True
 
     def _receive(self, wait: bool) -> list[Frame]:
         try:

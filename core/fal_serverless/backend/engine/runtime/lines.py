@@ -119,7 +119,7 @@ class Lines:
 
     def _take(self) -> Tuple[bytes, ...]:
         """All that waits, as frames. By the channel, which lets one thread at a time."""
-        if self._is_taking or not self.waiting:
+        if self._is_taking or not (self._waiting or self._dropped):
             # A finalizer may print in the middle of this.
             return ()
         self._is_taking = True

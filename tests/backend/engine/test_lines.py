@@ -87,6 +87,25 @@ async def test_a_function_waits_in_print_while_nothing_is_kept(
     assert numbers(stage) == list(range(COUNT)) and not markers(stage)
 
 
+@pytest.mark.parametrize("prefix", ["", "async "])
+@pytest.mark.parametrize("end", ["time.sleep(0.0002)", "yield 'x'"])
+async def test_one_that_prints_slowly_or_between_pieces_waits_as_well(
+    stage: Any, make_spec: Any, until: Any, prefix: str, end: str
+) -> None:
+    stage.log.stuck = True
+    source = (
+        f"import time\n{prefix}def f():\n    for n in range(2500):\n"
+        f"        print('line', n, 'x' * 1000)\n        {end}"
+    )
+    call = asyncio.create_task(answer(stage, make_spec(source)))
+    await until(lambda: sum(stage.log.blocks) >= WINDOW)
+    await asyncio.sleep(0.3)
+    assert not call.done() and sum(stage.log.blocks) < WINDOW + 2 * LARGE
+    stage.log.ease()
+    await call
+    assert numbers(stage) == list(range(2500))
+
+
 async def test_setup_may_wait_too(stage: Any, make_spec: Any, until: Any) -> None:
     stage.log.stuck = True
     spec = make_spec(f"def load():\n    {FLOOD}\ndef f(_): return 'done'", setup="load")

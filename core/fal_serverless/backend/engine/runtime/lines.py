@@ -81,15 +81,20 @@ class Lines:
         head = HEAD.pack(_INDEX[level], seconds, len(name[1]), len(content))
         self._waiting.append(head + name[1] + content)
         self._size += len(content) + 32
-        if self._size >= LARGE:
+        if self._size >= LARGE or self._is_ending:
             self.settle()
             self._channel.flush()
-        elif self._quiet_from - seconds <= BURST or self._is_ending:
+        elif self._may_go(seconds):
             self._quiet_from = max(self._quiet_from, seconds) + EACH
             self._channel.flush()
         elif self.unwatched:
             self.unwatched = False
             self.wake()
+
+    def _may_go(self, now: float) -> bool:
+        """Whether a line need not wait for others."""
+        quiet = self._quiet_from - now <= BURST
+        return quiet and (self._drops or not self._is_really_full())
 
     def settle(self) -> None:
         """Before an answer and before more lines: room for what waits."""

@@ -70,6 +70,10 @@ class Output:
         """Before the answer of a call."""
         self.stdout.finish(request_id)
         self.stderr.finish(request_id)
+        self.settle()
+
+    def settle(self) -> None:
+        """Before a piece of an answer: the lines that go with it wait for room."""
         self._lines.settle()
 
     def line(self, level: str, text: str, request_id: str | None = None) -> None:

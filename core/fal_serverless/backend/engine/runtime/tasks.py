@@ -151,6 +151,7 @@ class Tasks:
                 content = pieces.write(piece)
                 if content:
                     await running.take(len(content))
+                    self._served.output.settle()
                     self._served.channel.send(wire.CHUNK, request.call, content)
         except BaseException as exc:
             if pieces is None:

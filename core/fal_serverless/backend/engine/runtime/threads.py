@@ -65,6 +65,7 @@ class Plain:
     def _send(self, request: Request, flow: Flow, content: bytes) -> None:
         if content:
             flow.take(len(content))
+            self._served.output.settle()
             self._served.channel.send(wire.CHUNK, request.call, content)
 
 

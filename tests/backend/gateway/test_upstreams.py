@@ -15,7 +15,7 @@ from serving import serve
 @pytest.fixture(autouse=True)
 async def served(backend: RunningBackend, client: Client) -> None:
     known = {alias.name for alias in await client.aliases()}
-    for alias in {"keeping", "ending"} - known:
+    for alias in {"keeping", "ending", "more-than-said", "more-later"} - known:
         await serve(backend, client, "keeping_server.py", "keeping_server", alias, "public")
 
 
@@ -48,9 +48,9 @@ async def test_one_that_closes_without_a_word_loses_no_request(backend: RunningB
 
 @pytest.mark.parametrize("way", ["more-than-said", "more-later"])
 async def test_what_nobody_asked_for_is_given_to_nobody(backend: RunningBackend, way: str) -> None:
-    answers = await asyncio.gather(*(ask(backend, way, 20) for _ in range(5)))
+    answers = await asyncio.gather(*(ask(backend, way, 20, alias=way) for _ in range(5)))
     assert all(body.startswith(b"connection ") for bodies in answers for body in bodies)
-    assert all(body.startswith(b"connection ") for body in await ask(backend, "plain", 20))
+    assert all(b.startswith(b"connection ") for b in await ask(backend, "plain", 20, alias=way))
 
 
 async def test_an_answer_in_pieces_is_whole(backend: RunningBackend) -> None:

@@ -151,7 +151,7 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._asker is None:
             # Nothing was asked.
-            self._lot.drop(self)
+            self._lot.doubt(self)
             self.close()
             return
         if self._left:
@@ -377,17 +377,18 @@ class Lot:
         for one in held:
             one.pass_on()
 
-    def drop(self, one: Upstream) -> None:
-        if one in self._idle:
-            self._idle.remove(one)
-
     def lost(self, one: Upstream) -> None:
         self._all.discard(one)
+        if one in self._idle and self._loop.time() - one.idle_since < PROOF:
+            self.doubt(one)
+        elif one in self._idle:
+            self._idle.remove(one)
+
+    def doubt(self, one: Upstream) -> None:
+        """It was not idle as it should be: its server may not be meant to be asked twice."""
+        self._keeps, self._doubted_until = False, self._loop.time() + DOUBT
         if one in self._idle:
             self._idle.remove(one)
-            now = self._loop.time()
-            if now - one.idle_since < PROOF:
-                self._keeps, self._doubted_until = False, now + DOUBT
 
     def rest(self) -> None:
         """Close what is idle."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -456,3 +458,13 @@ def test_a_trial_that_fails_is_told(said: str, why: str) -> None:
     found = isolation.decide(said)
     assert found.method.name == "patch" and not found.namespace.kind
     assert found.describe().count(why) == 2
+
+
+def test_workers_that_start_at_once_all_hear_what_the_trial_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again = functools.cache(isolation._start.__wrapped__)
+    monkeypatch.setattr(isolation, "_start", again)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(isolation.start()) for _ in range(8)]
+        assert {one.result() for one in asked} == {FOUND}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,15 @@ def _start() -> Callable[[], Isolation]:
         env={},
         text=True,
     )
-    return functools.cache(lambda: _finish(program))
+    finish = functools.cache(lambda: _finish(program))
+    one = threading.Lock()
+
+    def found() -> Isolation:
+        # Workers that start at once ask at once, and only one of them may read what it says.
+        with one:
+            return finish()
+
+    return found
 
 
 def _finish(program: subprocess.Popen[str]) -> Isolation:

@@ -119,12 +119,17 @@ class Publisher:
         return None if known is None or self._is_lost(known) else known
 
     def _is_lost(self, spec: Spec) -> bool:
-        """Whether its environment has vanished from the disk; looked at once in `LOOK` seconds."""
+        """Whether its environment has vanished from the disk; looked at once in `LOOK` seconds.
+
+        What is lost stays so for all who ask, until it is made again.
+        """
         now = time.monotonic()
         if now - self._looked.get(spec.revision, -LOOK) < LOOK:
             return False
+        if not self._environments.holds(spec.environment):
+            return True
         self._looked[spec.revision] = now
-        return not self._environments.holds(spec.environment)
+        return False
 
     def uses(self) -> dict[str, tuple[str, str]]:
         """Revision -> its user and the key of its environment; those being served, too."""

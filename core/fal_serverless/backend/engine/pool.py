@@ -206,9 +206,6 @@ class Pool:
             return
         exchange.queued_at = exchange.queued_at or time.monotonic()
         self._waiting.appendleft(exchange)
-        self._serve_waiting()
-        if self._waiting:
-            self._scale()
 
     def _even_out(self) -> None:
         """Take calls back for workers that are idle."""

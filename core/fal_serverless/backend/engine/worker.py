@@ -46,7 +46,7 @@ class User(Protocol):
         """A place is free."""
 
     def returned(self, exchange: Exchange) -> None:
-        """A call did not begin, and never will here."""
+        """A call did not begin, and never will here; `freed` follows."""
 
     def gone(self, worker: WorkerProcess) -> None:
         """It died, or was stopped."""
@@ -349,12 +349,14 @@ class WorkerProcess:
             self._journal.call_ends(exchange.request_id)
 
     def _give_back(self, exchange: Exchange) -> None:
-        """It has not begun here."""
+        """It has not begun here, even if the one before it is done and its turn had come."""
         self._take_out(exchange)
-        exchange.worker, exchange.worker_id = None, ""
+        if exchange.began and self.running > self._places:
+            self._next_turn(time.monotonic())
+        exchange.worker, exchange.worker_id, exchange.began = None, "", 0.0
         self.requests -= 1
-        self.running -= 1
         self._user.returned(exchange)
+        self.give()
 
     # End
 

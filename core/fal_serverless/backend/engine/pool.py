@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from itertools import takewhile
 from typing import NamedTuple
 
 from fal_serverless.backend.engine.exchange import Exchange
@@ -201,11 +202,12 @@ class Pool:
     # Calls ahead of their turn
 
     def returned(self, exchange: Exchange) -> None:
-        """A call that had not begun in its worker: it is the next one."""
+        """A call that had not begun in its worker: it goes before those that were in none."""
         if exchange.cancelled:
             return
         exchange.queued_at = exchange.queued_at or time.monotonic()
-        self._waiting.appendleft(exchange)
+        before = takewhile(lambda who: _came_before(who, exchange), self._waiting)
+        self._waiting.insert(sum(1 for _ in before), exchange)
 
     def _even_out(self) -> None:
         """Take calls back for workers that are idle."""
@@ -385,6 +387,11 @@ def _before(one: WorkerProcess, other: WorkerProcess) -> bool:
     if one.running != other.running:
         return one.running < other.running
     return one.idle_since > other.idle_since
+
+
+def _came_before(who: Exchange | Turn, exchange: Exchange) -> bool:
+    """Whether it was sent to the same worker earlier, and came back too."""
+    return isinstance(who, Exchange) and 0 < who.number < exchange.number
 
 
 def _wanted_from(worker: WorkerProcess) -> int:

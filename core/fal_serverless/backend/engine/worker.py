@@ -270,15 +270,16 @@ class WorkerProcess:
             self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, exchange.number)
 
     def withdraw(self, most: int) -> None:
-        """Ask for so many of the waiting calls, the last first; each comes back or is answered."""
-        for exchange in reversed(self._exchanges.values()):
-            if exchange.began or most <= 0:
-                return
-            if not exchange.wanted_back and not exchange.cancelled:
-                exchange.wanted_back = True
-                self.wanted_back += 1
-                most -= 1
-                self._link.send(frames.WITHDRAW, exchange.number)
+        """Ask for the last so many of the waiting calls; each comes back or is answered."""
+        waiting = [
+            exchange
+            for exchange in self._exchanges.values()
+            if not (exchange.began or exchange.wanted_back or exchange.cancelled)
+        ]
+        for exchange in waiting[-most:]:
+            exchange.wanted_back = True
+            self.wanted_back += 1
+            self._link.send(frames.WITHDRAW, exchange.number)
 
     def _turn(self, exchange: Exchange, now: float) -> None:
         """It runs from now on, as far as we can know."""
@@ -453,8 +454,7 @@ class WorkerProcess:
                 exchange.fail(error)
             self._take_out(exchange)
             self.give()
-        # Those sent last go back first: each is put before the others.
-        for exchange in reversed(list(self._exchanges.values())):
+        for exchange in list(self._exchanges.values()):
             self._give_back(exchange)
 
     # What comes over the channel

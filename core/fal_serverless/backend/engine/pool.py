@@ -168,7 +168,7 @@ class Pool:
         for worker in self._workers.values():
             if worker.state != "busy" or not worker.takes_ahead or worker.typical > SHORT:
                 return None
-            if worker.running > AHEAD or worker.busy_since < slow:
+            if not worker.is_open or worker.running > AHEAD or worker.busy_since < slow:
                 continue
             if best is None or worker.running < best.running:
                 best = worker

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
@@ -77,6 +78,8 @@ class Pool:
         self._floor = 0
         self._failures = 0
         self._closing = False
+        self._over = False
+        """No worker is started any more, so nobody may wait."""
         self._emptied = asyncio.Event()
         """Nobody waits; looked at when it closes."""
         self._timer: asyncio.TimerHandle | None = None
@@ -147,6 +150,8 @@ class Pool:
             raise QueueFull(f"'{name}' has {count} calls waiting, which is its limit")
 
     def _wait(self, who: Exchange | Turn) -> None:
+        if self._over:
+            raise self._stopped()
         who.queued_at = time.monotonic()
         self._waiting.append(who)
         self._scale()
@@ -204,6 +209,9 @@ class Pool:
     def returned(self, exchange: Exchange) -> None:
         """A call that had not begun in its worker: it goes before those that were in none."""
         if exchange.cancelled:
+            return
+        if self._over:
+            exchange.fail(self._stopped())
             return
         exchange.queued_at = exchange.queued_at or time.monotonic()
         before = takewhile(lambda who: _came_before(who, exchange), self._waiting)
@@ -323,6 +331,7 @@ class Pool:
         """Stop workers idle for too long, and look again when the next one may be."""
         self._cancel_timer()
         if self._closing:
+            self._tell_emptied()
             return
         now = time.monotonic()
         idle = [w for w in self._workers.values() if w.state == "ready" and w.running == 0]
@@ -354,24 +363,25 @@ class Pool:
             self._retry.cancel()
         deadline = time.monotonic() + drain
         await self._until_empty(drain)
-        self._fail_waiting(WorkerFailed(f"'{self.spec.function}' is being stopped"))
+        self._over = True
+        self._fail_waiting(self._stopped())
         left = max(0.0, deadline - time.monotonic())
         await asyncio.gather(*(worker.stop(left) for worker in self.workers))
-        self._fail_waiting(WorkerFailed(f"'{self.spec.function}' was stopped"))
         if self._evening is not None:
             self._evening.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
+    def _stopped(self) -> WorkerFailed:
+        return WorkerFailed(f"'{self.spec.function}' was stopped")
+
     async def _until_empty(self, seconds: float) -> None:
-        self._emptied.clear()
-        if not self._waiting:
-            return
-        try:
+        """Nobody waits for a place, and no call is on its way back from a worker."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._emptied.wait()
-        except TimeoutError:
-            return
+                while self._waiting or any(w.wanted_back for w in self._workers.values()):
+                    self._emptied.clear()
+                    await self._emptied.wait()
 
     def _tell_emptied(self) -> None:
         if not self._waiting:

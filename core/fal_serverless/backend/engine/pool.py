@@ -70,6 +70,8 @@ class Pool:
         self._queue_size = queue_size
         self._places = spec.max_multiplexing
         self._most = spec.max_concurrency
+        self._ahead = min(AHEAD, queue_size // self._most)
+        """In one worker: those in all of them are no more than may wait."""
         self._workers: dict[str, WorkerProcess] = {}
         self._waiting: deque[Exchange | Turn] = deque()
         self._unused: set[str] = set()
@@ -173,7 +175,7 @@ class Pool:
         for worker in self._workers.values():
             if worker.state != "busy" or not worker.takes_ahead or worker.typical > SHORT:
                 return None
-            if not worker.is_open or worker.running > AHEAD or worker.busy_since < slow:
+            if not worker.is_open or worker.running > self._ahead or worker.busy_since < slow:
                 continue
             if best is None or worker.running < best.running:
                 best = worker

@@ -222,12 +222,15 @@ class Pool:
     def _even_out(self) -> None:
         """Take calls back for workers that are idle."""
         self._evening = None
-        slow = time.monotonic() - SHORT
+        slow, wanted = time.monotonic() - SHORT, False
         for _ in range(sum(1 for worker in self._workers.values() if worker.has_place)):
             fullest = max(self._workers.values(), key=_wanted_from)
             if not _wanted_from(fullest):
-                return
+                break
             fullest.withdraw(AHEAD if fullest.busy_since < slow else 1)
+            wanted = True
+        if not wanted and self._timer is None:
+            self._tend()
 
     # How many
 
@@ -254,7 +257,8 @@ class Pool:
         if allowed <= 0:
             return
         coming = sum(1 for worker in alive if worker.state == "starting")
-        for_queue = -(-len(self._waiting) // self._places) - coming
+        count = len(self._waiting) + sum(_wanted_from(worker) for worker in alive)
+        for_queue = -(-count // self._places) - coming
         for_floor = self._floor - len(alive) if self._retry is None else 0
         for _ in range(min(allowed, max(for_queue, for_floor))):
             worker = self._make(self.spec, self)
@@ -301,10 +305,10 @@ class Pool:
             if self._waiting:
                 self._scale()
         elif worker.running == 0:
-            if self._timer is None:
-                self._tend()
             if self._evening is None and len(self._workers) > 1:
                 self._evening = self._loop.call_later(EVEN_OUT, self._even_out)
+            if self._timer is None:
+                self._tend()
 
     def gone(self, worker: WorkerProcess) -> None:
         """It died, or was stopped. One that never got ready is seen to by its start."""
@@ -334,6 +338,9 @@ class Pool:
         self._cancel_timer()
         if self._closing:
             self._tell_emptied()
+            return
+        if self._evening is not None:
+            # Who is idle may be about to get what waits in another; then it is looked at again.
             return
         now = time.monotonic()
         idle = [w for w in self._workers.values() if w.state == "ready" and w.running == 0]

@@ -31,6 +31,8 @@ CORS: Pairs = (
 )
 """Open, as in the original service: keys decide who may call, not pages' origins."""
 
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What must not be in the value of a header (RFC 9110, 5.5)."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _bits = random.Random(os.urandom(16)).getrandbits
 
@@ -42,6 +44,13 @@ def request_id(given: bytes | None) -> str:
     # It names a call and guards nothing. Milliseconds come first (as in UUID 7, RFC 9562, 5.7), so
     # that the log store's index of them grows at one end.
     return f"{time.time_ns() // 1_000_000:012x}{_bits(80):020x}"
+
+
+def header_value(text: str) -> bytes:
+    """As it is sent. Raises ValueError for what would end the header."""
+    if _BAD_VALUE.search(text):
+        raise ValueError(f"{text!r} cannot be the value of a header")
+    return text.encode("latin-1")
 
 
 def failure(error: FalError, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from fal_serverless.backend.engine import Call, LocalEngine, Spec
 from fal_serverless.backend.gateway import docs, openapi
+from fal_serverless.backend.gateway.answers import header_value
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange
 from fal_serverless.backend.gateway.openapi import Subject
 from fal_serverless.errors import MethodNotAllowed, NotFound
@@ -32,7 +33,7 @@ async def call(exchange: Exchange, engine: LocalEngine, spec: Spec, alias: str, 
     reply = await _unless_gone(exchange, work)
     exchange.cold = reply.cold
     exchange.worker = reply.worker
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    headers = [(name.encode("latin-1"), header_value(value)) for name, value in reply.headers]
     if isinstance(reply.body, bytes):
         await exchange.answer(reply.status, headers, reply.body)
         return

@@ -95,6 +95,8 @@ class Calls:
     def _target(self, host: bytes, url: bytes) -> tuple[tuple[str, str], str, str, bytes] | None:
         """User and label, path, prefix and query of a request for an endpoint."""
         query = b""
+        if b"#" in url:
+            url, _, _ = url.partition(b"#")
         if b"?" in url:
             url, _, query = url.partition(b"?")
         path = url.decode("latin-1")

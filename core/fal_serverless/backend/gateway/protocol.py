@@ -176,7 +176,7 @@ class Connection(HttpToolsProtocol):
     def answer_complete(self, taken: Taken) -> None:
         """By whoever took the request, when all of the answer is written."""
         taken.response_complete = True
-        if not taken.keep_alive or not self.cycle.keep_alive:
+        if not taken.keep_alive:
             self.transport.close()
         self.on_response_complete()
 

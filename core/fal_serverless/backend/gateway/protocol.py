@@ -76,6 +76,8 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._received = 0
         """Bytes since the head began, as far as it is not complete."""
+        self._apart = False
+        """It began behind another request, in bytes that were not counted."""
         self._refused = False
         self._taken: Taken | None = None
         """The newest request that was taken."""
@@ -126,6 +128,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        self._apart = not self._received
         self.url = b""
         self.headers = []
 
@@ -135,7 +138,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         received, self._received = self._received, 0
         self._in_head = False
-        if received > self.max_head and self._head_size() > self.max_head:
+        counts = received > self.max_head or self._apart
+        if counts and self._head_size() > self.max_head:
             self._refuse()
             return
         cycle = self.cycle

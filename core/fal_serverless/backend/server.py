@@ -227,12 +227,16 @@ class Backend:
         server = Server(uvicorn_config(front, http, self._config.settings))
         self.gateways = self._further(server, http, sockets[1:])
 
+        loop = asyncio.get_running_loop()
+        drained_at = 0.0
+
         def stop() -> None:
+            nonlocal drained_at
+            drained_at = drained_at or loop.time() + self._config.settings.drain_timeout
             stopping.set()
             server.should_exit = True
             self.gateways.drain()
 
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         ticking = asyncio.create_task(self._tick())
@@ -247,7 +251,8 @@ class Backend:
                 task.cancel()
             await self.gateways.close()
             await self.publisher.close()
-            await self.engine.close(self._config.settings.drain_timeout)
+            # For what runs the server has waited already.
+            await self.engine.close(max(0.0, drained_at - loop.time()))
             self.sent.close()
             await self.logs.close()
 

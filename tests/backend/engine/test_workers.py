@@ -142,6 +142,23 @@ async def test_a_call_that_cannot_be_interrupted_costs_its_worker(
     assert any("does not end" in line for line in stage.lines("system"))
 
 
+async def test_a_caller_who_leaves_a_call_that_does_not_end_blocks_its_worker_no_longer(
+    stage: Any, make_spec: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fal_serverless.backend.engine.worker.CANCEL_GRACE", 0.1)
+    source = (
+        "import time\ndef f(stuck=True):\n    if stuck: print('begins')\n"
+        "    while stuck:\n        try: time.sleep(60)\n"
+        "        except BaseException: pass\n    return 1"
+    )
+    spec = make_spec(source, request_timeout=0.3, max_concurrency=1)
+    task = asyncio.create_task(stage.call(spec))
+    await until(lambda: stage.lines() == ["begins"])
+    task.cancel()
+    async with asyncio.timeout(10):
+        assert await stage.json(spec, {"stuck": False}) == 1
+
+
 @pytest.mark.parametrize("prefix", ["", "async "])
 async def test_a_caller_who_leaves_ends_the_call(
     stage: Any, make_spec: Any, until: Any, prefix: str

@@ -301,7 +301,7 @@ class WorkerProcess:
             self._timed_out(exchange)
 
     def _timed_out(self, exchange: Exchange) -> None:
-        if exchange.status or exchange.cancelled:
+        if exchange.status:
             return
         said = f"'{self.spec.function}' did not answer within {self._limit:g} s"
         exchange.fail(RequestTimeout(said))

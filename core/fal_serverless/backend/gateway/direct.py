@@ -71,7 +71,7 @@ class DirectCall(EndpointCall):
     def on_gone(self) -> None:
         if self._streaming is not None:
             # Not at once: a task that is cancelled before its first step closes nothing.
-            self._connection.loop.call_soon(self._streaming.cancel)
+            self.connection.loop.call_soon(self._streaming.cancel)
             return
         if self._exchange is not None and self.place.run.calling is not None:
             self.place.run.calling.cancel(self._exchange)

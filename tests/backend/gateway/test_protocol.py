@@ -1,0 +1,210 @@
+"""The connection itself, with a door of our own: what is idle, what waits, what is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from backend.gateway.raw import Wire, post
+from fal_serverless.backend.gateway.protocol import Connection, Taken, connection
+
+IDLE = 0.3
+"""Seconds until an idle connection is closed."""
+
+
+class Parcel(Taken):
+    """A request that waits until the test answers it."""
+
+    def __init__(self, door: Porter, at: Connection) -> None:
+        super().__init__(at.parser.should_keep_alive())
+        self.body = b""
+        self.is_whole = asyncio.Event()
+        self.is_gone = asyncio.Event()
+        self._door = door
+        self._at = at
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_end(self) -> None:
+        self.is_whole.set()
+        if self._door.is_quick:
+            self.answer()
+
+    def on_gone(self) -> None:
+        self.is_gone.set()
+
+    def on_writable(self) -> None:
+        """Nothing waits for it."""
+
+    def answer(self) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self.body)
+        self._at.transport.write(head + self.body)
+        self._at.answer_complete(self)
+
+
+class Porter:
+    """Takes what is posted to /."""
+
+    def __init__(self) -> None:
+        self.is_quick = True
+        self.taken: asyncio.Queue[Parcel] = asyncio.Queue()
+
+    def take(self, at: Connection) -> Taken | None:
+        if at.url != b"/":
+            return None
+        parcel = Parcel(self, at)
+        self.taken.put_nowait(parcel)
+        return parcel
+
+
+async def general(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(b"content-length", b"7")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"general"})
+
+
+class Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Stand:
+    """A server with that door."""
+
+    def __init__(self, door: Porter, server: uvicorn.Server, port: int) -> None:
+        self.door = door
+        self.server = server
+        self._port = port
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[Wire]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            yield Wire(reader, writer)
+        finally:
+            writer.transport.abort()
+
+
+@pytest.fixture
+async def stand() -> AsyncIterator[Stand]:
+    door = Porter()
+    config = uvicorn.Config(
+        general,
+        http=connection(1000, door),
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=IDLE,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=5,
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(config)
+    running = asyncio.create_task(server.serve([listener]))
+    yield Stand(door, server, listener.getsockname()[1])
+    server.should_exit = True
+    await running
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_an_idle_connection_is_closed_and_every_answer_restarts_the_clock(
+    stand: Stand,
+) -> None:
+    async with stand.wire() as connection:
+        began = now()
+        while now() - began < 2.5 * IDLE:
+            assert (await connection.ask(post("/", b"x"))).body == b"x"
+            assert (await connection.ask(post("/general"))).body == b"general"
+            await asyncio.sleep(IDLE / 10)
+        last = now()
+        assert (await connection.ask(post("/", b"x"))).body == b"x"
+        assert await connection.rest() == b""
+        assert IDLE < now() - last < 20 * IDLE
+
+
+async def test_a_request_on_its_way_is_not_idle(stand: Stand) -> None:
+    request = post("/", b"0123456789")
+    async with stand.wire() as connection:
+        assert (await connection.ask(request)).status == 200
+        for cut in (5, 30, len(request) - 5):
+            await connection.send(request[:cut])
+            await asyncio.sleep(1.5 * IDLE)
+            assert (await connection.ask(request[cut:])).body == b"0123456789"
+
+
+async def test_a_call_that_runs_is_not_idle(stand: Stand) -> None:
+    stand.door.is_quick = False
+    async with stand.wire() as connection:
+        for _ in range(2):
+            await connection.send(post("/", b"x"))
+            parcel = await stand.door.taken.get()
+            await parcel.is_whole.wait()
+            await asyncio.sleep(1.5 * IDLE)
+            parcel.answer()
+            assert (await connection.answer()).body == b"x"
+        assert await connection.rest() == b""
+
+
+async def test_while_one_is_answered_the_next_is_not_shown_at_the_door(stand: Stand) -> None:
+    stand.door.is_quick = False
+    async with stand.wire() as connection:
+        await connection.send(post("/", b"one") + post("/", b"two") + post("/", b"three"))
+        parcel = await stand.door.taken.get()
+        await parcel.is_whole.wait()
+        assert stand.door.taken.empty()
+        parcel.answer()
+        bodies = [(await connection.answer()).body for _ in range(3)]
+    assert bodies == [b"one", b"general", b"general"]
+    assert not parcel.is_gone.is_set()
+
+
+async def test_an_answer_before_the_end_of_a_body_closes_the_connection(stand: Stand) -> None:
+    stand.door.is_quick = False
+    async with stand.wire() as connection:
+        await connection.send(post("/", b"12345")[:-1])
+        parcel = await stand.door.taken.get()
+        parcel.answer()
+        assert (await connection.rest()).startswith(b"HTTP/1.1 200 ")
+    assert not parcel.is_gone.is_set()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_whoever_took_a_request_is_told_when_the_caller_leaves(
+    stand: Stand, whole: bool
+) -> None:
+    stand.door.is_quick = False
+    async with stand.wire() as connection:
+        await connection.send(post("/", b"12345")[: None if whole else -1])
+        parcel = await stand.door.taken.get()
+    await asyncio.wait_for(parcel.is_gone.wait(), 5)
+    assert parcel.is_whole.is_set() is whole
+
+
+async def test_a_stop_closes_what_is_idle_and_waits_for_what_runs(stand: Stand) -> None:
+    async with stand.wire() as idle, stand.wire() as busy, stand.wire() as half:
+        assert (await idle.ask(post("/", b"x"))).status == 200
+        await stand.door.taken.get()
+        stand.door.is_quick = False
+        await busy.send(post("/", b"run") + post("/general"))
+        parcel = await stand.door.taken.get()
+        await parcel.is_whole.wait()
+        await half.send(post("/", b"half")[:-1])
+        part = await stand.door.taken.get()
+        stand.server.should_exit = True
+        assert await idle.rest() == b""
+        parcel.answer()
+        assert [(await busy.answer()).body for _ in range(2)] == [b"run", b"general"]
+        assert await busy.rest() == b""
+        await half.send(b"f")
+        await part.is_whole.wait()
+        part.answer()
+        assert (await half.rest()).endswith(b"half")

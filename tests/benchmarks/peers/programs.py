@@ -16,9 +16,9 @@ Command = Callable[[Path, int], list[str]]
 """An interpreter and a port -> what is run."""
 
 
-def direct(port: int) -> Place:
+def direct(port: int, *, spaced: bool = False) -> Place:
     """A program that answers at its root and asks nobody who they are."""
-    return Place(port, (Target(f"127.0.0.1:{port}"),))
+    return Place(port, (Target(f"127.0.0.1:{port}"),), spaced=spaced)
 
 
 @dataclass
@@ -31,6 +31,8 @@ class Program:
     """Of pyproject.toml: what is installed for it."""
     command: Command
     environ: dict[str, str] = field(default_factory=dict)
+    spaced: bool = False
+    """See `Place`."""
     _python: Path = Path()
     _folder: Path = Path()
 
@@ -42,7 +44,9 @@ class Program:
         port = processes.free_port()
         env = {**os.environ, "PYTHONPATH": str(APPS), **self.environ}
         process = processes.start(self.command(self._python, port), env, self._folder)
-        return Running((process.pid,), direct(port), lambda: processes.end(process))
+        return Running(
+            (process.pid,), direct(port, spaced=self.spaced), lambda: processes.end(process)
+        )
 
 
 def uvicorn(app: str) -> Command:
@@ -71,7 +75,14 @@ RAW_ASGI = Program("raw_asgi", "raw ASGI on uvicorn", "peers-asgi", uvicorn("raw
 FASTAPI_DEF = Program("fastapi_def", "FastAPI def", "peers-asgi", uvicorn("fastapi_def"))
 FASTAPI_ASYNC = Program("fastapi_async", "FastAPI async", "peers-asgi", uvicorn("fastapi_async"))
 LITSERVE = Program("litserve", "LitServe", "peers-litserve", script("litserve_echo"))
-BENTOML = Program("bentoml", "BentoML", "peers-bentoml", _bentoml, {"BENTOML_DO_NOT_TRACK": "True"})
+BENTOML = Program(
+    "bentoml",
+    "BentoML",
+    "peers-bentoml",
+    _bentoml,
+    {"BENTOML_DO_NOT_TRACK": "True"},
+    spaced=True,
+)
 RAY_SERVE = Program(
     "ray_serve",
     "Ray Serve",

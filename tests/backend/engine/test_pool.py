@@ -205,7 +205,7 @@ async def test_one_that_gets_ready_and_dies_again_and_again_is_started_ever_late
     monkeypatch.setattr("fal_serverless.backend.engine.pool.BACKOFF_FIRST", 0.1)
     source = (
         "import os, threading\n"
-        "def load(): threading.Timer(0.02, os._exit, (3,)).start()\n"
+        "def load(): threading.Timer(0.1, os._exit, (3,)).start()\n"
         "def f(_): pass"
     )
     stage.engine.keep(make_spec(source, setup="load"), 1)

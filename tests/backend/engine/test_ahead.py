@@ -110,6 +110,8 @@ def hire(make_stage: Any, make_spec: Any, until: Any) -> Any:
         async with asyncio.timeout(20):
             while any(worker.typical == math.inf for worker in crew.pool.workers):
                 await asyncio.gather(*crew.send(*[{}] * workers))
+        # Nobody is about to take calls back for those that are idle.
+        await until(lambda: crew.pool._evening is None)
         assert len(crew.pool.workers) == workers
         return crew
 
@@ -315,8 +317,7 @@ async def test_what_waited_in_a_dead_worker_keeps_its_order_in_one_that_is_idle(
 ) -> None:
     crew = await hire(workers=2)
     one, other = crew.pool.workers
-    # It holds the interpreter, so that nothing is given back before.
-    calls = [Made(1, spin=60), *(Made(n) for n in range(2, 8))]
+    calls = [Made(1, go=str(tmp_path / "never")), *(Made(n) for n in range(2, 8))]
     for call in calls:
         one.begin(call.exchange)
     await crew.begun(1)

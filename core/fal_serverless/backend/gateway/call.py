@@ -36,9 +36,6 @@ class Run(NamedTuple):
 class Place(NamedTuple):
     """Where a call goes, for a caller who may call there."""
 
-    label: tuple[str, str]
-    """User and label that were looked at; so was what follows."""
-    authorization: bytes | None
     is_ours: bool
     """The authorization is a key of ours, which the function must not see."""
     endpoint: Endpoint

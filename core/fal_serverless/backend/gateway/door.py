@@ -28,9 +28,12 @@ from fal_serverless.errors import FalError
 
 KNOWN_HOSTS = 10_000
 """Host headers remembered with what they name."""
+KNOWN_PLACES = 10_000
+"""Callers and endpoints remembered with how they are answered; only those who may call."""
 KNOWN_FOR = 0.5
-"""Seconds that a connection's place is remembered, where nothing else says that it changed."""
+"""Seconds that they are, where nothing else says that it changed."""
 
+_KEY = frozenset((b"x-fal-key-id", b"x-fal-key-secret"))
 _NEVER = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 """Headers that are seen to on the general way."""
 _MAYBE = _NEVER | {b"connection"}
@@ -57,22 +60,26 @@ class Calls:
         self._run = run
         self._ledger = ledger
         self._hosts: dict[bytes, tuple[str, str] | None] = {}
+        self._places: dict[tuple[tuple[str, str], bytes | None], Place] = {}
         self._lots = lots
 
     def take(self, connection: Connection) -> EndpointCall | None:
         """The call, when this is one that can be answered in one go."""
         listed: Pairs = connection.headers
         headers = dict(listed)
-        if connection.flow.write_paused or not _is_plain(connection, headers):
+        # Which of two headers of one name counts is not for the short way to say.
+        if len(headers) != len(listed) or not _is_plain(connection, headers):
+            return None
+        if connection.flow.write_paused:
             return None
         target = self._target(headers.get(b"host", b""), connection.url)
         if target is None:
             return None
         label, path, prefix, query = target
-        place = self._known_place(connection, label, headers.get(b"authorization"))
+        place = self._known_place(label, headers.get(b"authorization"))
         if place is None:
             return None
-        if b"x-fal-key-id" in headers or b"fal_key_" in query or place.keys < 0:
+        if place.keys < 0 or b"fal_key_" in query or not _KEY.isdisjoint(headers):
             credential, listed, query = credentials.find(listed, query)
             if not self._may(credential, place.endpoint):
                 return None
@@ -84,8 +91,6 @@ class Calls:
         common = (self._ledger, connection, place, path, query)
         if place.run.places is None:
             if method != b"POST" or path not in ("", "/") or length > self._largest_served:
-                return None
-            if len(headers) != len(connection.headers):
                 return None
             return DirectCall(*common, headers, keep_alive)
         if method in (b"OPTIONS", b"CONNECT") or length > self._largest_exposed:
@@ -117,21 +122,21 @@ class Calls:
             self._hosts[host] = (found.user, found.label) if found else None
         return self._hosts[host]
 
-    def _known_place(
-        self, connection: Connection, label: tuple[str, str], authorization: bytes | None
-    ) -> Place | None:
-        """What was found for the request before, when it is the same and still holds."""
-        place: Place | None = connection.memo
+    def _known_place(self, label: tuple[str, str], authorization: bytes | None) -> Place | None:
+        """What was found for such a request before, when it still holds."""
+        place = self._places.get((label, authorization))
         if (
             place is not None
-            and place.label == label
-            and place.authorization == authorization
             and place.keys == self._keys.version
             and self._endpoint(*label) is place.endpoint
             and time.monotonic() < place.until
         ):
             return place
-        place = connection.memo = self._find(label, authorization)
+        place = self._find(label, authorization)
+        if place is not None and place.keys >= 0:
+            if len(self._places) >= KNOWN_PLACES:
+                self._places.clear()
+            self._places[label, authorization] = place
         return place
 
     def _find(self, label: tuple[str, str], authorization: bytes | None) -> Place | None:
@@ -146,7 +151,7 @@ class Calls:
         is_ours = credential is not None
         known = version if self._may(credential, endpoint) else -1
         until = time.monotonic() + KNOWN_FOR
-        return Place(label, authorization, is_ours, endpoint, run, known, until)
+        return Place(is_ours, endpoint, run, known, until)
 
     def _may(self, credential: Credential | None, endpoint: Endpoint) -> bool:
         """Whether the caller may; why not is told on the general way."""

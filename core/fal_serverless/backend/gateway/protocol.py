@@ -85,8 +85,6 @@ class Connection(HttpToolsProtocol):
         """The one whose body comes."""
         self.first = b""
         """What was read of it before it came here."""
-        self.memo: Any = None
-        """What the door remembers of this connection."""
         self._busy = False
         """A request is on its way, so the connection is not idle."""
         self._idle_since = 0.0

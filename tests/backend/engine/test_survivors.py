@@ -84,9 +84,9 @@ def stage(make_stage: Callable[..., Any], namespace: Namespace) -> Any:
     return make_stage(Isolation(FOUND.method, namespace))
 
 
-async def gone_quickly(mark: str) -> None:
+async def gone_quickly(mark: str, is_left: Callable[[], bool] = lambda: False) -> None:
     began = time.monotonic()
-    while sleepers(mark):
+    while sleepers(mark) or is_left():
         assert time.monotonic() - began < QUICK, sleepers(mark)
         await asyncio.sleep(0.01)
 
@@ -182,8 +182,8 @@ async def test_a_killed_backend_leaves_nothing(
     backend, worker = await asyncio.to_thread(start_backend, make_spec(source(mark)))
     await until(lambda: len(sleepers(mark)) == COUNT)
     backend.kill()
-    await gone_quickly(mark)
-    assert not is_alive(worker)
+    # Its processes end in no order.
+    await gone_quickly(mark, lambda: is_alive(worker))
     backend.wait()
 
 

@@ -181,7 +181,8 @@ async def test_ten_thousand_rows_are_set_without_a_pause() -> None:
     many = rows(10_000)
     async with app.run_test(size=(120, 40)):
         app.grid.set_rows(many)
-        started = time.perf_counter()
+        # Of this process alone: what others do with the machine says nothing of the grid.
+        started = time.process_time()
         app.grid.set_rows(rows(10_000))
-        spent = time.perf_counter() - started
-    assert spent < 0.5, "ten times what it takes on a quiet machine"
+        spent = time.process_time() - started
+    assert spent < 0.5, "ten times what it takes"

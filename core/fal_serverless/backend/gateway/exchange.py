@@ -37,7 +37,6 @@ class Exchange:
         self.started = time.perf_counter()
         self.status = 0
         """0: nothing was answered yet."""
-        self.queue_seconds = 0.0
         self.cold: ColdStart | None = None
         self.worker = ""
         self.own_cors = False

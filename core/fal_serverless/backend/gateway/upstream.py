@@ -86,9 +86,7 @@ class Upstream(asyncio.Protocol):
         self._has_begun = False
         """The final answer's head was read."""
         self._seen: Seen | None = None
-        """That head, when the parser has read it."""
-        self._has_length = False
-        """The head says how long the body is."""
+        """That head."""
         self._has_body = False
         """Some of the body came."""
         self._is_over = False
@@ -109,6 +107,7 @@ class Upstream(asyncio.Protocol):
         """Send a request; `is_bare`: it is a HEAD."""
         self._asker = asker
         self._has_begun = self._is_over = False
+        self._seen = None
         self._is_fresh = True
         self._is_bare = is_bare
         self._due = self._loop.time() + self._lot.seconds
@@ -169,7 +168,7 @@ class Upstream(asyncio.Protocol):
             self._parse(data)
         if self._is_over:
             self._done()
-        elif self._has_begun and not self._has_body and self._has_length:
+        elif self._seen is not None and self._seen.length is not None and not self._has_body:
             # Many servers write the head by itself, and the body follows at once.
             self._lot.hold(self)
         else:
@@ -177,8 +176,9 @@ class Upstream(asyncio.Protocol):
 
     def _go_on(self, asker: Asker, seen: Seen, rest: bytes) -> None:
         """With an answer whose head was seen before."""
-        self._has_begun = self._has_length = True
+        self._has_begun = True
         self._has_body = False
+        self._seen = seen
         self._due = NEVER
         self._may_stay = seen.may_stay
         self._headers = seen.headers
@@ -271,14 +271,11 @@ class Upstream(asyncio.Protocol):
         elif not self._has_begun:
             self._headers = []
             self._seen = None
-            self._has_length = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # After the head come trailers, which nobody was told of.
         if not self._has_begun:
-            name = name.lower()
-            self._has_length = self._has_length or name == b"content-length"
-            self._headers.append((name, value))
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -149,3 +149,10 @@ def test_functions_see_nothing_of_ours_or_secret() -> None:
     assert "UV_INDEX" in config.build_environ(environ) and "FAL_KEY" not in config.build_environ(
         environ
     )
+
+
+@pytest.mark.parametrize("count", ["0", "65", "-1"])
+def test_a_number_of_gateways_that_makes_no_sense_is_refused(tmp_path: Path, count: str) -> None:
+    environ = {"FAL_SERVERLESS_HOME": str(tmp_path), "FAL_SERVERLESS_GATEWAYS": count}
+    with pytest.raises(InvalidSetting, match=f"gateways must be from 1 to 64, not {count}"):
+        config.load(environ)

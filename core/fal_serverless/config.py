@@ -212,6 +212,8 @@ def _settings(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
 
 CHOICES = {"log_overflow": ("wait", "drop")}
 """What a setting may be, where few words are meant."""
+RANGES = {"gateways": (1, 64)}
+"""From what to what a number may be, where not every number makes sense."""
 
 
 def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
@@ -220,12 +222,19 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
         raise InvalidSetting(f"{name} must be {' or '.join(allowed)}, not {value!r} (in {where})")
     try:
         if kind == "int":
-            return int(value)
+            return _in_range(name, int(value), where)
         if kind == "float":
             return float(value)
         return str(value)
     except ValueError as exc:
         raise InvalidSetting(f"{name} must be a {kind}, not {value!r} (in {where})") from exc
+
+
+def _in_range(name: str, value: int, where: str) -> int:
+    least, most = RANGES.get(name, (value, value))
+    if not least <= value <= most:
+        raise InvalidSetting(f"{name} must be from {least} to {most}, not {value} (in {where})")
+    return value
 
 
 def _contexts(data: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Context]:

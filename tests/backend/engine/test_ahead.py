@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from fal_serverless.backend.engine import Call
 from fal_serverless.backend.engine import pool as pools
-from fal_serverless.backend.engine.exchange import Exchange, encode_meta
+from fal_serverless.backend.engine.exchange import Exchange, meta_of
 from fal_serverless.backend.engine.pool import AHEAD, LARGEST_AHEAD, Pool
 from fal_serverless.errors import QueueFull, RequestTimeout, WorkerFailed
 
@@ -132,7 +133,7 @@ class Made:
     def __init__(self, n: int, **more: Any) -> None:
         body = msgspec.json.encode({"n": n, **more})
         self._answered = asyncio.Event()
-        meta = encode_meta("r-1", [], "application/json", "")
+        meta = meta_of(Call("r-1", content_type="application/json"))
         self.exchange = Exchange("r-1", "", meta, body, lambda _: self._answered.set())
 
     async def number(self) -> int:

@@ -18,7 +18,8 @@ import pytest
 from backend.gateway.raw import Wire, post, wire
 from fal_serverless.backend.engine import Exchange
 from fal_serverless.backend.engine.process import memory
-from fal_serverless.backend.gateway.direct import LARGEST, DirectCall
+from fal_serverless.backend.gateway.call import Head
+from fal_serverless.backend.gateway.direct import LARGEST, DirectCall, DirectForm
 from fal_serverless.client import Client
 from fal_serverless.models import AuthMode, LogQuery, NewKey
 from running import RunningBackend, StartBackend
@@ -649,13 +650,16 @@ async def test_who_leaves_when_his_stream_is_about_to_begin_ends_it() -> None:
     closed = asyncio.Event()
     submitted: list[Exchange] = []
     endpoint = SimpleNamespace(is_alias=False)
-    run = SimpleNamespace(calling=SimpleNamespace(submit=submitted.append))
+    calling: Any = SimpleNamespace(submit=submitted.append)
     ledger = SimpleNamespace(answered=lambda *of: told.append(of[4]))
     connection = SimpleNamespace(
         loop=asyncio.get_running_loop(), tasks=set(), answer_complete=lambda _: None
     )
-    place: Any = SimpleNamespace(endpoint=endpoint, run=run)
-    call = DirectCall(cast(Any, ledger), cast(Any, connection), place, "/", b"", {}, True)
+    place: Any = SimpleNamespace(endpoint=endpoint)
+    rules: Any = SimpleNamespace(ledger=ledger)
+    head = Head(b"POST", "/", "", b"", [], {}, True, 0)
+    form = DirectForm(rules, place, ("1", "label"), 0, head, calling)
+    call = DirectCall(form, cast(Any, connection))
     call.on_end()
     (exchange,) = submitted
     exchange.status, exchange.content_type = 200, "text/plain"

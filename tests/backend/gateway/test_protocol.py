@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,7 +28,7 @@ class Parcel(Taken):
         self.is_whole = asyncio.Event()
         self.is_gone = asyncio.Event()
         self._door = door
-        self._at = at
+        self.at = at
 
     def on_body(self, body: bytes) -> None:
         self.body += body
@@ -45,8 +46,8 @@ class Parcel(Taken):
 
     def answer(self) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self.body)
-        self._at.transport.write(head + self.body)
-        self._at.answer_complete(self)
+        self.at.transport.write(head + self.body)
+        self.at.answer_complete(self)
 
 
 class Porter:
@@ -54,13 +55,29 @@ class Porter:
 
     def __init__(self) -> None:
         self.is_quick = True
+        self.holds = True
+        """What was known of a request is as it was."""
+        self.looks = 0
         self.taken: asyncio.Queue[Parcel] = asyncio.Queue()
 
+    def look(self, at: Connection) -> Order | None:
+        self.looks += 1
+        self.holds = True
+        return Order(self, int(dict(at.headers)[b"content-length"])) if at.url == b"/" else None
+
+
+class Order:
+    """What a head that was looked at asks for."""
+
+    def __init__(self, door: Porter, length: int) -> None:
+        self.length = length
+        self._door = door
+
     def take(self, at: Connection) -> Taken | None:
-        if at.url != b"/":
+        if not self._door.holds:
             return None
-        parcel = Parcel(self, at)
-        self.taken.put_nowait(parcel)
+        parcel = Parcel(self._door, at)
+        self._door.taken.put_nowait(parcel)
         return parcel
 
 
@@ -105,6 +122,7 @@ async def stand() -> AsyncIterator[Stand]:
         timeout_graceful_shutdown=5,
     )
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = Server(config)
     running = asyncio.create_task(server.serve([listener]))
     yield Stand(door, server, listener.getsockname()[1])
@@ -208,3 +226,105 @@ async def test_a_stop_closes_what_is_idle_and_waits_for_what_runs(stand: Stand) 
         await part.is_whole.wait()
         part.answer()
         assert (await half.rest()).endswith(b"half")
+
+
+# Heads that were seen before
+
+
+async def test_a_head_that_comes_again_is_not_read_again(stand: Stand) -> None:
+    async with stand.wire() as connection:
+        for body in (b"one", b"two", b"\r\n\r", b"end"):
+            assert (await connection.ask(post("/", body))).body == body
+            assert stand.door.looks == 1
+        assert (await connection.ask(post("/", b"three"))).body == b"three"
+        assert (await connection.ask(post("/", b"seven"))).body == b"seven"
+        assert stand.door.looks == 2
+
+
+async def test_a_head_is_read_again_when_what_it_asked_for_changed(stand: Stand) -> None:
+    async with stand.wire() as connection:
+        assert (await connection.ask(post("/", b"one"))).body == b"one"
+        stand.door.holds = False
+        assert (await connection.ask(post("/", b"two"))).body == b"two"
+        assert stand.door.looks == 2
+
+
+async def test_a_known_head_waits_for_the_answer_before_it(stand: Stand) -> None:
+    async with stand.wire() as connection:
+        assert (await connection.ask(post("/", b"one"))).body == b"one"
+        stand.door.taken.get_nowait()
+        stand.door.is_quick = False
+        await connection.send(post("/", b"two"))
+        first = await stand.door.taken.get()
+        await connection.send(post("/", b"new"))
+        await connection.send(post("/general"))
+        while not first.at.pipeline:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        first.answer()
+        assert [(await connection.answer()).body for _ in range(3)] == [
+            b"two",
+            b"general",
+            b"general",
+        ]
+
+
+SEGMENTS = (
+    post("/", b"one"),
+    post("/", b"two"),
+    post("/", b"longer"),
+    post("/", b"\r\n\r\nGET"),
+    post("/", b"x", "X-One: 1"),
+    post("/general", b"x"),
+    b"\r\n" + post("/", b"two"),
+    post("/", b"two") + b"\r\n",
+    post("/", b"one") + post("/", b"two"),
+    post("/", b"one") + post("/general", b"x"),
+)
+
+
+async def test_what_is_known_changes_no_answer(stand: Stand) -> None:
+    """Requests in any order, cut anywhere: each is answered as on a connection of its own."""
+    dice = random.Random(7)
+    for _ in range(100):
+        sent = [dice.choice(SEGMENTS) for _ in range(20)]
+        async with stand.wire() as connection:
+            for segment in sent:
+                cut = dice.choice((0, 0, dice.randrange(len(segment))))
+                await connection.send(segment[:cut])
+                if cut:
+                    # Else both parts may be read as one.
+                    await asyncio.sleep(0)
+                await connection.send(segment[cut:])
+                for body in bodies_of(segment):
+                    assert (await connection.answer()).body == body
+
+
+def bodies_of(segment: bytes) -> list[bytes]:
+    """What its requests are answered with."""
+    found = []
+    for part in segment.split(b"POST ")[1:]:
+        head, _, body = part.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split()[0])
+        found.append(b"general" if head.startswith(b"/general") else body[:length])
+    return found
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"POST / HTTP/1.1", b"Host: x", b"Content-Length: 3"],
+        [b"POST / HTTP/1.1", b"Host: x", b"Content-Length: 3", b"X: a\n b"],
+    ],
+)
+async def test_only_what_ends_beyond_doubt_is_known(stand: Stand, lines: list[bytes]) -> None:
+    """A head that ends with lone line feeds is read by the parser each time, or refused."""
+    request = b"\n".join(lines) + b"\n\n" + b"abc"
+    async with stand.wire() as connection:
+        first = await connection.ask(request)
+        if first.status == 200:
+            assert first.body == b"abc"
+            assert (await connection.ask(request)).body == b"abc"
+            assert stand.door.looks == 2
+        else:
+            assert first.status == 400
+            assert await connection.rest() == b""

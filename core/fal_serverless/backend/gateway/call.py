@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -46,32 +47,83 @@ class Place(NamedTuple):
     """When to look again, by the monotonic clock."""
 
 
+class Rules(Protocol):
+    """Who knows whether what was found still holds, and whom to tell of calls."""
+
+    ledger: Ledger
+
+    def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool: ...
+
+
+class Head(NamedTuple):
+    """A request's head as it was read, without our credentials."""
+
+    method: bytes
+    path: str
+    """What is left of it for the function."""
+    prefix: str
+    """What was taken off it."""
+    query: bytes
+    listed: Pairs
+    """The headers for the function, names in lower case, in their order."""
+    headers: dict[bytes, bytes]
+    """All of them."""
+    keep_alive: bool
+    length: int
+    """Bytes of the body."""
+
+
+class EndpointForm(ABC):
+    """A head that opens an endpoint, and what can be said of its calls before they come."""
+
+    __slots__ = (
+        "_keys",
+        "_label",
+        "_rules",
+        "given_id",
+        "keep_alive",
+        "ledger",
+        "length",
+        "place",
+        "what",
+    )
+
+    def __init__(
+        self, rules: Rules, place: Place, label: tuple[str, str], keys: int, head: Head
+    ) -> None:
+        """`keys`: the key ring's version when the caller was let in."""
+        self._rules = rules
+        self._label = label
+        self._keys = keys
+        self.ledger = rules.ledger
+        self.place = place
+        self.length = head.length
+        self.keep_alive = head.keep_alive
+        self.given_id = head.headers.get(b"x-fal-request-id")
+        self.what = f"{head.method.decode()} {head.path}"
+
+    def take(self, connection: Connection) -> EndpointCall | None:
+        place = self.place
+        if connection.flow.write_paused or not self._rules.holds(place, self._label, self._keys):
+            return None
+        return self._call(connection)
+
+    @abstractmethod
+    def _call(self, connection: Connection) -> EndpointCall: ...
+
+
 class EndpointCall(Taken):
     """One call, told of in the endpoint's log."""
 
-    __slots__ = ("connection", "ledger", "path", "place", "query", "request_id", "started")
-    method = "POST"
+    __slots__ = ("connection", "form", "request_id", "started")
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        connection: Connection,
-        place: Place,
-        path: str,
-        query: bytes,
-        given_id: bytes | None,
-        keep_alive: bool,
-    ) -> None:
-        """`path` is what is left for the function."""
-        self.keep_alive = keep_alive
+    def __init__(self, form: EndpointForm, connection: Connection) -> None:
+        self.keep_alive = form.keep_alive
         self.response_complete = False
         self.started = time.perf_counter()
-        self.ledger = ledger
+        self.form = form
         self.connection = connection
-        self.place = place
-        self.path = path
-        self.query = query
-        self.request_id = request_id(given_id)
+        self.request_id = request_id(form.given_id)
 
     def fail(self, error: FalError, worker: str = "", more: Pairs = CORS) -> None:
         """Answer with one of our own errors."""
@@ -96,10 +148,10 @@ class EndpointCall(Taken):
 
     def tell(self, status: int, worker: str, cold: ColdStart | None = None) -> None:
         milliseconds = (time.perf_counter() - self.started) * 1000
-        what = f"{self.method} {self.path}"
-        self.ledger.answered(
-            self.place.endpoint, self.request_id, worker, what, status, milliseconds, cold
-        )
+        form = self.form
+        endpoint, name = form.place.endpoint, self.request_id
+        form.ledger.answered(endpoint, name, worker, form.what, status, milliseconds, cold)
 
     def say(self, message: str, worker: str) -> None:
-        self.ledger.say(self.place.endpoint, self.request_id, worker, message)
+        form = self.form
+        form.ledger.say(form.place.endpoint, self.request_id, worker, message)

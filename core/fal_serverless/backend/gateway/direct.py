@@ -10,10 +10,17 @@ from urllib.parse import parse_qsl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from fal_serverless.backend.engine import Exchange, ReplyStream
-from fal_serverless.backend.engine.exchange import encode_meta
+from fal_serverless.backend.engine.exchange import meta_after_id
 from fal_serverless.backend.gateway.answers import CORS, header_value
-from fal_serverless.backend.gateway.call import EndpointCall, Place
-from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
+from fal_serverless.backend.gateway.call import (
+    Calling,
+    EndpointCall,
+    EndpointForm,
+    Head,
+    Place,
+    Rules,
+)
+from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.errors import FalError
 
@@ -21,25 +28,42 @@ LARGEST = 1 << 20
 """Bytes of a body that is collected before its call is queued; larger ones take the general way."""
 
 
-class DirectCall(EndpointCall):
-    """One call: a POST to /."""
+class DirectForm(EndpointForm):
+    """A POST to / of a served function."""
 
-    __slots__ = ("_accept", "_body", "_content_type", "_exchange", "_streaming")
+    __slots__ = ("alias", "calling", "meta")
 
     def __init__(
         self,
-        ledger: Ledger,
-        connection: Connection,
+        rules: Rules,
         place: Place,
-        path: str,
-        query: bytes,
-        headers: dict[bytes, bytes],
-        keep_alive: bool,
+        label: tuple[str, str],
+        keys: int,
+        head: Head,
+        calling: Calling,
     ) -> None:
-        given = headers.get(b"x-fal-request-id")
-        super().__init__(ledger, connection, place, path, query, given, keep_alive)
-        self._content_type = headers.get(b"content-type", b"").decode("latin-1")
-        self._accept = headers.get(b"accept", b"").decode("latin-1")
+        super().__init__(rules, place, label, keys, head)
+        self.calling = calling
+        self.alias = place.endpoint.label if place.endpoint.is_alias else ""
+        query = head.query.decode("latin-1")
+        self.meta = meta_after_id(
+            parse_qsl(query, keep_blank_values=True) if query else [],
+            head.headers.get(b"content-type", b"").decode("latin-1"),
+            head.headers.get(b"accept", b"").decode("latin-1"),
+        )
+
+    def _call(self, connection: Connection) -> DirectCall:
+        return DirectCall(self, connection)
+
+
+class DirectCall(EndpointCall):
+    """One call."""
+
+    __slots__ = ("_body", "_exchange", "_streaming")
+    form: DirectForm
+
+    def __init__(self, form: DirectForm, connection: Connection) -> None:
+        super().__init__(form, connection)
         self._body: bytes | bytearray = b""
         self._exchange: Exchange | None = None
         self._streaming: asyncio.Task[None] | None = None
@@ -51,15 +75,12 @@ class DirectCall(EndpointCall):
         self._body = bytearray(self._body) + body if self._body else body
 
     def on_end(self) -> None:
-        place, query = self.place, self.query
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else []
-        meta = encode_meta(self.request_id, pairs, self._content_type, self._accept)
-        alias = place.endpoint.label if place.endpoint.is_alias else ""
-        exchange = Exchange(self.request_id, alias, meta, bytes(self._body), self._heard)
+        form, name = self.form, self.request_id
+        meta = b'["%b"%b' % (name.encode(), form.meta)
+        exchange = Exchange(name, form.alias, meta, bytes(self._body), self._heard)
         self._exchange = exchange
-        assert place.run.calling is not None
         try:
-            place.run.calling.submit(exchange)
+            form.calling.submit(exchange)
         except FalError as error:
             self.fail(error)
         except Exception:
@@ -73,8 +94,8 @@ class DirectCall(EndpointCall):
             # Not at once: a task that is cancelled before its first step closes nothing.
             self.connection.loop.call_soon(self._streaming.cancel)
             return
-        if self._exchange is not None and self.place.run.calling is not None:
-            self.place.run.calling.cancel(self._exchange)
+        if self._exchange is not None:
+            self.form.calling.cancel(self._exchange)
         self.tell(CLIENT_CLOSED, self._worker())
 
     # The answer

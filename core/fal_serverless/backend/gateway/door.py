@@ -15,10 +15,10 @@ from fal_serverless.backend import credentials
 from fal_serverless.backend.credentials import Credential, KeyTable
 from fal_serverless.backend.gateway import direct, passage
 from fal_serverless.backend.gateway.answers import Pairs
-from fal_serverless.backend.gateway.call import EndpointCall, Place, Run
-from fal_serverless.backend.gateway.direct import DirectCall
+from fal_serverless.backend.gateway.call import EndpointForm, Head, Place, Run
+from fal_serverless.backend.gateway.direct import DirectForm
 from fal_serverless.backend.gateway.ledger import Ledger
-from fal_serverless.backend.gateway.passage import Passage
+from fal_serverless.backend.gateway.passage import PassageForm
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.records import Endpoint
@@ -58,19 +58,17 @@ class Calls:
         self._endpoint = find
         self._keys = key_table
         self._run = run
-        self._ledger = ledger
+        self.ledger = ledger
         self._hosts: dict[bytes, tuple[str, str] | None] = {}
         self._places: dict[tuple[tuple[str, str], bytes | None], Place] = {}
         self._lots = lots
 
-    def take(self, connection: Connection) -> EndpointCall | None:
-        """The call, when this is one that can be answered in one go."""
+    def look(self, connection: Connection) -> EndpointForm | None:
+        """What the head asks for, when that can be answered in one go."""
         listed: Pairs = connection.headers
         headers = dict(listed)
         # Which of two headers of one name counts is not for the short way to say.
         if len(headers) != len(listed) or not _is_plain(connection, headers):
-            return None
-        if connection.flow.write_paused:
             return None
         target = self._target(headers.get(b"host", b""), connection.url)
         if target is None:
@@ -79,7 +77,9 @@ class Calls:
         place = self._known_place(label, headers.get(b"authorization"))
         if place is None:
             return None
-        if place.keys < 0 or b"fal_key_" in query or not _KEY.isdisjoint(headers):
+        keys = place.keys
+        if keys < 0 or b"fal_key_" in query or not _KEY.isdisjoint(headers):
+            keys = self._keys.version
             credential, listed, query = credentials.find(listed, query)
             if not self._may(credential, place.endpoint):
                 return None
@@ -88,14 +88,23 @@ class Calls:
         length = int(headers.get(b"content-length", b"0"))
         parser = connection.parser
         method, keep_alive = parser.get_method(), parser.should_keep_alive()
-        common = (self._ledger, connection, place, path, query)
-        if place.run.places is None:
-            if method != b"POST" or path not in ("", "/") or length > self._largest_served:
-                return None
-            return DirectCall(*common, headers, keep_alive)
-        if method in (b"OPTIONS", b"CONNECT") or length > self._largest_exposed:
+        head = Head(method, path, prefix, query, listed, headers, keep_alive, length)
+        of = (self, place, label, keys, head)
+        calling, places = place.run
+        if calling is not None:
+            served = method == b"POST" and path in ("", "/") and length <= self._largest_served
+            return DirectForm(*of, calling) if served else None
+        if places is None or method in (b"OPTIONS", b"CONNECT") or length > self._largest_exposed:
             return None
-        return Passage(*common, listed, headers, keep_alive, method, prefix, self._lots)
+        return PassageForm(*of, places, self._lots, connection)
+
+    def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool:
+        """Whether a caller who was let in by that version of the keys may go there still."""
+        return (
+            keys == self._keys.version
+            and self._endpoint(*label) is place.endpoint
+            and time.monotonic() < place.until
+        )
 
     def _target(self, host: bytes, url: bytes) -> tuple[tuple[str, str], str, str, bytes] | None:
         """User and label, path, prefix and query of a request for an endpoint."""
@@ -125,12 +134,7 @@ class Calls:
     def _known_place(self, label: tuple[str, str], authorization: bytes | None) -> Place | None:
         """What was found for such a request before, when it still holds."""
         place = self._places.get((label, authorization))
-        if (
-            place is not None
-            and place.keys == self._keys.version
-            and self._endpoint(*label) is place.endpoint
-            and time.monotonic() < place.until
-        ):
+        if place is not None and self.holds(place, label, place.keys):
             return place
         place = self._find(label, authorization)
         if place is not None and place.keys >= 0:

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from fal_serverless.backend.engine import Pool
 from fal_serverless.backend.engine.pool import Slot, Turn
-from fal_serverless.backend.gateway.answers import Pairs
-from fal_serverless.backend.gateway.call import EndpointCall, Place
+from fal_serverless.backend.gateway.call import EndpointCall, EndpointForm, Head, Place, Rules
 from fal_serverless.backend.gateway.forwarding import (
     HOP_BY_HOP,
     REPLACED,
@@ -22,7 +22,7 @@ from fal_serverless.backend.gateway.forwarding import (
     request_head,
     strip_hop_by_hop,
 )
-from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
+from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.backend.gateway.upstream import Headers, Lot, Lots, Seen, Upstream
 from fal_serverless.errors import FalError
@@ -41,51 +41,53 @@ _DROPPED_204 = _DROPPED | {b"content-length"}
 """It has no body, so it must not have its length (RFC 9110, 8.6)."""
 
 
+class PassageForm(EndpointForm):
+    """A request that a function's own server answers."""
+
+    __slots__ = ("is_bare", "is_safe", "lots", "places", "start")
+
+    def __init__(
+        self,
+        rules: Rules,
+        place: Place,
+        label: tuple[str, str],
+        keys: int,
+        head: Head,
+        places: Pool,
+        lots: Lots,
+        connection: Connection,
+    ) -> None:
+        super().__init__(rules, place, label, keys, head)
+        self.places = places
+        self.lots = lots
+        self.is_bare = head.method == b"HEAD"
+        self.is_safe = head.method in _SAFE
+        self.start = _start(head, connection)
+        """Of the head as it is sent on, until the request id."""
+
+    def _call(self, connection: Connection) -> Passage:
+        return Passage(self, connection)
+
+
 class Passage(EndpointCall):
     """One request and its answer on their way; `upstream.Asker`."""
 
     __slots__ = (
         "_body",
         "_dialling",
-        "_given",
-        "_headers",
         "_is_chunked",
-        "_lots",
-        "_method",
         "_out",
         "_pieces",
-        "_prefix",
         "_slot",
         "_status",
         "_turn",
         "_upstream",
         "_was_kept",
-        "method",
     )
+    form: PassageForm
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        connection: Connection,
-        place: Place,
-        path: str,
-        query: bytes,
-        listed: Pairs,
-        headers: dict[bytes, bytes],
-        keep_alive: bool,
-        method: bytes,
-        prefix: str,
-        lots: Lots,
-    ) -> None:
-        """`listed`: the headers for the function's server."""
-        given = headers.get(b"x-fal-request-id")
-        super().__init__(ledger, connection, place, path, query, given, keep_alive)
-        self.method = method.decode()
-        self._method = method
-        self._headers = listed
-        self._given = headers
-        self._prefix = prefix
-        self._lots = lots
+    def __init__(self, form: PassageForm, connection: Connection) -> None:
+        super().__init__(form, connection)
         self._body: bytes | bytearray = b""
         self._turn: Turn | None = None
         self._slot: Slot | None = None
@@ -108,16 +110,15 @@ class Passage(EndpointCall):
 
     def on_end(self) -> None:
         self._turn = Turn(self._granted, self.failed)
-        assert self.place.run.places is not None
         try:
-            self.place.run.places.seek(self._turn)
+            self.form.places.seek(self._turn)
         except FalError as error:
             self.failed(error)
 
     def _granted(self, slot: Slot) -> None:
         self._slot = slot
         try:
-            lot = self._lots.of(slot.worker)
+            lot = self.form.lots.of(slot.worker)
         except FalError as error:
             self.failed(error)
             return
@@ -145,31 +146,12 @@ class Passage(EndpointCall):
     def _ask(self, upstream: Upstream) -> None:
         self._dialling = None
         self._upstream = upstream
-        upstream.ask(self._head() + self._body, self, is_bare=self._method == b"HEAD")
-
-    def _head(self) -> bytes:
-        """As `forwarding.request_head`, where most of it is the same for all of a connection."""
-        connection, path = self.connection, self.path.encode("latin-1")
-        client, scheme = connection.client, connection.scheme or "http"
-        address = client[0] if client else ""
-        if not _SEEN_TO.isdisjoint(self._given):
-            origin = Origin(address, scheme, self._prefix, self.request_id)
-            return request_head(self._method, path, self.query, self._headers, origin)
-        lines = [b"%b: %b\r\n" % pair for pair in self._headers]
-        came = forwarded_once(self._given.get(b"host", b""), address, scheme, self._prefix)
-        target = b"%b?%b" % (path, self.query) if self.query else path
-        return b"%b %b HTTP/1.1\r\n%b%bx-fal-request-id: %b\r\n\r\n" % (
-            self._method,
-            target,
-            b"".join(lines),
-            came,
-            self.request_id.encode(),
-        )
+        head = b"%b%b\r\n\r\n" % (self.form.start, self.request_id.encode())
+        upstream.ask(head + self._body, self, is_bare=self.form.is_bare)
 
     def on_gone(self) -> None:
-        places = self.place.run.places
-        if self._turn is not None and self._slot is None and places is not None:
-            places.leave(self._turn)
+        if self._turn is not None and self._slot is None:
+            self.form.places.leave(self._turn)
         if self._dialling is not None:
             self._dialling.cancel()
         if self._upstream is not None:
@@ -199,7 +181,7 @@ class Passage(EndpointCall):
             headers = list(strip_hop_by_hop(headers))
         dropped = _DROPPED_204 if status == 204 else _DROPPED
         lines += [b"%b: %b\r\n" % pair for pair in headers if pair[0] not in dropped]
-        has_body = self._method != b"HEAD" and status not in (204, 304)
+        has_body = not self.form.is_bare and status not in (204, 304)
         if has_body and b"content-length" not in names:
             lines.append(_CHUNKED)
         head = b"".join(lines)
@@ -242,13 +224,13 @@ class Passage(EndpointCall):
             self.done(self._status, worker)
         elif self._slot is not None and self._may_try_again(error):
             self._was_kept = False
-            self._dial(self._lots.of(self._slot.worker))
+            self._dial(self.form.lots.of(self._slot.worker))
         else:
             self.fail(error, self._give(), ())
 
     def _may_try_again(self, error: FalError) -> bool:
         """Its server may have closed a kept connection before the request came."""
-        return self._was_kept and self._method in _SAFE and "unanswered" in error.data
+        return self._was_kept and self.form.is_safe and "unanswered" in error.data
 
     def _give(self) -> str:
         """The place back, when there is one; the id of the worker it is in."""
@@ -257,6 +239,22 @@ class Passage(EndpointCall):
             return ""
         slot.worker.give()
         return slot.worker.id
+
+
+def _start(head: Head, connection: Connection) -> bytes:
+    """As `forwarding.request_head`, until the value of its last header, which is the request id."""
+    client, scheme = connection.client, connection.scheme or "http"
+    address = client[0] if client else ""
+    path = head.path.encode("latin-1")
+    if not _SEEN_TO.isdisjoint(head.headers):
+        origin = Origin(address, scheme, head.prefix, "")
+        made = request_head(head.method, path, head.query, head.listed, origin)
+        return made.removesuffix(b"\r\n\r\n")
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in head.listed])
+    came = forwarded_once(head.headers.get(b"host", b""), address, scheme, head.prefix)
+    target = b"%b?%b" % (path, head.query) if head.query else path
+    request = b"%b %b HTTP/1.1\r\n" % (head.method, target)
+    return b"%b%b%bx-fal-request-id: " % (request, lines, came)
 
 
 forwarded_once = lru_cache(10_000)(

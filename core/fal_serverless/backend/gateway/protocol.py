@@ -3,6 +3,9 @@
 A request whose head is read is shown at the door. Whoever takes it there answers it himself, with
 no scope, task or message in between; everything else goes uvicorn's way, as ASGI has it. A request
 that comes while another is being answered always goes that way: it has to wait.
+
+Clients send the same head again and again. On a connection where a request was taken, one with that
+head, to the byte, needs no reading: what it asks for is known.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fal_serverless.backend.gateway.answers import request_id
 from fal_serverless.errors import HeadTooLarge, to_json
+
+HEAD_END = b"\r\n\r\n"
 
 
 class _Silent:
@@ -54,14 +59,33 @@ class Taken(ABC):
         """The caller reads again, after the connection's `flow.write_paused` was true."""
 
 
+class Form(Protocol):
+    """What a request's head asks for, as that of every request with this head."""
+
+    length: int
+    """Bytes of the body."""
+
+    def take(self, connection: Connection) -> Taken | None:
+        """Somebody who answers such a request; None when it does not hold any more."""
+
+
 class Door(Protocol):
     """Where requests are shown."""
 
-    def take(self, connection: Connection) -> Taken | None:
+    def look(self, connection: Connection) -> Form | None:
         """Of a request whose `url` and `headers` (names in lower case) are read; must not raise.
 
         None: it goes the general way.
         """
+
+
+class Known(NamedTuple):
+    """A request that was read, and how one is answered that begins and is as long as it."""
+
+    head: bytes
+    size: int
+    """Bytes of all of it."""
+    form: Form
 
 
 class Connection(HttpToolsProtocol):
@@ -83,6 +107,11 @@ class Connection(HttpToolsProtocol):
         """The newest request that was taken."""
         self._reading: Taken | None = None
         """The one whose body comes."""
+        self._form: Form | None = None
+        """Of the one that was taken, as long as no other begins."""
+        self._known: Known | None = None
+        self._begun = 0
+        """Counts requests that began."""
         self.first = b""
         """What was read of it before it came here."""
         self._busy = False
@@ -101,6 +130,12 @@ class Connection(HttpToolsProtocol):
         """As uvicorn does, which would touch a timer each time."""
         if self._refused:
             return
+        known = self._known
+        if known is not None and data.startswith(known.head) and len(data) == known.size:
+            if self._take_known(known, data):
+                return
+            self._known = None
+        is_between, begun = self._in_head and not self._received, self._begun
         if self._in_head:
             self._received += len(data)
         self._busy = True
@@ -113,6 +148,33 @@ class Connection(HttpToolsProtocol):
         # A header that never ends is not told by the parser; a whole head was counted exactly.
         if self._in_head and self._received > self.max_head:
             self._refuse()
+        elif self._form is not None and is_between and self._begun == begun + 1:
+            self._learn(self._form, data)
+
+    def _take_known(self, known: Known, data: bytes) -> bool:
+        """Whether it was taken: the connection is between two requests, and nothing changed."""
+        cycle = self.cycle
+        is_between = self._in_head and not self._received
+        if not is_between or (cycle is not None and not cycle.response_complete):
+            return False
+        taken = known.form.take(self)
+        if taken is None:
+            return False
+        self._busy = True
+        self._taken = self.cycle = cast(Any, taken)
+        if known.form.length:
+            taken.on_body(data[len(known.head) :])
+        taken.on_end()
+        return True
+
+    def _learn(self, form: Form, data: bytes) -> None:
+        """From bytes that were one request, if they were just that and nothing around it."""
+        end = len(data) - form.length
+        if self._in_head and self._reading is None and data.find(HEAD_END) + len(HEAD_END) == end:
+            head = data[:end]
+            # Whatever takes a lone line feed for the end of a line finds the same end.
+            if head.count(b"\n") == head.count(b"\r\n"):
+                self._known = Known(head, len(data), form)
 
     def _upgrade(self) -> None:
         if self._should_upgrade():
@@ -125,6 +187,8 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
+        self._begun += 1
+        self._form = None
         self._in_head = True
         self._apart = not self._received
         self.url = b""
@@ -142,8 +206,10 @@ class Connection(HttpToolsProtocol):
             return
         cycle = self.cycle
         waits = cycle is not None and not cycle.response_complete
-        taken = None if waits or self._refused else self.door.take(self)
+        form = None if waits or self._refused else self.door.look(self)
+        taken = None if form is None else form.take(self)
         if taken is not None:
+            self._form = form
             self._taken = self._reading = self.cycle = cast(Any, taken)
         elif not self._refused:
             self._go_general()

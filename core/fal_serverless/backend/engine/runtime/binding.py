@@ -22,6 +22,7 @@ from .pydantics import is_pydantic
 
 Pairs = typing.List[typing.Tuple[str, str]]
 
+JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
@@ -71,11 +72,25 @@ class Plan:
         self.raw = raw[0] if len(raw) == 1 else None
         """The parameter that takes a body of bytes."""
         self.rest = next((p for p in found.parameters if p.kind is p.kind.VAR_POSITIONAL), None)
+        self._by_name = self._all_by_name()
+
+    def _all_by_name(self) -> dict[str, Check]:
+        """The checks of a function that takes all its parameters by name from an object."""
+        if self.whole or self.raw or self.more:
+            return {}
+        by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        if any(item.kind not in by_name for item in self.parameters.values()):
+            return {}
+        return {name: item.check for name, item in self.parameters.items()}
 
     def bind(
         self, query: Pairs, content_type: str, body: bytes
     ) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments. Raises Refused."""
+        if self._by_name and not query and content_type == JSON:
+            named = self._named_by(body)
+            if named is not None:
+                return [], named
         given = self._collect(query)
         if self.raw is not None and self._is_raw(content_type, body):
             return self._arguments({self.raw.name: body}, given, "body")
@@ -90,6 +105,22 @@ class Plan:
         if not isinstance(found, dict):
             raise self._refuse_shape(found)
         return self._arguments(found, given, place)
+
+    def _named_by(self, body: bytes) -> dict[str, Any] | None:
+        """What most bodies are, an object with each parameter; None when it is another.
+
+        Raises Refused.
+        """
+        try:
+            found = self._codec.decode(body)
+        except self._codec.DecodeError:
+            return None
+        checks = self._by_name
+        if type(found) is not dict or found.keys() != checks.keys():
+            return None
+        for name, check in checks.items():
+            found[name] = self._fit(check, name, found[name], "body")
+        return found
 
     # What came
 

@@ -107,11 +107,15 @@ def failure(status: int, detail: str, kind: str, request: Request, **more: Any) 
 
 
 class Flow:
-    """How much of one stream may still be sent; threads wait here for the backend's reader."""
+    """How much of one stream may still be sent; threads wait here for the backend's reader.
+
+    Every call has one and few need it, so all share what they wait for.
+    """
+
+    _change = threading.Condition()
 
     def __init__(self) -> None:
         self._left = WINDOW
-        self._change = threading.Condition()
         self._cancelled = False
 
     def take(self, size: int) -> None:
@@ -126,12 +130,12 @@ class Flow:
     def give(self, size: int) -> None:
         with self._change:
             self._left += size
-            self._change.notify()
+            self._change.notify_all()
 
     def cancel(self) -> None:
         with self._change:
             self._cancelled = True
-            self._change.notify()
+            self._change.notify_all()
 
 
 @contextlib.contextmanager

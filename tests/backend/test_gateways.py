@@ -139,6 +139,20 @@ async def test_a_connection_goes_on_whatever_it_brings(
             assert [body for _, body in found[:4]] == [b'"x"', b'"x"', b'"y"', b'"x"']
 
 
+async def test_what_was_answered_is_not_passed_on_with_what_comes_next(
+    three: RunningBackend, owner: Client
+) -> None:
+    await serve(three, owner, "texts.py", "call_text", "once", "public")
+    asked = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with many(three) as connections:
+        for body in (b"1", b"2", b"3"):
+            answers = await ask_all(connections, request("once", b'{"text": "%b"}' % body))
+            assert set(answers) == {(200, b'"%b"' % body)}
+        assert {code for code, _ in await ask_all(connections, asked)} == {200}
+        answers = await ask_all(connections, request("once", b'{"text": "4"}'))
+        assert set(answers) == {(200, b'"4"')}
+
+
 async def test_a_head_that_comes_in_pieces_is_passed_on_whole(
     three: RunningBackend, owner: Client
 ) -> None:

@@ -24,7 +24,7 @@ from fal_serverless.backend.engine.frames import Link
 from fal_serverless.backend.gateway.call import Run
 from fal_serverless.backend.gateway.door import Calls
 from fal_serverless.backend.gateway.ledger import Ledger
-from fal_serverless.backend.gateway.protocol import Connection
+from fal_serverless.backend.gateway.protocol import Connection, Known
 from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.gateways import wire
 from fal_serverless.backend.logs.rows import LogRow
@@ -134,6 +134,12 @@ class Passing(Connection):
             return
         super().data_received(data)
         self._leave_if_wanted()
+
+    def _take_known(self, known: Known, data: bytes) -> bool:
+        taken = super()._take_known(known, data)
+        if taken:
+            self._kept = b""
+        return taken
 
     def on_message_complete(self) -> None:
         if not self._refused:

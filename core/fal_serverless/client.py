@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -42,6 +43,7 @@ from fal_serverless.models import (
     from_json,
     to_json,
 )
+from fal_serverless.tls import pinned
 
 T = TypeVar("T")
 
@@ -68,6 +70,7 @@ class Client:
         key: str = "",
         *,
         readonly: bool = False,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
@@ -79,6 +82,7 @@ class Client:
                 headers={"Authorization": f"Key {key}"} if key else {},
                 timeout=httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
                 transport=transport,
+                verify=tls or True,
                 # A call from Python has a connection for as long as it runs.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 trust_env=not _is_loopback(self.url),
@@ -411,7 +415,7 @@ def _translated(url: str) -> Iterator[None]:
     except (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.TooManyRedirects) as exc:
         raise errors.BadAnswer(f"cannot talk to {url}: {exc}") from exc
     except httpx.ConnectError as exc:
-        raise errors.Unreachable(f"no backend answers at {url}", url=url) from exc
+        raise errors.Unreachable(_why_not(url, str(exc)), url=url) from exc
     except httpx.TimeoutException as exc:
         raise errors.Unreachable(f"the backend at {url} did not answer in time", url=url) from exc
     except httpx.RemoteProtocolError as exc:
@@ -425,6 +429,20 @@ def _translated(url: str) -> Iterator[None]:
         if "client has been closed" not in str(exc):
             raise
         raise errors.Unreachable(f"the connection to {url} was closed here", url=url) from exc
+
+
+def _why_not(url: str, said: str) -> str:
+    """Why no connection can be made."""
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        _, _, reason = said.partition("CERTIFICATE_VERIFY_FAILED] ")
+        reason = reason.removeprefix("certificate verify failed: ").partition(" (_ssl")[0]
+        return (
+            f"the certificate of {url} is not trusted here ({reason}); if it is yours, say so: "
+            "fal-serverless context add NAME URL --ca FILE"
+        )
+    if "WRONG_VERSION_NUMBER" in said or "RECORD_LAYER" in said:
+        return f"what answers at {url} does not speak TLS; does it mean http://?"
+    return f"no backend answers at {url}"
 
 
 def _error_of(status: int, content: bytes) -> errors.FalError:
@@ -473,12 +491,16 @@ async def wait_until_answers(url: str, seconds: float) -> bool:
             await asyncio.sleep(0.02)
 
 
-async def health(url: str, seconds: float = 2.0) -> dict[str, Any] | None:
-    """What `/healthz` says at `url`; None when no backend answers there in time."""
+async def health(url: str, seconds: float = 2.0, certificate: str = "") -> dict[str, Any] | None:
+    """What `/healthz` says at `url`; None when no backend answers there in time.
+
+    `certificate`: file with the one it must have.
+    """
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=seconds) as http:
+        verify = pinned(certificate) if certificate else True
+        async with httpx.AsyncClient(trust_env=False, timeout=seconds, verify=verify) as http:
             answer = await http.get(f"{url}/healthz")
             said = answer.json() if answer.is_success else None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, errors.InvalidSetting):
         return None
     return said if isinstance(said, dict) else None

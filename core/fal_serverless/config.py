@@ -37,6 +37,18 @@ class Settings:
     """Port of gateway and control API."""
     domain: str = "localhost"
     """Endpoints are `<user>-<label>.gateway.<domain>`."""
+    public_url: str = ""
+    """Where a reverse proxy has the backend, as `https://fal.example.com`: for URLs shown."""
+    tls_cert: str = ""
+    """File with the certificate, and those that vouch for it, in PEM; with one, HTTPS is spoken."""
+    tls_key: str = ""
+    """File with its private key."""
+    insecure: bool = False
+    """Whether other machines may be listened to without TLS."""
+    trusted_proxies: str = "127.0.0.0/8,::1"
+    """Addresses and networks of proxies whose `X-Forwarded-*` headers are believed."""
+    key_rate: float = 0
+    """Calls a second that each key may make; 429 above. 0: any number."""
     database_url: str = ""
     """SQLAlchemy URL of the registry; empty: SQLite in the state folder."""
     max_served_body: int = 100 * 1024**2
@@ -108,6 +120,8 @@ class Context:
     """fal-tui asks for the name to be typed before it changes anything."""
     readonly: bool = False
     """The client refuses every change."""
+    ca: str = ""
+    """File with certificates that vouch for the backend's, beside those this machine trusts."""
 
     @property
     def embedded(self) -> bool:
@@ -177,6 +191,8 @@ def save_context(paths: Paths, context: Context) -> None:
     entry: dict[str, Any] = {"url": context.url}
     if context.user_id:
         entry["user_id"] = context.user_id
+    if context.ca:
+        entry["ca"] = context.ca
     for flag in ("protected", "readonly"):
         if getattr(context, flag):
             entry[flag] = True
@@ -225,9 +241,23 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
             return _in_range(name, int(value), where)
         if kind == "float":
             return float(value)
+        if kind == "bool":
+            return _truth(value)
         return str(value)
     except ValueError as exc:
-        raise InvalidSetting(f"{name} must be a {kind}, not {value!r} (in {where})") from exc
+        meant = {"bool": "true or false"}.get(kind, f"a {kind}")
+        raise InvalidSetting(f"{name} must be {meant}, not {value!r} (in {where})") from exc
+
+
+TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""How people write it."""
+
+
+def _truth(value: Any) -> bool:
+    try:
+        return TRUTHS[str(value).lower()]
+    except KeyError as exc:
+        raise ValueError(value) from exc
 
 
 def _in_range(name: str, value: int, where: str) -> int:
@@ -263,6 +293,7 @@ def _context(name: str, entry: Any) -> Context:
         user_id=str(entry.get("user_id", "")),
         protected=bool(entry.get("protected", False)),
         readonly=bool(entry.get("readonly", False)),
+        ca=str(entry.get("ca", "")),
     )
 
 

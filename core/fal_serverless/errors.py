@@ -29,6 +29,7 @@ FalError                      anything this project reports; the rest is a bug
 ├── CallFailed                a call from Python whose outcome cannot be given as it is
 │   ├── RemoteError           it raised an exception whose type cannot be made here
 │   └── ResultLost            what it returned cannot be pickled there, or not be read here
+├── TooManyCalls              a key calls more often than it may
 ├── QueueFull                 more calls are waiting than the endpoint may hold
 ├── Unreachable               no backend answers there
 ├── PortTaken                 somebody else listens on that port
@@ -199,6 +200,11 @@ class RemoteError(CallFailed):
 
 class ResultLost(CallFailed):
     code = "result_lost"
+
+
+class TooManyCalls(FalError):
+    code = "too_many_calls"
+    status = 429
 
 
 class QueueFull(FalError):

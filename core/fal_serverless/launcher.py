@@ -52,6 +52,8 @@ class BackendInfo:
     started_at: datetime
     host: str = "127.0.0.1"
     domain: str = "localhost"
+    tls_cert: str = ""
+    """File with its certificate; '': it speaks no TLS."""
 
 
 async def running(config: Config) -> BackendInfo | None:
@@ -124,9 +126,8 @@ async def connect(
     The embedded backend is started when it does not run; with `start=False` that is Unreachable.
     Other backends are not asked anything here. Raises NotFound for an unknown context.
     """
-    from fal_serverless.client import Client
-
     context = config.context(context_name, key)
+    info = None
     if context.embedded:
         info = await (ensure(config) if start else running(config))
         if info is None:
@@ -134,7 +135,17 @@ async def connect(
         # the backend makes the first user and key when it starts for the first time
         fresh = configuration.load(config.environ).context(context.name)
         context = replace(fresh, url=info.url)
-    return context, Client(context.url, context.key, readonly=context.readonly)
+    return context, _client(context, info)
+
+
+def _client(context: Context, info: BackendInfo | None) -> Client:
+    from fal_serverless.client import Client
+    from fal_serverless.tls import pinned, trusting
+
+    tls = trusting(context.ca) if context.ca else None
+    if info is not None and info.tls_cert:
+        tls = pinned(info.tls_cert)
+    return Client(context.url, context.key, readonly=context.readonly, tls=tls)
 
 
 # Starting
@@ -241,7 +252,7 @@ def _is_zombie(pid: int) -> bool:
 async def _answers(info: BackendInfo) -> bool:
     from fal_serverless.client import health
 
-    said = await health(info.url)
+    said = await health(info.url, certificate=info.tls_cert)
     return said is not None and said.get("pid", info.pid) == info.pid
 
 

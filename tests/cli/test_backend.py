@@ -89,7 +89,7 @@ def test_state_says_where_it_keeps_things(alone: Program, home: Path, tmp_path: 
 
 
 def test_a_backend_that_cannot_start_says_why(alone: Program, home: Path) -> None:
-    ran = alone("backend", "start", "--host", "203.0.113.1")
+    ran = alone("backend", "start", "--host", "203.0.113.1", "--insecure")
     assert ran.code == 3 and "cannot listen on 203.0.113.1" in ran.err
     assert ran.err.count("\n") == 1
 

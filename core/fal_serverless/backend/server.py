@@ -16,10 +16,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import uvloop
 
 from fal_serverless import __version__
+from fal_serverless.backend import network
 from fal_serverless.backend.api.app import make_api
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.backend.bundles import BundleStore
@@ -41,7 +43,9 @@ from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.listen import Sockets, listen
 from fal_serverless.backend.logs.store import LogStore
+from fal_serverless.backend.network import scheme
 from fal_serverless.backend.publisher import Publisher
+from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
@@ -67,6 +71,7 @@ TICK = 1.0
 
 def run(config: Config, *, any_port: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises PortTaken, Conflict, InvalidSetting at the start."""
+    network.check(config.settings)
     make_private(config.paths.state)
     logging.getLogger("uvicorn.error").addFilter(NoCutAnswers())
     with _only_one(config.paths.state / "backend.lock"):
@@ -87,7 +92,7 @@ class Backend:
         self._config = config
         settings, paths = config.settings, config.paths
         host = settings.host if settings.host not in ("0.0.0.0", "::", "localhost") else "127.0.0.1"
-        self._base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._base = f"{scheme(settings)}://{f'[{host}]' if ':' in host else host}:{port}"
         self._port = port
         self._started_at = datetime.now(UTC)
         database = open_database(
@@ -97,6 +102,7 @@ class Backend:
         self.keys = KeyRing(database)
         self.changes = Changes()
         self.meter = Meter()
+        self.rates = Rates(settings.key_rate)
         self._workers_changed = False
 
     async def serve(self, sockets: list[Sockets]) -> None:
@@ -143,7 +149,14 @@ class Backend:
     def _front(self, stopping: asyncio.Event, ledger: Ledger, lots: Lots) -> Front:
         settings = self._config.settings
         gateway = Gateway(
-            settings, self.registry, self.keys, self.engine, self.publisher.spec, ledger, lots
+            settings,
+            self.registry,
+            self.keys,
+            self.engine,
+            self.publisher.spec,
+            ledger,
+            lots,
+            self.rates,
         )
         rooms = Rooms(
             self.registry,
@@ -159,19 +172,32 @@ class Backend:
                 self.meter,
                 self.engine.workers,
                 settings.domain,
-                self._port,
-                self._base,
+                settings.public_url or self._base,
             ),
             self._status,
             stopping,
         )
-        return Front(settings.domain, gateway, make_api(rooms, settings.domain, self._spread))
+        return Front(settings.domain, gateway, make_api(rooms, self._names(), self._spread))
+
+    def _names(self) -> set[str]:
+        """The hosts under which the control API answers, beside addresses."""
+        settings = self._config.settings
+        public = urlsplit(settings.public_url).hostname
+        return {"localhost", settings.domain, f"api.{settings.domain}", public or "localhost"}
 
     async def _spread(self) -> None:
         await self.gateways.spread()
 
     def _door(self, ledger: Ledger, lots: Lots) -> Calls:
-        return Calls(self._config.settings, self.registry.find, self.keys, self._run, ledger, lots)
+        return Calls(
+            self._config.settings,
+            self.registry.find,
+            self.keys,
+            self._run,
+            ledger,
+            lots,
+            self.rates,
+        )
 
     def _run(self, endpoint: Endpoint) -> Run | None:
         pool = self._pool(endpoint.revision)
@@ -224,7 +250,8 @@ class Backend:
         lots = Lots(self._config.settings.request_timeout)
         front, door = self._front(stopping, ledger, lots), self._door(ledger, lots)
         http = connection(self._config.settings.max_header_size, door)
-        server = Server(uvicorn_config(front, http, self._config.settings))
+        settings = self._config.settings
+        server = Server(uvicorn_config(front, http, settings))
         self.gateways = self._further(server, http, sockets[1:])
 
         loop = asyncio.get_running_loop()
@@ -237,6 +264,8 @@ class Backend:
             server.should_exit = True
             self.gateways.drain()
 
+        if settings.tls_cert:
+            loop.add_signal_handler(signal.SIGHUP, self._renew, server)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         ticking = asyncio.create_task(self._tick())
@@ -256,6 +285,18 @@ class Backend:
             self.sent.close()
             await self.logs.close()
 
+    def _renew(self, server: Server) -> None:
+        """SIGHUP: read the certificate again; connections that are open keep the old one."""
+        settings, context = self._config.settings, server.config.ssl
+        try:
+            network.check(settings)
+            if context is not None:
+                context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        except FalError as error:
+            logger.error("the old certificate stays: %s", error.message)
+        else:
+            logger.info("read the certificate again")
+
     def _announce(self) -> Path:
         """Say where we are. Connections wait in the backlog until the server accepts them."""
         settings = self._config.settings
@@ -267,6 +308,7 @@ class Backend:
             "started_at": self._started_at.isoformat(),
             "host": settings.host,
             "domain": settings.domain,
+            "tls_cert": str(Path(settings.tls_cert).absolute()) if settings.tls_cert else "",
         }
         write_whole(self._config.paths.backend, json.dumps(info), 0o600)
         logger.info("listening on %s", self._base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from fal_serverless import endpoint as names
 from fal_serverless.backend.records import Endpoint, Stored
@@ -14,7 +15,7 @@ from fal_serverless.models import Alias, Function, Revision, Worker
 
 
 class Views:
-    """`base` is the backend's URL on this machine, known once it listens."""
+    """`base` is the backend's URL for callers, known once it listens."""
 
     def __init__(
         self,
@@ -22,18 +23,19 @@ class Views:
         meter: Meter,
         workers: Callable[[], list[Worker]],
         domain: str,
-        port: int,
         base: str,
     ) -> None:
         self._registry = registry
         self._meter = meter
         self._workers = workers
         self._domain = domain
-        self._port = port
         self._base = base
+        split = urlsplit(base)
+        self._scheme = split.scheme
+        self._port = split.port or {"http": 80, "https": 443}[split.scheme]
 
     def url(self, user: str, label: str) -> str:
-        return names.url(user, label, self._domain, self._port)
+        return names.url(user, label, self._domain, self._port, self._scheme)
 
     def path_url(self, user: str, label: str) -> str:
         return names.path_url(self._base, user, label)

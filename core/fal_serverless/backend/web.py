@@ -40,5 +40,7 @@ def uvicorn_config(app: Any, http: type[Connection], settings: Settings) -> uvic
         server_header=False,
         date_header=False,
         proxy_headers=False,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout)),
     )

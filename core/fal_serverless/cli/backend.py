@@ -27,6 +27,10 @@ class Place:
     domain: str | None = None
     state: Path | None = None
     gateways: int | None = None
+    public_url: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool | None = None
 
     def applied(self, config: Config) -> Config:
         """The configuration again, with these over it."""
@@ -36,6 +40,10 @@ class Place:
             "DOMAIN": self.domain,
             "STATE": self.state,
             "GATEWAYS": self.gateways,
+            "PUBLIC_URL": self.public_url,
+            "TLS_CERT": self.tls_cert and self.tls_cert.absolute(),
+            "TLS_KEY": self.tls_key and self.tls_key.absolute(),
+            "INSECURE": self.insecure or None,
         }
         extra = {PREFIX + name: str(value) for name, value in given.items() if value is not None}
         return configuration.load({**config.environ, **extra})
@@ -56,6 +64,18 @@ def where(command: F) -> F:
             "--gateways",
             type=click.IntRange(1, 64),
             help="Processes that take calls.  [default: 1]",
+        ),
+        click.option("--public-url", help="Where a reverse proxy has it: https://fal.example.com"),
+        click.option(
+            "--tls-cert",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Certificate, with its chain, in PEM: speak HTTPS.",
+        ),
+        click.option(
+            "--tls-key", type=click.Path(dir_okay=False, path_type=Path), help="Its private key."
+        ),
+        click.option(
+            "--insecure", is_flag=True, help="Listen to other machines without TLS all the same."
         ),
     )
     for option in reversed(options):

@@ -26,6 +26,12 @@ def context() -> None:
 @click.option(
     "--user-id", default="", help="The user the key belongs to; with it, an API key calls by label."
 )
+@click.option(
+    "--ca",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help="Certificates that vouch for the backend's.",
+)
 @click.option("--protected", is_flag=True, help="fal-tui asks for the name before a change.")
 @click.option("--readonly", is_flag=True, help="Refuse every change.")
 @pass_session
@@ -35,12 +41,13 @@ def add(
     url: str,
     key: str,
     user_id: str,
+    ca: str | None,
     protected: bool,
     readonly: bool,
 ) -> None:
     """Remember a backend under NAME, or change what is remembered."""
     _check(name, url, key)
-    made = Context(name, url.rstrip("/"), user_id, key, protected, readonly)
+    made = Context(name, url.rstrip("/"), user_id, key, protected, readonly, ca or "")
     save_context(session.config.paths, made)
     output.data(f"Added context '{name}' ({made.url}).")
 

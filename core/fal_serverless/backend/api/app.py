@@ -21,10 +21,11 @@ from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFou
 logger = logging.getLogger("fal_serverless.api")
 
 
-def make_api(rooms: Rooms, domain: str, spread: Callable[[], Awaitable[None]]) -> ASGIApp:
+def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[None]]) -> ASGIApp:
     """The application for every request that is not a call of an endpoint.
 
-    `spread` returns when everybody who answers calls knows what is registered.
+    It answers under these names and under addresses. `spread` returns when everybody who answers
+    calls knows what is registered.
     """
     app = Starlette(
         routes=[
@@ -41,7 +42,7 @@ def make_api(rooms: Rooms, domain: str, spread: Callable[[], Awaitable[None]]) -
         },
     )
     app.state.rooms = rooms
-    return HostCheck(Spreading(app, spread), domain)
+    return HostCheck(Spreading(app, spread), host_names)
 
 
 class Spreading:
@@ -68,9 +69,9 @@ class HostCheck:
     rebinding); such a request carries that name in Host, and the page's in Origin.
     """
 
-    def __init__(self, app: ASGIApp, domain: str) -> None:
+    def __init__(self, app: ASGIApp, names: set[str]) -> None:
         self._app = app
-        self._domain = domain
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,7 +89,7 @@ class HostCheck:
 
     def _is_ours(self, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
-        return name in ("localhost", self._domain, f"api.{self._domain}") or _is_address(name)
+        return name in self._names or _is_address(name)
 
 
 def _is_address(name: str) -> bool:

@@ -6,6 +6,7 @@ Knows neither ASGI nor connections.
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -16,6 +17,7 @@ from fal_serverless.errors import (
     FalError,
     NotAuthenticated,
     QueueFull,
+    TooManyCalls,
     WorkerFailed,
     to_json,
 )
@@ -60,6 +62,9 @@ def failure(error: FalError, request_id: str) -> tuple[list[tuple[bytes, bytes]]
         headers.append((b"www-authenticate", b'Key realm="fal-serverless", Basic'))
     if isinstance(error, QueueFull):
         headers.append((b"retry-after", b"1"))
+    if isinstance(error, TooManyCalls):
+        seconds = math.ceil(error.data.get("retry_after", 1))
+        headers.append((b"retry-after", b"%d" % seconds))
     if "allow" in error.data:
         headers.append((b"allow", str(error.data["allow"]).encode()))
     return headers, json.dumps(to_json(_for_callers(error), request_id)).encode()

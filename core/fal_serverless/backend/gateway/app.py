@@ -7,18 +7,20 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from fal_serverless.backend import credentials
-from fal_serverless.backend.credentials import KeyTable
+from fal_serverless.backend.credentials import Credential, KeyTable
 from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.gateway import exposed, served
 from fal_serverless.backend.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED, Ledger
 from fal_serverless.backend.gateway.openapi import Subject
 from fal_serverless.backend.gateway.upstream import Lots
+from fal_serverless.backend.network import Proxies
+from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint, Stored
 from fal_serverless.backend.registry import Registry
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
-from fal_serverless.errors import FalError, RequestTimeout
+from fal_serverless.errors import FalError, RequestTimeout, TooManyCalls
 
 Forward = Callable[[Exchange, Target, tuple[str, int], int], Awaitable[None]]
 
@@ -35,6 +37,7 @@ class Gateway:
         spec: Callable[[Stored], Awaitable[Spec]],
         ledger: Ledger,
         lots: Lots,
+        rates: Rates,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -43,6 +46,8 @@ class Gateway:
         self._spec = spec
         self._ledger = ledger
         self._lots = lots
+        self._rates = rates
+        self._proxies = Proxies(settings.trusted_proxies)
 
     async def handle(
         self,
@@ -54,6 +59,7 @@ class Gateway:
     ) -> None:
         """Answer one request, whatever happens; `forward` is the way to a function's own server."""
         exchange = Exchange(scope, receive, send)
+        exchange.is_believed = self._proxies.trusts((scope.get("client") or ("",))[0])
         endpoint: Endpoint | None = None
         try:
             endpoint = self._registry.resolve(target.user, target.label)
@@ -84,7 +90,7 @@ class Gateway:
                 await exchange.answer(204, [], b"")
                 return
         else:
-            self._keys.check_endpoint(found.credential, endpoint.auth, endpoint.user)
+            self._let_in(found.credential, endpoint)
         if not exchange.own_cors:
             await self._forward(exchange, await self._spec(stored), target, forward)
             return
@@ -97,6 +103,17 @@ class Gateway:
             limit = self._settings.max_served_body
             alias = endpoint.label if endpoint.is_alias else ""
             await served.call(exchange, self._engine, spec, alias, limit)
+
+    def _let_in(self, credential: Credential | None, endpoint: Endpoint) -> None:
+        """Raises NotAuthenticated, NotAllowed, TooManyCalls."""
+        key = self._keys.check_endpoint(credential, endpoint.auth, endpoint.user)
+        wait = 0.0 if key is None else self._rates.take(key.id)
+        if wait:
+            raise TooManyCalls(
+                f"this key may make {self._rates.per_second:g} calls a second; "
+                f"the next one in {wait:.3g} s",
+                retry_after=wait,
+            )
 
     async def _forward(
         self, exchange: Exchange, spec: Spec, target: Target, forward: Forward

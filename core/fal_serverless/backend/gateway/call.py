@@ -12,6 +12,7 @@ from fal_serverless.backend.engine import Exchange, Pool
 from fal_serverless.backend.gateway.answers import CORS, Pairs, failure, request_id
 from fal_serverless.backend.gateway.ledger import Ledger
 from fal_serverless.backend.gateway.protocol import Connection, Taken
+from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.errors import FalError
 from fal_serverless.models import ColdStart
@@ -45,12 +46,24 @@ class Place(NamedTuple):
     """The key ring's version; -1: the authorization alone does not open the endpoint."""
     until: float
     """When to look again, by the monotonic clock."""
+    key_id: str = ""
+    """The caller's; '': nobody asked for one."""
+
+
+class Caller(NamedTuple):
+    """Who was let in."""
+
+    key_id: str
+    """'': nobody asked for one."""
+    keys: int
+    """The key ring's version at that time."""
 
 
 class Rules(Protocol):
     """Who knows whether what was found still holds, and whom to tell of calls."""
 
     ledger: Ledger
+    rates: Rates
 
     def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool: ...
 
@@ -77,6 +90,7 @@ class EndpointForm(ABC):
     """A head that opens an endpoint, and what can be said of its calls before they come."""
 
     __slots__ = (
+        "_key_id",
         "_keys",
         "_label",
         "_rules",
@@ -89,12 +103,16 @@ class EndpointForm(ABC):
     )
 
     def __init__(
-        self, rules: Rules, place: Place, label: tuple[str, str], keys: int, head: Head
+        self,
+        rules: Rules,
+        place: Place,
+        label: tuple[str, str],
+        caller: Caller,
+        head: Head,
     ) -> None:
-        """`keys`: the key ring's version when the caller was let in."""
         self._rules = rules
         self._label = label
-        self._keys = keys
+        self._key_id, self._keys = caller
         self.ledger = rules.ledger
         self.place = place
         self.length = head.length
@@ -104,7 +122,11 @@ class EndpointForm(ABC):
 
     def take(self, connection: Connection) -> EndpointCall | None:
         place = self.place
-        if connection.flow.write_paused or not self._rules.holds(place, self._label, self._keys):
+        rules = self._rules
+        if connection.flow.write_paused or not rules.holds(place, self._label, self._keys):
+            return None
+        # Who calls too often is told so on the general way.
+        if self._key_id and rules.rates.per_second and rules.rates.take(self._key_id):
             return None
         return self._call(connection)
 

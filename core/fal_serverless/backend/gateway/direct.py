@@ -13,6 +13,7 @@ from fal_serverless.backend.engine import Exchange, ReplyStream
 from fal_serverless.backend.engine.exchange import meta_after_id
 from fal_serverless.backend.gateway.answers import CORS, header_value
 from fal_serverless.backend.gateway.call import (
+    Caller,
     Calling,
     EndpointCall,
     EndpointForm,
@@ -38,11 +39,11 @@ class DirectForm(EndpointForm):
         rules: Rules,
         place: Place,
         label: tuple[str, str],
-        keys: int,
+        caller: Caller,
         head: Head,
         calling: Calling,
     ) -> None:
-        super().__init__(rules, place, label, keys, head)
+        super().__init__(rules, place, label, caller, head)
         self.calling = calling
         self.alias = place.endpoint.label if place.endpoint.is_alias else ""
         query = head.query.decode("latin-1")

@@ -15,12 +15,14 @@ from fal_serverless.backend import credentials
 from fal_serverless.backend.credentials import Credential, KeyTable
 from fal_serverless.backend.gateway import direct, passage
 from fal_serverless.backend.gateway.answers import Pairs
-from fal_serverless.backend.gateway.call import EndpointForm, Head, Place, Run
+from fal_serverless.backend.gateway.call import Caller, EndpointForm, Head, Place, Run
 from fal_serverless.backend.gateway.direct import DirectForm
 from fal_serverless.backend.gateway.ledger import Ledger
 from fal_serverless.backend.gateway.passage import PassageForm
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.backend.gateway.upstream import Lots
+from fal_serverless.backend.network import Proxies
+from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.config import Settings
 from fal_serverless.endpoint import Target
@@ -51,6 +53,7 @@ class Calls:
         run: Callable[[Endpoint], Run | None],
         ledger: Ledger,
         lots: Lots,
+        rates: Rates,
     ) -> None:
         self._domain = settings.domain
         self._largest_served = min(settings.max_served_body, direct.LARGEST)
@@ -62,6 +65,8 @@ class Calls:
         self._hosts: dict[bytes, tuple[str, str] | None] = {}
         self._places: dict[tuple[tuple[str, str], bytes | None], Place] = {}
         self._lots = lots
+        self.rates = rates
+        self._proxies = Proxies(settings.trusted_proxies)
 
     def look(self, connection: Connection) -> EndpointForm | None:
         """What the head asks for, when that can be answered in one go."""
@@ -77,26 +82,28 @@ class Calls:
         place = self._known_place(label, headers.get(b"authorization"))
         if place is None:
             return None
-        keys = place.keys
-        if keys < 0 or b"fal_key_" in query or not _KEY.isdisjoint(headers):
-            keys = self._keys.version
+        caller = Caller(place.key_id, place.keys)
+        if place.keys < 0 or b"fal_key_" in query or not _KEY.isdisjoint(headers):
+            version = self._keys.version
             credential, listed, query = credentials.find(listed, query)
-            if not self._may(credential, place.endpoint):
+            key_id = self._let_in(credential, place.endpoint)
+            if key_id is None:
                 return None
+            caller = Caller(key_id, version)
         elif place.is_ours:
             listed = [pair for pair in listed if pair[0] != b"authorization"]
         length = int(headers.get(b"content-length", b"0"))
         parser = connection.parser
         method, keep_alive = parser.get_method(), parser.should_keep_alive()
         head = Head(method, path, prefix, query, listed, headers, keep_alive, length)
-        of = (self, place, label, keys, head)
+        of = (self, place, label, caller, head)
         calling, places = place.run
         if calling is not None:
             served = method == b"POST" and path in ("", "/") and length <= self._largest_served
             return DirectForm(*of, calling) if served else None
         if places is None or method in (b"OPTIONS", b"CONNECT") or length > self._largest_exposed:
             return None
-        return PassageForm(*of, places, self._lots, connection)
+        return PassageForm(*of, places, self._lots, connection, self._proxies)
 
     def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool:
         """Whether a caller who was let in by that version of the keys may go there still."""
@@ -153,17 +160,18 @@ class Calls:
         if authorization is not None:
             credential = credentials.parse_authorization(authorization.decode("latin-1"))
         is_ours = credential is not None
-        known = version if self._may(credential, endpoint) else -1
+        key_id = self._let_in(credential, endpoint)
+        known = -1 if key_id is None else version
         until = time.monotonic() + KNOWN_FOR
-        return Place(is_ours, endpoint, run, known, until)
+        return Place(is_ours, endpoint, run, known, until, key_id or "")
 
-    def _may(self, credential: Credential | None, endpoint: Endpoint) -> bool:
-        """Whether the caller may; why not is told on the general way."""
+    def _let_in(self, credential: Credential | None, endpoint: Endpoint) -> str | None:
+        """The id of the key, '' where none is asked for; None: no, and the general way says why."""
         try:
-            self._keys.check_endpoint(credential, endpoint.auth, endpoint.user)
+            key = self._keys.check_endpoint(credential, endpoint.auth, endpoint.user)
         except FalError:
-            return False
-        return True
+            return None
+        return "" if key is None else key.id
 
 
 def _is_plain(connection: Connection, headers: dict[bytes, bytes]) -> bool:

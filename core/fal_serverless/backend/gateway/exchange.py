@@ -39,6 +39,8 @@ class Exchange:
         """0: nothing was answered yet."""
         self.cold: ColdStart | None = None
         self.worker = ""
+        self.is_believed = False
+        """It came by a proxy whose word counts for where it is from."""
         self.own_cors = False
         """Our CORS headers go on every answer: it is a served function."""
         self.deadline: asyncio.Timeout | None = None

@@ -158,7 +158,8 @@ def head_of(exchange: Exchange, target: Target, more: Pairs) -> bytes:
     """Request line and headers as the function's server gets them."""
     client = (exchange.scope.get("client") or ("",))[0]
     scheme = exchange.scope.get("scheme", "http")
-    origin = Origin(client, scheme, target.prefix, exchange.request_id)
+    believed = exchange.is_believed
+    origin = Origin(client, scheme, target.prefix, exchange.request_id, believed)
     path = target.path.encode("latin-1")
     return request_head(
         exchange.method.encode(), path, exchange.query, exchange.headers, origin, more

@@ -46,6 +46,8 @@ class Origin(NamedTuple):
     prefix: str
     """What was taken off its path."""
     request_id: str
+    is_believed: bool = False
+    """It is a proxy whose word counts for where a request came from."""
 
 
 def request_head(
@@ -62,7 +64,7 @@ def request_head(
     kept = strip_hop_by_hop(headers)
     lines += [b"%b: %b\r\n" % pair for pair in kept if pair[0] not in REPLACED]
     said = {name: value for name, value in headers if name in _SAID}
-    lines.append(forwarded(said, origin.client, origin.scheme, origin.prefix))
+    lines.append(forwarded(said, origin.client, origin.scheme, origin.prefix, origin.is_believed))
     lines.append(b"x-fal-request-id: %b\r\n" % origin.request_id.encode())
     lines += [b"%b: %b\r\n" % pair for pair in more]
     lines.append(b"\r\n")
@@ -78,15 +80,14 @@ def strip_hop_by_hop(headers: Pairs) -> Pairs:
     return [pair for pair in headers if pair[0] not in dropped]
 
 
-def forwarded(said: Mapping[bytes, bytes], client: str, scheme: str, prefix: str) -> bytes:
-    """Lines that tell where a request came from; `said`: its headers, these among them.
-
-    A proxy on this machine is believed what it says about that.
-    """
+def forwarded(
+    said: Mapping[bytes, bytes], client: str, scheme: str, prefix: str, is_believed: bool
+) -> bytes:
+    """Lines that tell where a request came from; `said`: its headers, these among them."""
     address = client.encode()
     before = said.get(b"x-forwarded-for")
     by, host = scheme.encode(), said.get(b"host", b"")
-    if _is_loopback(address):
+    if is_believed:
         by = said.get(b"x-forwarded-proto") or by
         host = said.get(b"x-forwarded-host") or host
     pairs = (
@@ -99,7 +100,3 @@ def forwarded(said: Mapping[bytes, bytes], client: str, scheme: str, prefix: str
 
 
 _SAID = frozenset((b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
-
-
-def _is_loopback(address: bytes) -> bool:
-    return address == b"::1" or address.startswith((b"127.", b"::ffff:127."))

@@ -13,7 +13,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from fal_serverless.backend.engine import Pool
 from fal_serverless.backend.engine.pool import Slot, Turn
-from fal_serverless.backend.gateway.call import EndpointCall, EndpointForm, Head, Place, Rules
+from fal_serverless.backend.gateway.call import (
+    Caller,
+    EndpointCall,
+    EndpointForm,
+    Head,
+    Place,
+    Rules,
+)
 from fal_serverless.backend.gateway.forwarding import (
     HOP_BY_HOP,
     REPLACED,
@@ -25,6 +32,7 @@ from fal_serverless.backend.gateway.forwarding import (
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.backend.gateway.upstream import Headers, Lot, Lots, Seen, Upstream
+from fal_serverless.backend.network import Proxies
 from fal_serverless.errors import FalError
 
 LARGEST = 64 * 1024
@@ -51,18 +59,19 @@ class PassageForm(EndpointForm):
         rules: Rules,
         place: Place,
         label: tuple[str, str],
-        keys: int,
+        caller: Caller,
         head: Head,
         places: Pool,
         lots: Lots,
         connection: Connection,
+        proxies: Proxies,
     ) -> None:
-        super().__init__(rules, place, label, keys, head)
+        super().__init__(rules, place, label, caller, head)
         self.places = places
         self.lots = lots
         self.is_bare = head.method == b"HEAD"
         self.is_safe = head.method in _SAFE
-        self.start = _start(head, connection)
+        self.start = _start(head, connection, proxies)
         """Of the head as it is sent on, until the request id."""
 
     def _call(self, connection: Connection) -> Passage:
@@ -241,13 +250,13 @@ class Passage(EndpointCall):
         return slot.worker.id
 
 
-def _start(head: Head, connection: Connection) -> bytes:
+def _start(head: Head, connection: Connection, proxies: Proxies) -> bytes:
     """As `forwarding.request_head`, until the value of its last header, which is the request id."""
     client, scheme = connection.client, connection.scheme or "http"
     address = client[0] if client else ""
     path = head.path.encode("latin-1")
     if not _SEEN_TO.isdisjoint(head.headers):
-        origin = Origin(address, scheme, head.prefix, "")
+        origin = Origin(address, scheme, head.prefix, "", proxies.trusts(address))
         made = request_head(head.method, path, head.query, head.listed, origin)
         return made.removesuffix(b"\r\n\r\n")
     lines = b"".join([b"%b: %b\r\n" % pair for pair in head.listed])
@@ -258,7 +267,7 @@ def _start(head: Head, connection: Connection) -> bytes:
 
 
 forwarded_once = lru_cache(10_000)(
-    lambda host, client, scheme, prefix: forwarded({b"host": host}, client, scheme, prefix)
+    lambda host, client, scheme, prefix: forwarded({b"host": host}, client, scheme, prefix, False)
 )
 
 

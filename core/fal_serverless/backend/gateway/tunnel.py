@@ -111,7 +111,7 @@ def scope_of(head: bytes, transport: asyncio.Transport) -> Scope:
         "query_string": query,
         "headers": found.headers,
         "client": tuple(client[:2]) if client else None,
-        "scheme": "http",
+        "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
     }
 
 

@@ -28,6 +28,7 @@ from fal_serverless.backend.gateway.protocol import Connection, Known
 from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.gateways import wire
 from fal_serverless.backend.logs.rows import LogRow
+from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.backend.web import Server, uvicorn_config
 from fal_serverless.config import Settings
@@ -71,8 +72,8 @@ class Further:
 
     def _made(self) -> type[Connection]:
         ledger = Ledger(self._lines.put, self._lines.count)
-        lots = Lots(self._settings.request_timeout)
-        door = Calls(self._settings, self._find, self._keys, self._run, ledger, lots)
+        lots, rates = Lots(self._settings.request_timeout), Rates(self._settings.key_rate)
+        door = Calls(self._settings, self._find, self._keys, self._run, ledger, lots, rates)
         attributes = {
             "max_head": self._settings.max_header_size,
             "door": door,

@@ -42,6 +42,8 @@ SETTINGS = (
     "max_exposed_body",
     "request_timeout",
     "drain_timeout",
+    "key_rate",
+    "trusted_proxies",
 )
 """What a gateway is told of them: anybody can read what a program is started with."""
 SEEN_SECONDS = 5.0

@@ -53,7 +53,13 @@ def test_every_setting_is_read_from_file_and_environment(
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("PORT", "many"), ("DRAIN_TIMEOUT", "x"), ("LOG_MAX_DAYS", ""), ("LOG_OVERFLOW", "lose")],
+    [
+        ("PORT", "many"),
+        ("DRAIN_TIMEOUT", "x"),
+        ("LOG_MAX_DAYS", ""),
+        ("LOG_OVERFLOW", "lose"),
+        ("METRICS_PUBLIC", "maybe"),
+    ],
 )
 def test_a_wrong_value_names_setting_and_place(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(InvalidSetting, match=rf"{name.lower()} must be .*FAL_SERVERLESS_{name}"):

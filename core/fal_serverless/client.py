@@ -34,6 +34,7 @@ from fal_serverless.models import (
     MoveReason,
     NewKey,
     Pruned,
+    Pulse,
     Revision,
     Scope,
     ServeEvent,
@@ -115,6 +116,14 @@ class Client:
         """A new user, and a first ADMIN key of theirs. Raises Conflict for a taken nickname."""
         body = await self._call("POST", "/v1/users", {"nickname": nickname})
         return from_json(User, body["user"]), from_json(NewKey, body["key"])
+
+    async def pulse(self, seconds: int = 300, function: str = "", parts: int = 40) -> Pulse:
+        """The last so many seconds of one function ('': of all), and in `parts` of each.
+
+        Raises NotFound for a function that is not there, BadInput for more than is remembered.
+        """
+        params = {"seconds": seconds, "function": function, "parts": parts}
+        return from_json(Pulse, await self._call("GET", "/v1/metrics/series", params=params))
 
     # Functions and revisions
 

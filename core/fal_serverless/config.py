@@ -83,6 +83,8 @@ class Settings:
     """Environments at most that have a process from which workers are forked; 0: none has."""
     template_keep_alive: float = 3600
     """How long such a process stays when no worker is started in its environment."""
+    metrics_public: bool = False
+    """Whether `/metrics` needs no key when it is asked from this machine."""
     theme: str = "textual-dark"
     """Theme of fal-tui."""
 

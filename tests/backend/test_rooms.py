@@ -1,4 +1,4 @@
-"""The small rooms: changes, traffic, bundles, sockets."""
+"""The small rooms: changes, bundles, sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.listen import listen
-from fal_serverless.backend.traffic import Meter
 from fal_serverless.errors import BadInput, InvalidSetting, PortTaken
 from fal_serverless.models import BundleInfo, Change, to_json
 
@@ -30,19 +29,6 @@ async def test_a_slow_subscriber_hears_each_changed_thing_once() -> None:
         Change("alias", "call"),
     ]
     await heard.aclose()
-
-
-def test_traffic_counts_the_last_minute_only() -> None:
-    now = [1000.0]
-    meter = Meter(clock=lambda: now[0])
-    meter.count("r1", 10, False)
-    now[0] += 59
-    meter.count("r1", 30, True)
-    both = meter.traffic(["r1"])
-    assert (both.requests, both.errors, both.error_percent, both.p50_ms) == (2, 1, 50.0, 20)
-    now[0] += 30
-    assert meter.traffic(["r1"]).requests == 1
-    assert meter.traffic(["r2"]).p50_ms is None
 
 
 def packed(**parts: bytes) -> bytes:

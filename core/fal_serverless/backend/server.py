@@ -10,6 +10,7 @@ import os
 import platform
 import resource
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,13 +44,14 @@ from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.listen import Sockets, listen
 from fal_serverless.backend.logs.store import LogStore
+from fal_serverless.backend.metrics.figures import Figures
 from fal_serverless.backend.network import scheme
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
-from fal_serverless.backend.traffic import Meter
+from fal_serverless.backend.traffic import Meter, Starts
 from fal_serverless.backend.views import Views
 from fal_serverless.backend.web import NoCutAnswers, Server, uvicorn_config
 from fal_serverless.config import (
@@ -66,7 +68,8 @@ from fal_serverless.models import Change, Status, User, Worker
 logger = logging.getLogger("fal_serverless.backend")
 
 TICK = 1.0
-"""Seconds between two looks at whether traffic changed."""
+"""Seconds between two looks at what happened."""
+LATE = 0.005
 
 
 def run(config: Config, *, any_port: bool = False) -> None:
@@ -103,6 +106,7 @@ class Backend:
         self.changes = Changes()
         self.meter = Meter()
         self.rates = Rates(settings.key_rate)
+        self.starts = Starts()
         self._workers_changed = False
 
     async def serve(self, sockets: list[Sockets]) -> None:
@@ -117,7 +121,7 @@ class Backend:
             settings,
             make_private(paths.state / "run"),
             self._config.environ,
-            Sink(self.logs.put, self.logs.lines),
+            Sink(self.logs.put, self.logs.lines, self.logs.missing),
             self._worker_changed,
         )
         bundles = BundleStore(paths.state / "revisions")
@@ -143,6 +147,7 @@ class Backend:
         self.housekeeping = Housekeeping(
             environments, lambda: {**self.publisher.uses(), **self.sent.uses()}
         )
+        self.figures = Figures(self.meter, self.starts, self.registry, self.engine.loads, self.logs)
         self._ensure_owner()
         await self._listen(sockets)
 
@@ -174,6 +179,8 @@ class Backend:
                 settings.domain,
                 settings.public_url or self._base,
             ),
+            self.figures,
+            settings.metrics_public,
             self._status,
             stopping,
         )
@@ -334,14 +341,17 @@ class Backend:
         return True
 
     async def _tick(self) -> None:
-        """Tell clients about traffic and workers at most once a second."""
+        """Count seconds, and tell clients about traffic at most once in each."""
         while True:
-            await asyncio.sleep(TICK)
+            # Behind a whole second, so that none is left out for being a little late.
+            await asyncio.sleep(TICK - time.monotonic() % TICK + LATE)
+            await self.figures.tick()
             if self.meter.changed:
                 self.meter.changed = False
                 self.changes.publish(Change("traffic"))
 
     def _worker_changed(self, worker: Worker) -> None:
+        self.starts.heard(worker)
         self.changes.publish(Change("worker", worker.id))
 
     def _status(self, user: User) -> Status:
@@ -358,7 +368,7 @@ class Backend:
             revisions=len(revisions),
             aliases=len(self.registry.aliases(user.id)),
             workers=len(self.engine.workers()),
-            traffic=self.meter.traffic({stored.id for stored in revisions}),
+            traffic=self.meter.traffic(user.id),
             python_version=platform.python_version(),
             gateways=self._config.settings.gateways,
             isolation=self.engine.describe(),

@@ -107,5 +107,5 @@ class Views:
             served_at=newest.created_at,
             file_name=newest.bundle.file_name,
             workers={str(state): count for state, count in states.items()},
-            traffic=self._meter.traffic(ids),
+            traffic=self._meter.traffic(user, name),
         )

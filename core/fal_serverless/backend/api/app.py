@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fal_serverless.backend.api import aliases, calls, environments, functions, system
+from fal_serverless.backend.api import aliases, calls, environments, functions, metrics, system
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFound, to_json
 
@@ -33,6 +33,7 @@ def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[
             *aliases.routes,
             *environments.routes,
             *calls.routes,
+            *metrics.routes,
             *system.routes,
         ],
         exception_handlers={

@@ -17,6 +17,7 @@ from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.logs.store import LogStore
+from fal_serverless.backend.metrics.figures import Figures
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
@@ -38,6 +39,9 @@ class Rooms:
     logs: LogStore
     changes: Changes
     views: Views
+    figures: Figures
+    metrics_public: bool
+    """Whether this machine may see figures without a key."""
     status: Callable[[User], Status]
     stopping: asyncio.Event
     """Set when the backend stops: streams end."""

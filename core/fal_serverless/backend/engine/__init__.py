@@ -9,12 +9,13 @@ from fal_serverless.backend.engine.exchange import Exchange, ReplyStream
 from fal_serverless.backend.engine.journal import Sink
 from fal_serverless.backend.engine.local import LocalEngine
 from fal_serverless.backend.engine.pool import Pool
-from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
+from fal_serverless.backend.engine.spec import Call, Lease, Load, Reply, Spec
 
 __all__ = [
     "Call",
     "Exchange",
     "Lease",
+    "Load",
     "LocalEngine",
     "Pool",
     "Reply",

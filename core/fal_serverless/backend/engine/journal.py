@@ -35,6 +35,8 @@ class Sink:
     put: Callable[[LogRow], object]
     lines: Callable[[Block, Eased], object]
     """Calls what it is given when the lines are kept, with their size."""
+    dropped: Callable[[int], object] = lambda _: None
+    """So many lines are missing."""
 
 
 class Journal:
@@ -81,6 +83,7 @@ class Journal:
     def dropped(self, payload: bytes) -> None:
         """A DROPPED frame: its lines are missing here."""
         count = frames.number(payload)
+        self._sink.dropped(count)
         self.say("WARNING", f"… {count} line{'s' if count > 1 else ''} dropped …")
 
     def heard(self, count: int, packed: bytes, eased: Eased) -> None:

@@ -22,7 +22,7 @@ from fal_serverless.backend.engine.journal import Sink
 from fal_serverless.backend.engine.limits import Limits
 from fal_serverless.backend.engine.pool import Pool
 from fal_serverless.backend.engine.ports import Ports
-from fal_serverless.backend.engine.spec import Call, Lease, Reply, Spec
+from fal_serverless.backend.engine.spec import Call, Lease, Load, Reply, Spec
 from fal_serverless.backend.engine.startup import Surroundings, child_environ
 from fal_serverless.backend.engine.templates import Templates
 from fal_serverless.backend.engine.worker import User, WorkerProcess
@@ -143,6 +143,10 @@ class LocalEngine:
         """Oldest first."""
         found = [worker.record() for pool in self._pools.values() for worker in pool.workers]
         return sorted(found, key=lambda worker: worker.started_at)
+
+    def loads(self) -> list[Load]:
+        """Of every revision that has workers or calls that wait for one."""
+        return [load for pool in self._pools.values() if (load := pool.load()) is not None]
 
     async def stop_worker(self, worker_id: str) -> None:
         """When what it runs is finished, or the drain time is over. Raises NotFound."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from fal_serverless.backend.engine.exchange import Exchange
-from fal_serverless.backend.engine.spec import Spec
+from fal_serverless.backend.engine.spec import Load, Spec
 from fal_serverless.backend.engine.worker import User, WorkerProcess
 from fal_serverless.errors import FalError, QueueFull, WorkerFailed
 from fal_serverless.models import ColdStart
@@ -144,9 +144,20 @@ class Pool:
                 future.result().worker.give()
             raise
 
+    def load(self) -> Load | None:
+        """None: there is nothing of it."""
+        if not self._workers and not self._waiting:
+            return None
+        states = Counter(str(worker.state) for worker in self._workers.values())
+        return Load(self.spec, states, self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Calls without a place, those that wait in a worker included."""
+        return len(self._waiting) + sum(worker.ahead for worker in self._workers.values())
+
     def _check_room(self) -> None:
-        ahead = sum(worker.ahead for worker in self._workers.values())
-        count = len(self._waiting) + ahead
+        count = self.waiting
         if count >= self._queue_size:
             name = self.spec.function
             raise QueueFull(f"'{name}' has {count} calls waiting, which is its limit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,17 @@ class Spec:
         """A time limit of the function, `limit` when it names none."""
         value = self.options.get(option)
         return limit if value is None else float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is there of a revision at a moment."""
+
+    spec: Spec
+    workers: Mapping[str, int]
+    """State -> how many; not empty, or calls wait."""
+    waiting: int
+    """Calls without a place."""
 
 
 @dataclass(frozen=True, slots=True)

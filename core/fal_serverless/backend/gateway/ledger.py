@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from fal_serverless.backend.logs.rows import LogRow
 from fal_serverless.backend.records import Endpoint
@@ -13,12 +14,25 @@ CLIENT_CLOSED = 499
 """Status in the log of a call whose caller hung up (nginx's number; nobody receives it)."""
 
 
-class Ledger:
-    """`put` takes rows of the log, `count` a revision, milliseconds, and whether it failed."""
+class Count(Protocol):
+    """Counts one call."""
 
-    def __init__(
-        self, put: Callable[[LogRow], object], count: Callable[[str, float, bool], object]
-    ) -> None:
+    def __call__(
+        self,
+        user: str,
+        function: str,
+        label: str,
+        status: int,
+        milliseconds: float,
+        cold: ColdStart | None,
+        /,
+    ) -> None: ...
+
+
+class Ledger:
+    """`put` takes rows of the log."""
+
+    def __init__(self, put: Callable[[LogRow], object], count: Count) -> None:
         self._put = put
         self._count = count
 
@@ -45,7 +59,7 @@ class Ledger:
             line = f"{line} (cold start: {parts_of(cold)})"
         level: Level = "ERROR" if failed else "INFO"
         self._put(_row(endpoint, request_id, worker, line, level, "request"))
-        self._count(endpoint.revision, milliseconds, failed)
+        self._count(endpoint.user, endpoint.function, endpoint.label, status, milliseconds, cold)
 
 
 def _row(

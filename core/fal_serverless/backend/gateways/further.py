@@ -283,7 +283,7 @@ class Lines:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._rows: list[LogRow] = []
-        self._counts: list[tuple[str, float, bool]] = []
+        self._counts: list[wire.Counted] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, row: LogRow) -> None:
@@ -293,8 +293,8 @@ class Lines:
         elif len(self._rows) >= FULL:
             self.flush()
 
-    def count(self, revision: str, milliseconds: float, failed: bool) -> None:
-        self._counts.append((revision, milliseconds, failed))
+    def count(self, *call: *wire.Counted) -> None:
+        self._counts.append(call)
 
     def flush(self) -> None:
         if self._timer is not None:

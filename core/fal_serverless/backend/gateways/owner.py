@@ -25,6 +25,7 @@ import msgspec
 from fal_serverless.backend.credentials import KeyTable, Known
 from fal_serverless.backend.engine import Exchange, Pool, ReplyStream
 from fal_serverless.backend.engine.frames import META, Link
+from fal_serverless.backend.gateway.ledger import Count
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.backend.gateways import wire
 from fal_serverless.backend.logs.rows import LogRow
@@ -69,7 +70,7 @@ class Rooms:
     make_pool: Callable[[str, str], Awaitable[Pool]]
     """The same, by user and revision, when it has to be made. Raises FalError."""
     put: Callable[[LogRow], object]
-    count: Callable[[str, float, bool], object]
+    count: Count
     adopt: Callable[[bytes], Connection]
     """Makes the protocol of a connection of which some bytes were read elsewhere."""
 
@@ -270,8 +271,8 @@ class _Gateway:
             told = _rows(payload)
             for row in told.rows:
                 self._rooms.put(row)
-            for revision, milliseconds, failed in told.counts:
-                self._rooms.count(revision, milliseconds, failed)
+            for call in told.counts:
+                self._rooms.count(*call)
         elif kind == wire.SEEN:
             self._seen = number
             self._news.set()

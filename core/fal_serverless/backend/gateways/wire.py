@@ -69,10 +69,13 @@ class Answer(msgspec.Struct, array_like=True):
     content: bytes = b""
 
 
+Counted = tuple[str, str, str, int, float, ColdStart | None]
+"""User, function and label of a call, its status, milliseconds, and what it waited for."""
+
+
 class Rows(msgspec.Struct, array_like=True):
     rows: list[LogRow]
-    counts: list[tuple[str, float, bool]]
-    """Revision, milliseconds, whether it failed."""
+    counts: list[Counted]
 
 
 def give(link: socket.socket, connection: int, read: bytes) -> None:

@@ -148,7 +148,8 @@ class Peer:
             else:
                 self._asked(kind, number, payload)
         if written:
-            self._send(wire.frame(wire.ACK, written))
+            last = wire.LAST.pack(self._store.file.last)
+            self._send(wire.frame(wire.ACK, written, last))
 
     def _asked(self, kind: int, number: int, payload: bytes) -> None:
         if kind == wire.HELLO:

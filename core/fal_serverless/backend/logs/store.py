@@ -86,6 +86,10 @@ class LogStore:
         self._last_question = 0
         self._taps: dict[str, Callable[[LogEntry], None]] = {}
         self._written = asyncio.Event()
+        self.last = 0
+        """The last id that an entry was given, as far as is known: ids count entries."""
+        self.dropped = 0
+        """Entries and lines that were left out since the start."""
         arguments = (str(folder), str(max_bytes), str(max_days))
         self._program = Program(arguments, self._begun, self._received)
 
@@ -116,6 +120,10 @@ class LogStore:
             self._timer = self._loop.call_later(BATCH_SECONDS, self._flush)
         elif len(self._items) >= FULL:
             self._flush()
+
+    def missing(self, count: int) -> None:
+        """So many lines were never sent here."""
+        self.dropped += count
 
     @contextmanager
     def tap(self, revision: str, heard: Callable[[LogEntry], None]) -> Iterator[None]:
@@ -226,6 +234,7 @@ class LogStore:
         if isinstance(item[-1], bytes):
             return False
         self._left_out[item[4], item[5], item[7]] += 1
+        self.dropped += 1
         return True
 
     def _acknowledged(self, number: int) -> None:
@@ -260,6 +269,7 @@ class LogStore:
 
     def _received(self, kind: int, number: int, payload: bytes) -> None:
         if kind == wire.ACK:
+            (self.last,) = wire.LAST.unpack(payload)
             self._acknowledged(number)
         elif number in self._questions and not self._questions[number].answer.done():
             self._questions[number].answer.set_result(payload)

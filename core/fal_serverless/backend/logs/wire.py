@@ -5,7 +5,8 @@ so a store that was killed and started again can be asked anew.
 
 1. Writer: HELLO with its name, which is its own for as long as it lives.
 2. Writer: BATCH, numbered from 1: a list of rows and blocks. Store: ACK with that number, when all
-   batches up to it are in the file. A batch that is there already is acknowledged, not written.
+   batches up to it are in the file, and with the last id given so far. A batch that is there
+   already is acknowledged, not written.
 3. Reader: FIND with a selection. Store: FOUND, the ids that match and the last id there is.
 4. Reader: SHOW with ids. Store: PAGE, those entries.
 5. Reader: NEXT with a selection and the last id seen. Store: PAGE with what came after, at once or
@@ -33,6 +34,9 @@ ACK, FOUND, PAGE = 10, 11, 12
 
 PAGE_HEAD = struct.Struct("!Q?")
 """The last id looked at, and whether there was nothing more at that time."""
+
+LAST = struct.Struct("!Q")
+"""The last id given so far."""
 
 BEGIN, END = b"data: ", b"\n\n"
 

@@ -75,7 +75,19 @@ async def keys(shot: Camera) -> None:
     await shot.until(lambda: "WHAT IT DOES" in shot.text(), "the help")
 
 
-PICTURES = (functions, revisions, rollback, aliases, logs, serve, invoke, keys)
+async def pulse(shot: Camera) -> None:
+    await shot.press("0")
+    for count in (15, 30, 45):
+        await shot.until(lambda count=count: calls(shot) >= count, f"{count} calls")
+
+
+PICTURES = (functions, revisions, rollback, aliases, logs, serve, invoke, keys, pulse)
+
+
+def calls(shot: Camera) -> int:
+    """In the last minute."""
+    host = shot.app.host
+    return sum(each.traffic.requests for each in host.store.functions) if host else 0
 
 
 async def select_greet(shot: Camera) -> None:
@@ -121,7 +133,7 @@ def main() -> None:
     folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else HERE
     for picture in PICTURES:
         draw(folder, picture, "")
-    for picture in (functions, rollback):
+    for picture in (functions, rollback, pulse):
         draw(folder, picture, "-80x24")
 
 

@@ -378,6 +378,8 @@ class Pulse:
     series: Series
     functions: tuple[FunctionPulse, ...] = ()
     """Those that were called or have workers."""
+    traffic: Traffic = Traffic()
+    """Over the last minute, of what the series is of."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,14 @@ from fal_serverless.models import (
     Alias,
     BundleInfo,
     Function,
+    FunctionPulse,
     Key,
     LogEntry,
     Move,
     Parameter,
+    Pulse,
     Revision,
+    Series,
     Status,
     Traffic,
     User,
@@ -61,6 +64,8 @@ class FakeBackend:
         self.requests: list[tuple[str, str]] = []
         self.refuse: dict[tuple[str, str], errors.FalError] = {}
         self.down = False
+        self.keeps_figures = True
+        self.calls_lately = True
         self._streams: list[asyncio.Queue[tuple[str, Any] | None]] = []
         self._tails: list[asyncio.Queue[tuple[str, Any] | None]] = []
 
@@ -173,6 +178,32 @@ class FakeBackend:
             isolation="seccomp",
         )
 
+    def pulse(self, seconds: int, function: str) -> Pulse:
+        """Half of the time asked for: calls that grow, two of them failed; the rest is idle."""
+        step = {300: 1, 3600: 10, 21600: 60}[seconds]
+        count = seconds // step // 2
+        rising = tuple(float(place * 4 // count) for place in range(count))
+        if not self.calls_lately:
+            none = (0.0,) * count
+            nobody = (None,) * count
+            return Pulse(seconds, step, function, Series(none, none, nobody, nobody, none, none))
+        share = 0.5 if function else 1.0
+        series = Series(
+            requests=tuple(each * share for each in rising),
+            errors=(0.0,) * (count - 2) + (1.0, 1.0),
+            p50_ms=tuple(each * 4 or None for each in rising),
+            p99_ms=tuple(each * 40 or None for each in rising),
+            cold_starts=(0.0,) * (count // 2) + (1.0,) + (0.0,) * (count - count // 2 - 1),
+            workers=tuple(min(each, 2.0) for each in rising),
+            waiting=(0.0,) * count,
+        )
+        traffic = Traffic(120, 2.0, 2, 1.7, 4.2, 120.0)
+        trend = tuple(float(place // 10) for place in range(40))
+        failed = (0.0,) * 39 + (1.0,)
+        call = FunctionPulse("call", traffic, 1234, 2, 1, 2, 3, trend, failed)
+        lately = Traffic(round(180 * share), 3 * share, 12, 6.7, 12.0, 120.0)
+        return Pulse(seconds, step, function, series, (call,), lately)
+
     # Streams
 
     def changed(self, kind: str) -> None:
@@ -218,12 +249,22 @@ class FakeBackend:
             return self._stream(self._streams, [("change", {"kind": "resync"})])
         if path == "/v1/logs/tail":
             return self._stream(self._tails, [("entry", to_json(e)) for e in self.entries])
+        if path == "/v1/metrics/series":
+            return self._figures(request)
         body = json.loads(request.content) if request.content else {}
         try:
             return httpx.Response(200, json=to_json(self._route(request.method, path, body)))
         except KeyError:
             missing = errors.NotFound(f"no {path}")
             return httpx.Response(404, json=errors.to_json(missing))
+
+    def _figures(self, request: httpx.Request) -> httpx.Response:
+        if not self.keeps_figures:
+            missing = errors.NotFound(f"no such path: {request.url.path}")
+            return httpx.Response(404, json=errors.to_json(missing))
+        asked = request.url.params
+        found = self.pulse(int(asked["seconds"]), asked["function"])
+        return httpx.Response(200, json=to_json(found))
 
     def _stream(
         self, streams: list[asyncio.Queue[tuple[str, Any] | None]], first: list[tuple[str, Any]]

@@ -188,14 +188,15 @@ ACTIONS: tuple[Action, ...] = (
     _go("4", "logs", "Logs of all endpoints"),
     _go("5", "keys", "Keys: who may call"),
     _go("7", "activity", "Activity: what this session did, as command lines"),
+    _go("0", "pulse", "Pulse: calls, errors, latency, cold starts and workers over time"),
     Action("back", "escape", "Back", "Clear the filter, else go back", "Go", 98),
     Action("previous", "minus", "Previous", "The screen before; in logs: lower", "Go"),
     Action("swap", "tab", "Pane", "Next pane", "Go", 20, ("list", "detail", "logs")),
     Action("swap_back", "shift+tab", "Pane back", "Previous pane", "Go"),
-    Action("next_tab", "right_square_bracket,full_stop", "Next tab", "Next detail tab", "Go", 30,
-           ("detail",)),
-    Action("previous_tab", "left_square_bracket,comma", "Previous tab", "Previous detail tab", "Go",
-           29, ("detail",)),
+    Action("next_tab", "right_square_bracket,full_stop", "Next tab",
+           "Next detail tab; in Pulse: a longer time", "Go", 30, ("list", "detail")),
+    Action("previous_tab", "left_square_bracket,comma", "Previous tab",
+           "Previous detail tab; in Pulse: a shorter time", "Go", 29, ("list", "detail")),
     Action("filter", "slash", "Filter", "Filter the list: regex, !inverse, -f fuzzy", "Look", 70,
            ("list",), reason=_filter),
     Action("describe", "d", "Describe", "All there is to say about it", "Look", 10,
@@ -271,6 +272,8 @@ def _offered(action: Action, situation: Situation) -> bool:
         return not action.reason(situation)
     if action.id in ("serve", "filter") and situation.place.kind in ("logs", "activity"):
         return False
+    if action.id in ("next_tab", "previous_tab") and situation.pane == "list":
+        return situation.place.kind == "pulse"
     if action.id == "back":
         return situation.pane != "list" or situation.place != HOME
     if action.id == "rollback" and isinstance(situation.item, Function | Revision | Alias):

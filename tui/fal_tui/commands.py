@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Verb = Literal[
-    "fn", "alias", "worker", "logs", "key", "activity", "rev", "history", "theme", "help", "q"
+    "fn",
+    "alias",
+    "worker",
+    "logs",
+    "key",
+    "activity",
+    "pulse",
+    "rev",
+    "history",
+    "theme",
+    "help",
+    "q",
 ]
 
 NAMES: dict[str, Verb] = {
@@ -21,6 +32,7 @@ NAMES: dict[str, Verb] = {
     "key": "key",
     "keys": "key",
     "activity": "activity",
+    "pulse": "pulse",
     "rev": "rev",
     "revisions": "rev",
     "history": "history",
@@ -39,6 +51,7 @@ MEANING: dict[Verb, str] = {
     "worker": "workers",
     "key": "keys",
     "activity": "what this session did",
+    "pulse": "calls, latency and workers over time",
     "theme": "another theme",
     "help": "all keys",
     "q": "quit",

@@ -267,4 +267,5 @@ _KINDS: dict[str, Kind] = {
     "logs": "logs",
     "key": "keys",
     "activity": "activity",
+    "pulse": "pulse",
 }

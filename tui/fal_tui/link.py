@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_serverless import errors
-from fal_tui.store import FUNCTIONS, STATUS, WORKERS, Store, Topic, touched
+from fal_tui.store import FUNCTIONS, STATUS, Store, Topic, touched
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
@@ -156,7 +156,8 @@ class Link:
 
     def _figures(self) -> frozenset[Topic]:
         """What changes without an event: figures of calls, memory of workers."""
-        return frozenset({STATUS, FUNCTIONS}) | (self._wanted() & {WORKERS})
+        moving = {topic for topic in self._wanted() if topic.kind in ("workers", "pulse")}
+        return frozenset({STATUS, FUNCTIONS}) | moving
 
     async def _fetch(self, topics: frozenset[Topic]) -> None:
         assert self.client is not None
@@ -220,8 +221,14 @@ async def _ask(client: Client, topic: Topic) -> Any:
         "revisions": lambda: client.revisions(topic.name),
         "moves": lambda: client.moves(topic.name),
         "revision": lambda: client.revision(topic.name),
+        "pulse": lambda: client.pulse(*_pulse(topic)),
     }
     try:
         return await asks[topic.kind]()
     except errors.NotFound:
-        return None if topic.kind in ("revision", "status") else ()
+        return None if topic.kind in ("revision", "status", "pulse") else ()
+
+
+def _pulse(topic: Topic) -> tuple[int, str]:
+    seconds, _, function = topic.name.partition(" ")
+    return int(seconds), function

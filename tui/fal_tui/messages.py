@@ -56,6 +56,10 @@ class FilterChanged(Message):
         self.text = text
 
 
+class LookChanged(Message):
+    """A list wants to show something else of what it lists."""
+
+
 class ActionChosen(Message):
     """An entry of help, palette or footer was chosen: run that action."""
 

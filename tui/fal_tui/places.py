@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["functions", "aliases", "workers", "logs", "keys", "activity", "revisions", "moves"]
+Kind = Literal[
+    "functions", "aliases", "workers", "logs", "keys", "activity", "pulse", "revisions", "moves"
+]
 
 TITLES: dict[Kind, str] = {
     "functions": "functions",
@@ -14,6 +16,7 @@ TITLES: dict[Kind, str] = {
     "logs": "logs",
     "keys": "keys",
     "activity": "activity",
+    "pulse": "pulse",
     "revisions": "revisions",
     "moves": "history",
 }

@@ -93,8 +93,10 @@ def png(svg: str, zoom: int = ZOOM) -> bytes:
     """Drawn with the monospace font that ships with us, so that columns line up everywhere."""
     import resvg_py
 
+    from fal_tui.dots import with_dots
+
     data = resvg_py.svg_to_bytes(
-        svg_string=svg.replace("Fira Code", FAMILY),
+        svg_string=with_dots(svg).replace("Fira Code", FAMILY),
         font_files=[str(FONT), str(BOLD)],
         skip_system_fonts=True,
         monospace_family=FAMILY,

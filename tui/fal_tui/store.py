@@ -18,13 +18,14 @@ from fal_serverless.models import (
     Function,
     Key,
     Move,
+    Pulse,
     Revision,
     Status,
     Worker,
 )
 
 TopicKind = Literal[
-    "status", "functions", "aliases", "keys", "workers", "revisions", "moves", "revision"
+    "status", "functions", "aliases", "keys", "workers", "revisions", "moves", "revision", "pulse"
 ]
 
 
@@ -34,7 +35,8 @@ class Topic:
 
     kind: TopicKind
     name: str = ""
-    """Function of `revisions`, alias of `moves`, id of `revision`; else ''."""
+    """Function of `revisions`, alias of `moves`, id of `revision`; seconds of `pulse`, behind
+    which a function may stand; else ''."""
 
 
 STATUS = Topic("status")
@@ -49,8 +51,8 @@ _TOUCHED: dict[str, tuple[TopicKind, ...]] = {
     "alias": ("functions", "aliases", "revisions", "moves", "status"),
     "key": ("keys",),
     "worker": ("functions", "workers", "status"),
-    "traffic": ("functions", "status"),
-    "resync": ("status", "functions", "aliases", "keys", "workers", "revisions", "moves"),
+    "traffic": ("functions", "status", "pulse"),
+    "resync": ("status", "functions", "aliases", "keys", "workers", "revisions", "moves", "pulse"),
 }
 
 
@@ -102,6 +104,12 @@ class Store:
     def forget(self, topic: Topic) -> None:
         self._answers.pop(topic, None)
 
+    def keep_only(self, topic: Topic) -> None:
+        """Forget the other answers of its kind."""
+        for other in [each for each in self._answers if each.kind == topic.kind]:
+            if other != topic:
+                del self._answers[other]
+
     # Selectors
 
     @property
@@ -127,6 +135,11 @@ class Store:
     @property
     def workers(self) -> tuple[Worker, ...]:
         found: tuple[Worker, ...] = self._answers.get(WORKERS, ())
+        return found
+
+    def pulse(self, topic: Topic) -> Pulse | None:
+        """None: not fetched yet, or the backend has none."""
+        found: Pulse | None = self._answers.get(topic)
         return found
 
     def function(self, name: str) -> Function | None:

@@ -191,6 +191,7 @@ async def test_the_past_is_told_step_by_step(backend: RunningBackend, client: Cl
     assert (found.step, found.function) == (1, "remembered")
     assert sum(series.requests) == 3 and sum(series.errors) == 1
     assert max(series.workers) == 1
+    assert (found.traffic.requests, found.traffic.errors) == (3, 1)
     timed = [value for value in series.p50_ms if value is not None]
     assert timed and all(0 < value < 10_000 for value in timed)
     assert {len(each) for each in vars(series).values()} == {len(series.requests)}

@@ -64,10 +64,15 @@ def figures(status: Status | None, palette: Palette) -> list[Text]:
     plural = "" if status.workers == 1 else "s"
     return [
         Text(f"{traffic.per_second:.1f} req/s"),
-        Text(f"{traffic.error_percent:.0f}% err", palette.bad if traffic.errors else ""),
+        Text(f"{_percent(traffic.error_percent)}% err", palette.bad if traffic.errors else ""),
         Text(f"p50 {render.millis(traffic.p50_ms)}"),
         Text(f"{status.workers} worker{plural}"),
     ]
+
+
+def _percent(value: float) -> str:
+    """A few in a thousand are not none."""
+    return f"{value:.1f}" if 0 < value < 10 else f"{value:.0f}"
 
 
 def line(heading: Heading, width: int, now: datetime, palette: Palette) -> Text:

@@ -67,6 +67,8 @@ class Listing(Vertical):
     kind: ClassVar[Kind]
     nothing: ClassVar[str] = "Nothing here."
     """Said when the backend has none; names the next key."""
+    is_lone: ClassVar[bool] = False
+    """Needs all of the width: no detail pane beside it."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(classes="listing")
@@ -94,6 +96,10 @@ class Listing(Vertical):
     def opens(self, item: Item) -> Place | None:
         """Where enter leads; None: to the detail pane."""
         return None
+
+    def turn(self, step: int) -> bool:
+        """Look at the same another way; False when there is only one."""
+        return False
 
     # What all do
 

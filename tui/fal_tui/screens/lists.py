@@ -14,6 +14,7 @@ from fal_tui.screens.aliases import Aliases, Moves
 from fal_tui.screens.base import Listing
 from fal_tui.screens.functions import Functions
 from fal_tui.screens.keys import Keys
+from fal_tui.screens.pulse import PulseList
 from fal_tui.screens.revisions import Revisions
 from fal_tui.screens.workers import Workers
 from fal_tui.widgets.grid import Grid
@@ -21,11 +22,13 @@ from fal_tui.widgets.log_pane import LogPane
 from fal_tui.widgets.log_view import LogView
 
 KINDS: dict[Kind, type[Listing]] = {
-    each.kind: each for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity)
+    each.kind: each
+    for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity, PulseList)
 }
 
 WIDGETS: tuple[tuple[str, Sequence[BindingType]], ...] = (
     ("List", Grid.BINDINGS),
+    ("Pulse", PulseList.BINDINGS),
     ("Log pane", (*LogPane.BINDINGS, *LogView.BINDINGS)),
 )
 """Widgets with keys of their own, for the help."""

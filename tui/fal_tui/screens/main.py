@@ -27,6 +27,7 @@ from fal_tui.messages import (
     ActionChosen,
     FilterChanged,
     LinkChanged,
+    LookChanged,
     Navigate,
     StoreChanged,
     TabChosen,
@@ -226,7 +227,7 @@ class MainScreen(Screen[None]):
         self._draw_footer()
 
     def _class_panes(self) -> None:
-        self.set_class(self.views.listing is None, "-lone")
+        self.set_class(self.views.is_lone, "-lone")
         for name in ("detail", "logs"):
             self.set_class(self.pane == name, f"-pane-{name}")
 
@@ -288,7 +289,10 @@ class MainScreen(Screen[None]):
         self._want()
 
     def step_tab(self, step: int) -> None:
-        if self.detail is not None:
+        if self.views.listing is not None and self.views.listing.turn(step):
+            self.draw()
+            self._want()
+        elif self.detail is not None:
             self.choose_tab(self.detail.tabs.neighbour(step))
 
     # Drawing
@@ -391,6 +395,10 @@ class MainScreen(Screen[None]):
 
     def on_filter_changed(self, event: FilterChanged) -> None:
         self.draw()
+
+    def on_look_changed(self, event: LookChanged) -> None:
+        self.draw()
+        self._want_missing()
 
     def on_action_chosen(self, event: ActionChosen) -> None:
         self.run_action_id(event.action_id)

@@ -45,6 +45,11 @@ class Views(Vertical):
         """The one that is seen, if it is a list."""
         return self.view if isinstance(self.view, Listing) else None
 
+    @property
+    def is_lone(self) -> bool:
+        """It needs all of the width."""
+        return self.listing is None or self.listing.is_lone
+
     async def go(self, place: Place, *, back: bool = False) -> None:
         if place == self.place:
             return

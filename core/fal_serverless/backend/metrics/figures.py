@@ -183,7 +183,8 @@ class Figures:
             if len(functions) % AT_ONCE == 0:
                 await asyncio.sleep(0)
         series = self._series(user, function, step, count)
-        return Pulse(seconds, step, function, series, tuple(functions))
+        traffic = self._meter.traffic(user, function)
+        return Pulse(seconds, step, function, series, tuple(functions), traffic)
 
     def _series(self, user: str, function: str, step: int, count: int) -> Series:
         def past(name: str) -> array[float]:

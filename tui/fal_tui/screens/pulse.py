@@ -1,0 +1,164 @@
+"""Pulse: how the backend fares, over the last minutes and hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from fal_serverless.models import Function, FunctionPulse, Pulse
+from fal_tui import render, trends
+from fal_tui.messages import LookChanged
+from fal_tui.palette import PLAIN, Palette
+from fal_tui.places import Place
+from fal_tui.render import Look
+from fal_tui.screens.base import Listing
+from fal_tui.store import FUNCTIONS, Item, Store, Topic
+from fal_tui.widgets.plot import LEAST_HEIGHT, Plot, Plots
+from fal_tui.widgets.rows import Order, Row
+
+LEAST_ROWS = 5
+"""Lines that the list keeps, its heading included."""
+SHARE = 0.27
+"""Part of the height that a plot takes."""
+
+Drawn = tuple[Function, FunctionPulse, int, Palette]
+
+
+class PulseList(Listing):
+    """Plots of all functions, or of the one under the cursor, over a list of all."""
+
+    kind = "pulse"
+    nothing = "No functions yet. Press S to serve a file."
+    is_lone = True
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "narrow", "Plots of the one under the cursor, or of all", show=False),
+    ]
+
+    DEFAULT_CSS = """
+    PulseList > #range { height: 1; padding: 0 1; background: $boost; }
+    """
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._ranges = list(trends.RANGES)
+        self._range = self._ranges[0]
+        self._narrow = False
+        """The plots are of the function under the cursor."""
+        self._plots = Plots()
+        self._head = Static("", id="range", markup=False)
+        self._figures: dict[str, FunctionPulse] = {}
+        self._known: Pulse | None = None
+        """The last that the store had, of whatever range: better than nothing."""
+        self._shown: tuple[Pulse | None, Palette] | None = None
+        self._rows: dict[str, tuple[Drawn, Row]] = {}
+        """What rows were made of; those of thousands of idle functions are kept."""
+        self._trend = 0
+        """Cells of a trend; 0 before anything is laid out."""
+        self._last: tuple[Store, Palette, str] | None = None
+        self.grid.sort_by(Order(1, True))
+
+    def compose(self) -> ComposeResult:
+        yield self._head
+        yield self._plots
+        yield from super().compose()
+
+    # What it lists
+
+    @property
+    def topic(self) -> Topic:
+        function = self.grid.cursor_id if self._narrow else None
+        return Topic("pulse", f"{trends.RANGES[self._range]} {function or ''}".strip())
+
+    def topics(self) -> frozenset[Topic]:
+        return frozenset({FUNCTIONS, self.topic})
+
+    def select(self, store: Store) -> Sequence[Item]:
+        return store.functions
+
+    def opens(self, item: Item) -> Place | None:
+        return Place("revisions", item.name) if isinstance(item, Function) else None
+
+    # What it shows
+
+    def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
+        self._last = (store, palette, trouble)
+        store.keep_only(self.topic)
+        pulse = store.pulse(self.topic)
+        is_first = pulse is not None and self._known is None
+        if pulse is not None and pulse is not self._known:
+            self._known = pulse
+            self._figures = {each.name: each for each in pulse.functions}
+        super().show(store, palette, trouble)
+        if is_first:
+            # Nobody has chosen a function before there was an order.
+            self.grid.action_first()
+        self._rows = {name: self._rows[name] for name in self.items if name in self._rows}
+        if self._shown != (pulse, palette):
+            self._shown = (pulse, palette)
+            self._plots.show(self._drawable(pulse, palette), palette)
+        self._head.update(self._heading(store, pulse, palette, trouble))
+
+    def _drawable(self, pulse: Pulse | None, palette: Palette) -> tuple[Plot, ...]:
+        return () if pulse is None else trends.plots(pulse, self._range, palette)
+
+    def _heading(self, store: Store, pulse: Pulse | None, palette: Palette, trouble: str) -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for each in self._ranges:
+            text.append(
+                f" {each} ", f"bold reverse {palette.accent}" if each == self._range else ""
+            )
+        of = pulse.function if pulse is not None else ""
+        text.append("  ").append(
+            render.title_of(of, store.functions) if of else "all functions", "bold"
+        )
+        text.append(self._words(store, pulse, trouble), palette.muted)
+        return text
+
+    def _words(self, store: Store, pulse: Pulse | None, trouble: str) -> str:
+        if pulse is not None:
+            return f"   [ ] range · p {'all functions' if self._narrow else 'only this function'}"
+        if store.has(self.topic):
+            return "   this backend keeps no figures of the past"
+        return f"   {trouble}; trying again…" if trouble else "   loading its figures…"
+
+    def _row(self, item: Item, look: Look) -> Row:
+        assert isinstance(item, Function)
+        figures = self._figures.get(item.name, trends.NONE)
+        made_of = (item, figures, self._trend, look.palette)
+        known = self._rows.get(item.name)
+        if known is not None and known[0] == made_of:
+            return known[1]
+        row = trends.row(*made_of)
+        self._rows[item.name] = (made_of, row)
+        return row
+
+    # What it is told
+
+    def turn(self, step: int) -> bool:
+        place = self._ranges.index(self._range) + step
+        self._range = self._ranges[place % len(self._ranges)]
+        return True
+
+    def action_narrow(self) -> None:
+        self._narrow = not self._narrow
+        self.post_message(LookChanged())
+
+    def on_resize(self, event: events.Resize) -> None:
+        height = event.size.height
+        high = max(round(height * SHARE), LEAST_HEIGHT + 1)
+        room = height - 1 - LEAST_ROWS
+        self._plots.styles.height = 2 * high if 2 * high <= room else 2 * max(room // 2, 0)
+        self._plots.display = room >= 2 * LEAST_HEIGHT
+        trend = trends.trend_width(event.size.width)
+        if trend != self._trend:
+            self._trend = trend
+            self.grid.set_columns(trends.columns(trend), self.grid.rows)
+            if self._last is not None:
+                self.show(*self._last)

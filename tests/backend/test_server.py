@@ -205,16 +205,37 @@ async def test_who_changed_what_stands_in_the_endpoints_log(
     backend: RunningBackend, client: Client
 ) -> None:
     first = await serve(backend, client, "texts.py", "call_text", "noted")
-    await serve(backend, client, "texts.py", "call_text", "noted")
-    await client.rollback("noted")
+    second = await serve(backend, client, "texts.py", "call_text", "noted")
+    await client.rollback("noted", message="too slow")
     await client.set_auth("noted", "public")
     entries = await client.logs(LogQuery(label="noted", sources=("system",)))
     said = [entry.message for entry in entries if ", by " in entry.message]
     by = (await client.user()).nickname
-    assert said[-2:] == [
-        f"alias noted points at {first.revision.id} (rollback), by {by}",
-        f"auth of noted is public, by {by}",
+    old, new = first.revision.id, second.revision.id
+    assert said == [
+        f"alias noted points at {old} (serve), by {by}",
+        f"alias noted moved from {old} to {new} (serve), by {by}",
+        f"alias noted moved from {new} to {old} (rollback), by {by}: too slow",
+        f"auth of noted changed from private to public, by {by}",
     ]
+    assert {(e.alias, e.function) for e in entries if ", by " in e.message} == {("noted", "noted")}
+
+
+async def test_what_was_deleted_is_in_the_log_of_all(
+    backend: RunningBackend, client: Client
+) -> None:
+    served = await serve(backend, client, "texts.py", "call_text", "gone", "public")
+    await serve(backend, client, "texts.py", "call_text", "gone", "private")
+    await client.delete_revision(served.revision.id)
+    await client.delete_alias("gone")
+    found = await client.logs(LogQuery(sources=("system",), search="gone|" + served.revision.id))
+    said = [e.message for e in found if ", by " in e.message]
+    by = (await client.user()).nickname
+    assert said[2:4] == [
+        f"auth of gone changed from public to private, by {by}",
+        f"revision {served.revision.id} deleted, by {by}",
+    ]
+    assert said[4].startswith("alias gone deleted, it pointed at ") and said[4].endswith(by)
 
 
 async def test_a_tail_resumes_after_the_last_entry_seen(

@@ -13,13 +13,13 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.engine import LocalEngine, Spec
 from fal_serverless.backend.environment import EnvironmentStore
 from fal_serverless.backend.logs.store import LogStore
+from fal_serverless.backend.notes import Notes
 from fal_serverless.backend.records import Endpoint, Registration, Stored
 from fal_serverless.backend.registry import Registry
 from fal_serverless.errors import FalError, NotServable, PythonMismatch
@@ -64,6 +64,8 @@ class Outcome:
     endpoint: Endpoint
     """The one people call."""
     seconds: float
+    before: Endpoint | None = None
+    """The same, as it was."""
 
 
 Emit = Callable[[ServeEvent], None]
@@ -88,6 +90,7 @@ class Publisher:
         self._environments = environments
         self._engine = engine
         self._logs = logs
+        self._notes = Notes(logs)
         self._changed = changed
         self._spread = spread
         self._specs: dict[str, Spec] = {}
@@ -168,6 +171,7 @@ class Publisher:
         """Point an alias at a revision that is warm by then. Raises WorkerFailed, InvalidName."""
         async with self._moving[user.id, alias]:
             await self._engine.warm(await self.spec(stored))
+            before = self._registry.find(user.id, alias)
             endpoint = await asyncio.to_thread(
                 self._registry.point,
                 user.id,
@@ -178,7 +182,7 @@ class Publisher:
                 auth=auth,
                 message=message,
             )
-        self._note(user, endpoint, f"alias {alias} points at {stored.id} ({reason})")
+        self._notes.moved(user, before, endpoint, reason, message)
         self._tell("alias", alias)
         self._tell("function", endpoint.function)
         await self.settle()
@@ -192,8 +196,9 @@ class Publisher:
         return await self.move(user, alias, target, "rollback", message=message)
 
     async def set_auth(self, user: User, label: str, auth: AuthMode) -> Endpoint:
+        before = self._registry.find(user.id, label)
         endpoint = await asyncio.to_thread(self._registry.set_auth, user.id, label, auth)
-        self._note(user, endpoint, f"auth of {label} is {auth}")
+        self._notes.auth(user, before.auth if before else auth, endpoint)
         self._tell("alias" if endpoint.is_alias else "revision", label)
         self._tell("function", endpoint.function)
         return endpoint
@@ -201,17 +206,18 @@ class Publisher:
     async def delete_alias(self, user: User, name: str) -> None:
         endpoint = self._registry.alias(user.id, name)
         await asyncio.to_thread(self._registry.delete_alias, user.id, name)
+        self._notes.alias_deleted(user, endpoint)
         self._tell("alias", name)
         self._tell("function", endpoint.function)
         await self.settle()
 
     async def delete_revision(self, user: User, revision_id: str) -> None:
         stored = await asyncio.to_thread(self._registry.delete_revision, user.id, revision_id)
-        await self._remove([stored])
+        await self._remove(user, [stored])
 
     async def delete_function(self, user: User, name: str) -> None:
         removed = await asyncio.to_thread(self._registry.delete_function, user.id, name)
-        await self._remove(removed)
+        await self._remove(user, removed)
 
     async def settle(self) -> None:
         """Keep warm what live revisions ask for, and no longer what only others asked for."""
@@ -240,7 +246,7 @@ class Publisher:
         build: list[str] = []
 
         def log(message: str, source: Source = "builder", level: Level = "INFO") -> None:
-            self._log(order.user.id, name, revision_id, message, source, level)
+            self._notes.log(order.user.id, name, revision_id, message, source, level)
 
         def heard(entry: LogEntry) -> None:
             build.append(entry.message)
@@ -265,14 +271,13 @@ class Publisher:
                     exc.data["revision"] = revision_id
                 raise
         if order.alias:
-            said = f"alias {order.alias} points at {revision_id} (serve)"
-            self._note(order.user, outcome.endpoint, said)
+            self._notes.moved(order.user, outcome.before, outcome.endpoint, "serve", order.message)
         self._tell("function", outcome.stored.function)
         self._tell("revision", revision_id)
         if order.alias:
             self._tell("alias", order.alias)
         await self.settle()
-        return Outcome(outcome.stored, outcome.endpoint, time.perf_counter() - started)
+        return replace(outcome, seconds=time.perf_counter() - started)
 
     async def _build(
         self,
@@ -303,13 +308,14 @@ class Publisher:
         await self._engine.warm(spec)
         phase("publish", f"alias {order.alias}" if order.alias else "anonymous")
         async with self._moving[order.user.id, name]:
+            before = self._registry.find(order.user.id, name)
             # Past this point the serve is done, even if whoever asked for it hangs up.
             publish = asyncio.to_thread(
                 self._registry.publish, stored, order.alias, order.auth, order.message
             )
             endpoint = await asyncio.shield(publish)
         await self._spread()
-        return Outcome(stored, endpoint, 0.0)
+        return Outcome(stored, endpoint, 0.0, before)
 
     async def _make_spec(
         self,
@@ -336,14 +342,15 @@ class Publisher:
         )
 
     async def _undo(self, revision_id: str) -> None:
-        await self._engine.retire(revision_id)
+        await self._engine.retire(revision_id, "its serve came to nothing")
         await asyncio.to_thread(self._registry.forget, revision_id)
         await asyncio.to_thread(self._bundles.remove, revision_id)
         self._specs.pop(revision_id, None)
 
-    async def _remove(self, removed: list[Stored]) -> None:
+    async def _remove(self, user: User, removed: list[Stored]) -> None:
+        self._notes.revisions_deleted(user, removed)
         for stored in removed:
-            await self._engine.retire(stored.id)
+            await self._engine.retire(stored.id, f"its revision was deleted by {user.nickname}")
             await asyncio.to_thread(self._bundles.remove, stored.id)
             spec = self._specs.pop(stored.id, None)
             self._looked.pop(stored.id, None)
@@ -364,27 +371,8 @@ class Publisher:
     def _builder(self, stored: Stored) -> Callable[[str], None]:
         """Where uv's words go when a lost environment is made again."""
 
-        return lambda line: self._log(stored.user, stored.function, stored.id, line, "builder")
-
-    def _note(self, user: User, endpoint: Endpoint, message: str) -> None:
-        """A line in the endpoint's log: who changed what a caller gets."""
-        said = f"{message}, by {user.nickname}"
-        alias = endpoint.label if endpoint.is_alias else ""
-        self._log(user.id, endpoint.function, endpoint.revision, said, "system", alias=alias)
-
-    def _log(
-        self,
-        user: str,
-        function: str,
-        revision: str,
-        message: str,
-        source: Source,
-        level: Level = "INFO",
-        *,
-        alias: str = "",
-    ) -> None:
-        now = datetime.now(UTC)
-        self._logs.append(LogEntry(0, now, level, source, message, user, function, alias, revision))
+        of = (stored.user, stored.function, stored.id)
+        return lambda line: self._notes.log(*of, line, "builder")
 
     def _tell(self, kind: ChangeKind, name: str) -> None:
         self._changed(Change(kind, name))

@@ -334,7 +334,7 @@ class SentFunctions:
         task.add_done_callback(self._leaving.discard)
 
     async def _forget(self, sent: SentFunction) -> None:
-        await self._engine.retire(sent.revision)
+        await self._engine.retire(sent.revision, "it was not called for a while")
         sent.hearing.close()
         await asyncio.to_thread(self._bundles.remove, sent.revision)
 

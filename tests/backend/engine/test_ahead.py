@@ -336,7 +336,7 @@ async def test_who_stops_a_worker_that_dies_does_not_wait_for_what_waited_in_it(
     calls = await crew.send_ahead(held(1, tmp_path / "never"), *short(2, 3))
     await crew.begun(1)
     (worker,) = crew.pool.workers
-    stopping = asyncio.create_task(crew.stage.engine.stop_worker(worker.id))
+    stopping = asyncio.create_task(crew.stage.engine.stop_worker(worker.id, "somebody"))
     await crew.until(lambda: worker.state == "draining")
     os.kill(crew.pids[0], signal.SIGKILL)
     async with asyncio.timeout(5):
@@ -444,7 +444,7 @@ async def test_stopping_a_worker_loses_nothing_that_waits_in_it(
     go = tmp_path / "go"
     calls = await crew.send_ahead(held(1, go), *short(2, 6))
     (worker,) = crew.pool.workers
-    stopping = asyncio.create_task(crew.stage.engine.stop_worker(worker.id))
+    stopping = asyncio.create_task(crew.stage.engine.stop_worker(worker.id, "somebody"))
     await crew.until(lambda: worker.state == "draining")
     go.touch()
     assert await numbers(calls) == list(range(1, 7))
@@ -457,7 +457,7 @@ async def test_what_waits_in_a_worker_whose_drain_ends_runs_in_another(
     crew = await hire(drain_timeout=0.1)
     calls = await crew.send_ahead(held(1, tmp_path / "never"), *short(2, 6))
     (worker,) = crew.pool.workers
-    await crew.stage.engine.stop_worker(worker.id)
+    await crew.stage.engine.stop_worker(worker.id, "somebody")
     assert [type(r) for r in await results(calls)] == [WorkerFailed, *[list] * 5]
 
 

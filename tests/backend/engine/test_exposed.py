@@ -429,7 +429,7 @@ async def test_a_server_on_another_port_than_it_said(
     with pytest.raises(StartupTimeout, match=rf"\(it listens on port {port + 1}\)"):
         await stage.engine.warm(spec)
     said = f"f does not listen on port {port} yet (it listens on port {port + 1})"
-    assert stage.lines("system")[0] == said
+    assert said in stage.lines("system")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ async def test_retire_lets_finish_what_waits_and_runs(
 
 async def test_a_worker_that_is_not_there_cannot_be_stopped(stage: Any) -> None:
     with pytest.raises(NotFound, match="no worker 'w-1'"):
-        await stage.engine.stop_worker("w-1")
+        await stage.engine.stop_worker("w-1", "somebody")
 
 
 async def test_what_changes_is_told_but_not_for_every_call(

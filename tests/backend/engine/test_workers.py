@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ async def test_a_worker_that_cannot_start_says_why_once(
     with pytest.raises(WorkerFailed) as failed:
         await stage.engine.warm(spec)
     assert said in failed.value.message
-    assert [e.message for e in stage.entries if e.source == "system"] == [failed.value.message]
+    started, *reasons = stage.lines("system")
+    assert re.fullmatch(r"worker w-\w{8} started \(process \d+\)", started)
+    assert reasons == [failed.value.message]
     assert stage.states() == ["starting", "failed"]
     assert stage.engine.workers() == []
 
@@ -80,7 +83,7 @@ async def test_the_traceback_of_a_failed_start_is_in_the_log_and_the_error(
         await stage.call(spec)
     assert failed.value.data["log"][0] == "half"
     assert failed.value.data["log"][-1] == "ZeroDivisionError: division by zero"
-    assert stage.lines() == failed.value.data["log"]
+    assert stage.lines() == ["half", "\n".join(failed.value.data["log"][1:])]
 
 
 async def test_a_start_that_takes_too_long(stage: Any, make_spec: Any) -> None:
@@ -195,7 +198,7 @@ async def test_stop_lets_the_call_finish(stage: Any, make_spec: Any, until: Any)
     call = asyncio.create_task(stage.json(spec, {"s": 0.3}))
     await until(lambda: stage.lines() == ["begins"])
     (worker,) = stage.engine.workers()
-    await stage.engine.stop_worker(worker.id)
+    await stage.engine.stop_worker(worker.id, "somebody")
     assert await call == 0.3
     assert stage.engine.workers() == []
     assert stage.states()[-2:] == ["draining", "stopped"]
@@ -205,7 +208,7 @@ async def test_a_drain_has_an_end(make_stage: Any, make_spec: Any, until: Any) -
     stage = make_stage(drain_timeout=0.1)
     call = asyncio.create_task(stage.call(make_spec(SLEEP)))
     await until(lambda: stage.lines() == ["begins"])
-    await stage.engine.stop_worker(stage.engine.workers()[0].id)
+    await stage.engine.stop_worker(stage.engine.workers()[0].id, "somebody")
     with pytest.raises(WorkerFailed, match="SIGTERM"):
         await call
 
@@ -214,7 +217,7 @@ async def test_stopping_one_that_starts(stage: Any, make_spec: Any, until: Any) 
     source = "import time\ndef load(): print('l'); time.sleep(60)\ndef f(_): pass"
     warm = asyncio.create_task(stage.engine.warm(make_spec(source, setup="load")))
     await until(lambda: len(stage.engine.workers()) == 1)
-    await stage.engine.stop_worker(stage.engine.workers()[0].id)
+    await stage.engine.stop_worker(stage.engine.workers()[0].id, "somebody")
     with pytest.raises(WorkerFailed, match="stopped before it was ready"):
         await warm
     assert stage.states()[-1] == "stopped"
@@ -256,3 +259,27 @@ async def test_the_users_own_copies_win_for_the_user(stage: Any, make_spec: Any)
     source = "def f():\n    import cloudpickle, msgspec\n    return [cloudpickle.X, msgspec.X]"
     files = {"cloudpickle.py": "X = 'mine'", "msgspec.py": "X = 'mine'"}
     assert await stage.json(make_spec(source, files=files)) == ["mine", "mine"]
+
+
+async def test_what_becomes_of_a_worker_is_in_the_log_with_the_reason(
+    stage: Any, make_spec: Any, until: Any
+) -> None:
+    spec = make_spec("def f(): pass", keep_alive=0.05)
+    await stage.call(spec)
+    await until(lambda: len(stage.lines("system")) == 3)
+    started, ready, stopped = (line.split(" ", 2)[2] for line in stage.lines("system"))
+    assert re.fullmatch(r"started \(process \d+\)", started)
+    assert re.fullmatch(r"is ready in \d+ ms \(load \d+ ms, setup 0 ms\)", ready)
+    assert stopped == "stopped: idle for 0.05 s; 'fn-f' is scaled to zero"
+    assert {e.revision for e in stage.entries} == {spec.revision}
+
+
+async def test_who_stopped_a_worker_is_in_the_log(stage: Any, make_spec: Any) -> None:
+    spec = make_spec("def f(): pass")
+    reply = await stage.call(spec)
+    await stage.engine.stop_worker(reply.worker, "anna")
+    assert stage.lines("system")[-1] == f"worker {reply.worker} stopped: by anna"
+    reply = await stage.call(spec)
+    await stage.engine.retire(spec.revision, "its revision was deleted by anna")
+    said = f"worker {reply.worker} stopped: its revision was deleted by anna"
+    assert stage.lines("system")[-1] == said

@@ -80,7 +80,7 @@ async def stop_worker(request: Request) -> Response:
     mine = _revisions(request, user)
     if not any(w.id == worker_id and w.revision in mine for w in here.engine.workers()):
         raise NotFound(f"no worker '{worker_id}'; 'worker list' shows those that run")
-    await here.engine.stop_worker(worker_id)
+    await here.engine.stop_worker(worker_id, user.nickname)
     return Response(status_code=204)
 
 

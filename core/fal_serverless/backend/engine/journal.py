@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fal_serverless.backend.engine import frames
+from fal_serverless.backend.engine.process import Caller
 from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.backend.logs.rows import Block, LogRow, last_texts
 from fal_serverless.models import Level
@@ -21,6 +22,10 @@ KEPT_LINES = 50
 """Lines of the function that travel with the error when its worker fails."""
 QUIET = 0.1
 """Seconds between two tellings of a state that flips with every call."""
+LONGEST_KEPT = 4 * 1024
+"""Characters of one of those."""
+MOST_KEPT = 1 << 20
+"""Bytes of blocks kept for them, if they are more than one."""
 STEP = 256 * 1024
 """Bytes of lines that are told to be kept at once; a part of what a worker may send unheard."""
 
@@ -55,12 +60,14 @@ class Journal:
         self._recent: deque[tuple[int, bytes]] = deque()
         """The last blocks, and how many lines each has."""
         self._recent_lines = 0
+        self._recent_size = 0
         self._aliases: dict[str, str] = {}
 
     def recent(self) -> list[str]:
         """The function's last lines, oldest first."""
         texts = [text for _, packed in self._recent for text in last_texts(packed, KEPT_LINES)]
-        return texts[-KEPT_LINES:]
+        lines = [line for text in texts for line in text.split("\n")]
+        return [_cut(line) for line in lines[-KEPT_LINES:]]
 
     def call_begins(self, request_id: str, alias: str) -> None:
         if alias:
@@ -78,7 +85,8 @@ class Journal:
 
     def lines(self, payload: bytes) -> None:
         """A LOG frame."""
-        self.heard(frames.number(payload), payload[frames.META.size :], self._eased)
+        packed = payload[frames.META.size :]
+        self._heard(frames.number(payload), packed, self._eased, {**self._aliases})
 
     def dropped(self, payload: bytes) -> None:
         """A DROPPED frame: its lines are missing here."""
@@ -86,24 +94,40 @@ class Journal:
         self._sink.dropped(count)
         self.say("WARNING", f"… {count} line{'s' if count > 1 else ''} dropped …")
 
-    def heard(self, count: int, packed: bytes, eased: Eased) -> None:
-        """A block of lines; what came through a pipe is of no call that anybody knows."""
+    def heard(self, count: int, packed: bytes, eased: Eased, caller: Caller) -> None:
+        """A block of lines that came through a pipe, all of one call or none."""
+        request_id, alias = caller
+        self._heard(count, packed, eased, {request_id: alias} if alias else {})
+
+    def _heard(self, count: int, packed: bytes, eased: Eased, aliases: dict[str, str]) -> None:
         self._remember(count, packed)
         spec = self._spec
-        block = (spec.user, spec.function, spec.revision, self._worker, {**self._aliases}, packed)
+        block = (spec.user, spec.function, spec.revision, self._worker, aliases, packed)
         self._sink.lines(block, eased)
 
     def _remember(self, count: int, packed: bytes) -> None:
         self._recent.append((count, packed))
         self._recent_lines += count
-        while self._recent_lines - self._recent[0][0] >= KEPT_LINES:
-            self._recent_lines -= self._recent.popleft()[0]
+        self._recent_size += len(packed)
+        while self._may_forget(*self._recent[0]):
+            gone, old = self._recent.popleft()
+            self._recent_lines -= gone
+            self._recent_size -= len(old)
+
+    def _may_forget(self, count: int, packed: bytes) -> bool:
+        """The oldest block."""
+        enough = self._recent_lines - count >= KEPT_LINES
+        return enough or (self._recent_size > MOST_KEPT and len(self._recent) > 1)
 
     def _eased(self, size: int) -> None:
         self._kept += size
         if self._kept >= STEP:
             self._tell_kept(self._kept)
             self._kept = 0
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_KEPT else text[:LONGEST_KEPT] + " …"
 
 
 class Herald:

@@ -148,27 +148,27 @@ class LocalEngine:
         """Of every revision that has workers or calls that wait for one."""
         return [load for pool in self._pools.values() if (load := pool.load()) is not None]
 
-    async def stop_worker(self, worker_id: str) -> None:
+    async def stop_worker(self, worker_id: str, by: str) -> None:
         """When what it runs is finished, or the drain time is over. Raises NotFound."""
         for pool in self._pools.values():
             for worker in pool.workers:
                 if worker.id == worker_id:
-                    await worker.stop(self._settings.drain_timeout)
+                    await worker.stop(self._settings.drain_timeout, f"by {by}")
                     return
         raise NotFound(f"no worker '{worker_id}'", worker=worker_id)
 
-    async def retire(self, revision: str) -> None:
+    async def retire(self, revision: str, why: str = "it is not needed any more") -> None:
         """Stop all workers of a revision, when what runs in them is finished."""
         pool = self._pools.pop(revision, None)
         self._unpacked.discard(revision)
         self._descriptions.pop(revision, None)
         if pool is not None:
-            await pool.close(self._settings.drain_timeout)
+            await pool.close(self._settings.drain_timeout, why)
 
     async def close(self, drain: float) -> None:
         """Stop everything; calls that run may take so many seconds more."""
         pools, self._pools = list(self._pools.values()), {}
-        await asyncio.gather(*(pool.close(drain) for pool in pools))
+        await asyncio.gather(*(pool.close(drain, "the backend stops") for pool in pools))
         await self.templates.close()
         self._around.limits.close()
         await asyncio.to_thread(shutil.rmtree, self._around.run_dir, ignore_errors=True)

@@ -361,7 +361,10 @@ class Pool:
         due = [w for w in idle if w.idle_since + self.spec.keep_alive <= now][: max(0, spare)]
         for worker in due:
             worker.drain()
-            self._run(worker.stop(0))
+            why = f"idle for {self.spec.keep_alive:g} s"
+            if worker is due[-1] and len(ready) == len(due) and len(self._workers) == len(due):
+                why += f"; '{self.spec.function}' is scaled to zero"
+            self._run(worker.stop(0, why))
         rest = [worker for worker in idle if worker not in due]
         if rest and spare > len(due):
             wait = rest[0].idle_since + self.spec.keep_alive - now
@@ -374,7 +377,7 @@ class Pool:
 
     # End
 
-    async def close(self, drain: float) -> None:
+    async def close(self, drain: float, why: str) -> None:
         """Let what waits and runs finish for so many seconds, then stop every worker."""
         self._closing = True
         self._floor = 0
@@ -386,7 +389,7 @@ class Pool:
         self._over = True
         self._fail_waiting(self._stopped())
         left = max(0.0, deadline - time.monotonic())
-        await asyncio.gather(*(worker.stop(left) for worker in self.workers))
+        await asyncio.gather(*(worker.stop(left, why) for worker in self.workers))
         if self._evening is not None:
             self._evening.cancel()
         if self._tasks:

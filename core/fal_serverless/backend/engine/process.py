@@ -15,25 +15,39 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from fal_serverless.backend.engine import limits, programs, survivors
 from fal_serverless.backend.engine.frames import Link
 from fal_serverless.backend.engine.programs import Program, Spawn
+from fal_serverless.backend.engine.tracebacks import Entry, Joiner
 from fal_serverless.backend.logs.rows import pack_raw
 from fal_serverless.models import Level
 
-LONGEST_LINE = 64 * 1024
+LONGEST_LINE = 1 << 20
 """Bytes; more is cut into pieces."""
+QUIET = 1.0
+"""Seconds after which a line goes that nothing was added to and that has no end."""
+SOON = 0.1
+"""Seconds after which a traceback goes that nothing was added to."""
 PIPE_GRACE = 0.5
 """Seconds that output may still come after the end: a grandchild can hold the pipe for ever."""
 
 MOST_HELD = 256 * 1024
 """Bytes of a pipe's lines that may be on their way and not kept; beyond that it is not read."""
 
-Hear = Callable[[int, bytes, Callable[[int], None]], None]
-"""How many lines, the lines as `logs.rows` packs them, and who is told when they are kept."""
+Caller = tuple[str, str]
+"""A request's id, and the alias it came by; '': nobody knows."""
+
+Whose = Callable[[], Caller]
+"""The request that what is written now belongs to."""
+
+Hear = Callable[[int, bytes, Callable[[int], None], Caller], None]
+"""How many lines, the lines as `logs.rows` packs them, who is told when they are kept, and whose
+they are."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,13 @@ class Process:
             os.killpg(self._process.pid, number)
 
 
+NOBODY: Caller = ("", "")
+
+
+def _nobodys() -> Caller:
+    return NOBODY
+
+
 class Lines(asyncio.Protocol):
     """The reading end of one pipe, which is read no faster than its lines are kept.
 
@@ -117,10 +138,19 @@ class Lines(asyncio.Protocol):
     are closed, and a grandchild may hold them for ever.
     """
 
-    def __init__(self, level: Level, hear: Hear) -> None:
-        self._level: Level = level
+    def __init__(self, level: Level, hear: Hear, whose: Whose = _nobodys) -> None:
         self._hear = hear
-        self._rest = b""
+        self._whose = whose
+        self._level: Level = level
+        self._joiner = Joiner(level) if level == "STDERR" else None
+        self._rest = bytearray()
+        """Of a line whose end has not come."""
+        self._said_by = NOBODY
+        """Whose what came last is, and with it what waits."""
+        self._timer: asyncio.TimerHandle | None = None
+        """For what waits for more."""
+        self._grew = 0.0
+        """When it did last, by the event loop's clock."""
         self._transport: asyncio.ReadTransport | None = None
         self._held = 0
         """Bytes that are not kept yet."""
@@ -132,16 +162,48 @@ class Lines(asyncio.Protocol):
         self._transport = cast(asyncio.ReadTransport, transport)
 
     def data_received(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) >= LONGEST_LINE:
-            end = len(self._rest) // LONGEST_LINE * LONGEST_LINE
-            lines.append(self._rest[:end])
-            self._rest = self._rest[end:]
-        self._tell(lines)
+        self._rest += data
+        self._said_by = self._whose()
+        # Only what is new can end a line, and a line may come byte by byte.
+        if b"\n" in data or len(self._rest) >= LONGEST_LINE:
+            self._tell(self._whole_lines())
+        if self._rest or (self._joiner is not None and self._joiner.holds):
+            loop = asyncio.get_running_loop()
+            self._grew = loop.time()
+            if self._timer is None:
+                self._timer = loop.call_later(SOON, self._look)
+
+    def _whole_lines(self) -> list[bytes]:
+        *lines, rest = bytes(self._rest).split(b"\n")
+        end = len(rest) // LONGEST_LINE * LONGEST_LINE
+        if end:
+            lines.append(rest[:end])
+        self._rest = bytearray(rest[end:])
+        return lines
+
+    def _look(self) -> None:
+        """Let go what has waited for more long enough."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        quiet = loop.time() - self._grew
+        if quiet >= QUIET:
+            self._tell_rest()
+        elif quiet >= SOON and self._joiner is not None:
+            self._put(self._joiner.release())
+        if self._rest or (self._joiner is not None and self._joiner.holds):
+            self._timer = loop.call_later(SOON, self._look)
+
+    def _tell_rest(self) -> None:
+        if self._rest:
+            rest, self._rest = bytes(self._rest), bytearray()
+            self._tell([rest])
+        if self._joiner is not None:
+            self._put(self._joiner.release())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._rest:
-            self._tell([self._rest])
+        self._tell_rest()
+        if self._timer is not None:
+            self._timer.cancel()
         self.closed.set()
 
     def end(self) -> None:
@@ -155,14 +217,24 @@ class Lines(asyncio.Protocol):
 
     def _tell(self, lines: list[bytes]) -> None:
         pieces = [piece for line in lines for piece in _pieces(line.rstrip(b"\r"))]
-        if not pieces:
+        if self._joiner is None:
+            self._put([(self._level, piece) for piece in pieces])
+        else:
+            self._put(self._joiner.feed(pieces))
+
+    def _put(self, entries: list[Entry]) -> None:
+        if not entries:
             return
-        packed = pack_raw(self._level, time.time(), pieces)
+        now = time.time()
+        packed = b"".join(
+            pack_raw(level, now, [text for _, text in same], self._said_by[0])
+            for level, same in groupby(entries, itemgetter(0))
+        )
         self._held += len(packed)
         if self._held >= MOST_HELD and not self._is_ending and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
-        self._hear(len(pieces), packed, self._eased)
+        self._hear(len(entries), packed, self._eased, self._said_by)
 
     def _eased(self, size: int) -> None:
         self._held -= size
@@ -181,14 +253,14 @@ def _pieces(line: bytes) -> list[bytes]:
     return [line[begin : begin + LONGEST_LINE] for begin in range(0, len(line), LONGEST_LINE)]
 
 
-async def start(what: Start, link: Link, hear: Hear, fork: Fork) -> Process:
+async def start(what: Start, link: Link, hear: Hear, whose: Whose, fork: Fork) -> Process:
     """Start the worker's program. Call it in the event loop's own thread.
 
     The child dies with the thread that started it (PR_SET_PDEATHSIG counts threads).
     """
     for folder in (what.folder, what.work, what.folder / "tmp"):
         folder.mkdir(parents=True, mode=0o700)
-    outputs = (Lines("STDOUT", hear), Lines("STDERR", hear))
+    outputs = (Lines("STDOUT", hear, whose), Lines("STDERR", hear, whose))
     ours, theirs = socket.socketpair()
     opened = [theirs.detach()]
     try:

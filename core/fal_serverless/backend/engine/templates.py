@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from fal_serverless.backend.engine import survivors
-from fal_serverless.backend.engine.process import Given, Lines, Start, memory, pipe_to
+from fal_serverless.backend.engine.process import Caller, Given, Lines, Start, memory, pipe_to
 from fal_serverless.backend.engine.programs import Program, Spawn, command, spawn
 from fal_serverless.backend.logs.rows import unpack
 
@@ -229,7 +229,9 @@ class Template:
         self._lines.close()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    def _heard(self, count: int, packed: bytes, eased: Callable[[int], None]) -> None:
+    def _heard(
+        self, count: int, packed: bytes, eased: Callable[[int], None], caller: Caller
+    ) -> None:
         for _, _, _, text in unpack(packed):
             logger.warning("a template of %s says: %s", self.kind.python, text)
         eased(len(packed))

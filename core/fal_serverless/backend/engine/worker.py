@@ -110,6 +110,8 @@ class WorkerProcess:
         """Why it is over, or about to be."""
         self._stopping = False
         """Its end was asked for."""
+        self._why = ""
+        """For what reason, or by whom."""
         self._unheard = asyncio.Event()
         self._ended = asyncio.Event()
         self._idle = asyncio.Event()
@@ -182,7 +184,10 @@ class WorkerProcess:
             self._journal.say("WARNING", self._room.unenforced)
         what = Start(python, self._around.run_dir / self.id, environ, orders)
         fork = partial(self._around.templates.fork, self._kind)
-        self._process = await process.start(what, self._link, self._journal.heard, fork)
+        self._process = await process.start(
+            what, self._link, self._journal.heard, self._sole_call, fork
+        )
+        self._journal.say("INFO", f"worker {self.id} started (process {self._process.pid})")
         self._watching = asyncio.ensure_future(self._watch(self._process))
         self._link.send(frames.INIT, 0, startup.first_frame(self.spec, self._around.log_overflow))
 
@@ -208,7 +213,10 @@ class WorkerProcess:
         self.ready_at = self.idle_since = time.monotonic()
         self.was_ready = True
         self._around.templates.want(self._kind)
-        said = f"worker {self.id} is ready (load {load:.3f} s, setup {setup:.3f} s)"
+        took, load, setup = ((load + setup) * 1000, load * 1000, setup * 1000)
+        said = (
+            f"worker {self.id} is ready in {took:.0f} ms (load {load:.0f} ms, setup {setup:.0f} ms)"
+        )
         self._journal.say("INFO", said)
         self._set("ready")
 
@@ -228,6 +236,13 @@ class WorkerProcess:
         self._journal.say("INFO" if wanted else "ERROR", error.message)
         self._set("stopped" if wanted else "failed")
         return error
+
+    def _sole_call(self) -> process.Caller:
+        """The call that what comes through a pipe belongs to, if only one can have said it."""
+        running = [exchange for exchange in self._exchanges.values() if exchange.began]
+        if len(running) != 1:
+            return process.NOBODY
+        return running[0].request_id, running[0].alias
 
     # Places and calls
 
@@ -366,8 +381,9 @@ class WorkerProcess:
         if self.state not in ("stopped", "failed"):
             self._set("draining")
 
-    async def stop(self, drain: float) -> None:
-        """Let what runs finish for so many seconds, then end it."""
+    async def stop(self, drain: float, why: str = "") -> None:
+        """Let what runs finish for so many seconds, then end it. `why` is for the log."""
+        self._why = self._why or why
         self.drain()
         if self.was_ready:
             await self._finish_calls(drain)
@@ -375,7 +391,8 @@ class WorkerProcess:
             await self._ask_to_end()
         else:
             self._stopping = True
-            self._end_with(f"worker {self.id} was stopped before it was ready")
+            said = f"worker {self.id} was stopped before it was ready"
+            self._end_with(f"{said}: {why}" if why else said)
         await self._ended.wait()
 
     async def _finish_calls(self, drain: float) -> None:
@@ -425,7 +442,8 @@ class WorkerProcess:
         self._fail_calls()
         if self.was_ready:
             wanted = self._stopping
-            said = f"worker {self.id} stopped" if wanted else self._over.result()
+            stopped = f"worker {self.id} stopped: {self._why or 'a call in it did not end'}"
+            said = stopped if wanted else self._over.result()
             self._journal.say("INFO" if wanted else "ERROR", said)
             self._set("stopped" if wanted else "failed")
         self._user.gone(self)

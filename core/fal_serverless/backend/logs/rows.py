@@ -21,7 +21,9 @@ Block = tuple[str, str, str, str, dict[str, str], bytes]
 
 LINE_HEAD = struct.Struct("!BdBI")
 """Index in LINE_LEVELS, seconds since 1970, bytes of the request id and of the text behind it."""
-LINE_LEVELS: tuple[Level, ...] = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
+LINE_LEVELS: tuple[Level, ...] = (
+    "DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR", "TRACE",
+)  # fmt: skip
 
 
 def row_of(entry: LogEntry) -> LogRow:
@@ -67,10 +69,14 @@ def pack(level: Level, seconds: float, text: str) -> bytes:
     return pack_raw(level, seconds, [text.encode("utf-8", "backslashreplace")])
 
 
-def pack_raw(level: Level, seconds: float, texts: Sequence[bytes]) -> bytes:
-    """Lines that belong to no call. What is not UTF-8 in them is replaced where they are read."""
+def pack_raw(level: Level, seconds: float, texts: Sequence[bytes], request_id: str = "") -> bytes:
+    """Lines of one call, or of none. What is not UTF-8 is replaced where they are read."""
     index, head = LINE_LEVELS.index(level), LINE_HEAD.pack
-    return b"".join([part for text in texts for part in (head(index, seconds, 0, len(text)), text)])
+    name = request_id.encode("utf-8", "replace")[:255]
+    size = len(name)
+    return b"".join(
+        [part for text in texts for part in (head(index, seconds, size, len(text)), name, text)]
+    )
 
 
 def unpack(packed: bytes) -> Iterator[tuple[Level, int, str, str]]:

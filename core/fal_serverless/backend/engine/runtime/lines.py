@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import select
 import struct
+import time
 from typing import Callable, List, Tuple
 
 from . import channel as wire
@@ -19,7 +20,7 @@ from .channel import Channel
 
 HEAD = struct.Struct("!BdBI")
 """Index in LEVELS, seconds since 1970, bytes of the request id and of the text behind it."""
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR", "TRACE")
 
 LARGE = 48 * 1024
 """Bytes that wait for nothing more."""
@@ -29,6 +30,8 @@ PATIENCE = 0.01
 """Seconds between two looks at lines that wait; those that waited at the last look go."""
 EACH, BURST = 0.005, 0.16
 """Seconds of quiet that let one line go at once, and how much of them counts."""
+WATCH = 0.25
+"""Seconds that half lines are looked at after one was begun, at least."""
 LOOK = 10
 """Milliseconds between two looks at whether there is room, where nobody tells."""
 
@@ -39,6 +42,11 @@ _poll = select.poll
 
 def _nobody() -> None:
     """Nobody has to be woken."""
+
+
+def _nothing() -> bool:
+    """There are no half lines."""
+    return False
 
 
 class Lines:
@@ -66,21 +74,21 @@ class Lines:
         self.unwatched = False
         """Whoever ticks sleeps, and has to be woken when a line waits."""
         self.wake: Callable[[], None] = _nobody
+        self.watched = False
+        """Somebody looks at half lines every few milliseconds."""
+        self._watched_since = 0.0
+        self.look: Callable[[], bool] = _nothing
+        """Lets half lines go that are due; whether there are others."""
         channel.ahead = self._take
 
     @property
     def waiting(self) -> bool:
-        return bool(self._waiting) or self._dropped > 0
+        """Something has to be looked at soon."""
+        return bool(self._waiting) or self._dropped > 0 or self.watched
 
     def add(self, level: str, text: str, seconds: float, request_id: str) -> None:
         """Seconds since 1970. Returns when there is room for more."""
-        content = text.encode("utf-8", "backslashreplace")
-        name = self._named
-        if name[0] != request_id:
-            name = self._named = (request_id, request_id.encode("utf-8", "replace")[:255])
-        head = HEAD.pack(_INDEX[level], seconds, len(name[1]), len(content))
-        self._waiting.append(head + name[1] + content)
-        self._size += len(content) + 32
+        self.put(level, text, seconds, request_id)
         if self._size >= LARGE or self._is_ending:
             self.settle()
             self._channel.flush()
@@ -88,6 +96,24 @@ class Lines:
             self._quiet_from = max(self._quiet_from, seconds) + EACH
             self._channel.flush()
         elif self.unwatched:
+            self.unwatched = False
+            self.wake()
+
+    def put(self, level: str, text: str, seconds: float, request_id: str) -> None:
+        """As `add`, but it waits for nothing."""
+        content = text.encode("utf-8", "backslashreplace")
+        name = self._named
+        if name[0] != request_id:
+            name = self._named = (request_id, request_id.encode("utf-8", "replace")[:255])
+        head = HEAD.pack(_INDEX[level], seconds, len(name[1]), len(content))
+        self._waiting.append(head + name[1] + content)
+        self._size += len(content) + 32
+
+    def watch(self) -> None:
+        """A half line was begun: whoever ticks is to look at it."""
+        self._watched_since = time.monotonic()
+        self.watched = True
+        if self.unwatched:
             self.unwatched = False
             self.wake()
 
@@ -105,6 +131,10 @@ class Lines:
         """Every few milliseconds, on a thread that must not be held up."""
         if not self.waiting:
             return
+        if self.watched and not self.look():
+            self.watched = time.monotonic() - self._watched_since < WATCH
+        if not (self._waiting or self._dropped):
+            return
         if self._seen != self._takes:
             self._seen = self._takes
         elif self._drops or not self._is_really_full():
@@ -120,6 +150,7 @@ class Lines:
         """In a forked copy of the worker: they are the worker's to send."""
         self._waiting.clear()
         self._dropped = 0
+        self.watched = True  # by nobody, and it is not needed
         self._channel.forget()
 
     def _take(self) -> Tuple[bytes, ...]:

@@ -43,10 +43,12 @@ def live(descriptor: int, orders: dict[str, Any], report: int | None = None) -> 
     try:
         guard.settle()
         if guard.lacks_namespace:
-            output.line("WARNING", "this worker has no process namespace: none could be had")
+            output.entry("WARNING", "this worker has no process namespace: none could be had")
         if init["exposed_port"]:
             # Before anything of the user's is imported that might keep the old `bind`.
             importlib.import_module("_fal_worker.bind.sitecustomize")
+        else:
+            output.carry()
         loaded = load(init)
         stage = "setup"
         first, seconds = set_up(loaded.setup)

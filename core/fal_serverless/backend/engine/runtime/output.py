@@ -1,60 +1,81 @@
-"""Where does what a function prints go? Into log lines that know their call.
+"""Where does what a function prints go? Into log entries that know their call.
 
-`sys.stdout` and `sys.stderr` become line writers, `logging` gets a handler that keeps the level.
-What is written to the descriptors 1 and 2 past Python goes through pipes and is not seen here.
+`sys.stdout` and `sys.stderr` become line writers; what has more to it than lines goes through
+`records.py`. What is written to the descriptors 1 and 2 past Python goes through pipes and is not
+seen here.
 """
 
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
 import contextvars
 import io
-import logging
 import os
 import sys
 import threading
 import time
 import traceback
 from types import TracebackType
-from typing import Any, Callable
+from typing import Any, Callable, Iterator, Tuple, Union
 
+from . import owners, records
 from .lines import Lines
+from .raw import Raw
 
-LONGEST = 64 * 1024
-"""Characters of one line; more are cut into pieces."""
-
+LONGEST = 1 << 20
+"""Characters of one entry; more are cut into pieces."""
+QUIET, OLDEST = 1.0, 5.0
+"""Seconds after which a half line goes: when nothing was added to it, and in any case."""
 HERE = __file__.rpartition("/")[0]
 
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("fal_request_id", default="")
 
-Send = Callable[[str, str, float, str], None]
-"""Level, text, seconds since 1970, request id."""
+_this_thread = threading.get_ident
+
+Key = Union[str, Tuple[str, int]]
+"""Whose half line it is: a request id, and the thread if it is not the main one."""
 
 
 class Output:
-    """The one place that knows which call a line belongs to."""
+    """The one place that knows which call an entry belongs to."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self.sole = ""
-        """The call that runs, where only one runs at a time: threads of the function belong to
-        it, though they do not see its context."""
+        """The call that runs on the main thread, where only one runs at a time."""
+        self.main = threading.get_ident()
+        self._raw = Raw()
         self.forked = False
         """This is a copy of the worker's process."""
-        self.stdout = LineWriter(self, "STDOUT", 1)
-        self.stderr = LineWriter(self, "STDERR", 2)
+        self.stdout = LineWriter(self, lines, "STDOUT", 1)
+        self.stderr = LineWriter(self, lines, "STDERR", 2)
 
     def install(self) -> None:
-        sys.stdout, sys.stderr = self.stdout, self.stderr
-        _install_logging(self)
+        sys.stdout = sys.__stdout__ = self.stdout  # type: ignore[misc, assignment]
+        sys.stderr = sys.__stderr__ = self.stderr  # type: ignore[misc, assignment]
+        records.install(self)
+        self._lines.look = self._look
         # Before any of the user's, so after all of them.
         atexit.register(self._end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_fork)
 
+    def carry(self) -> None:
+        """From now on threads belong to the call that started them, and children to theirs."""
+        owners.install(self.request_id)
+        self._raw.install()
+
     def request_id(self) -> str:
-        return _current.get() or self.sole
+        return _current.get() or self.of_thread(threading.get_ident())
+
+    def of_thread(self, thread: int) -> str:
+        """The call that it works for; one that nobody has seen start works for the sole one."""
+        if thread == self.main:
+            return self.sole
+        owner = owners.of_thread(thread)
+        return self.sole if owner is None else owner
 
     @contextlib.contextmanager
     def of_call(self, request_id: str) -> Any:
@@ -70,13 +91,16 @@ class Output:
         """Before the answer of a call."""
         self.stdout.finish(request_id)
         self.stderr.finish(request_id)
+        if self._raw.has_children:
+            self._raw.settle()
         self.settle()
 
     def settle(self) -> None:
         """Before a piece of an answer: the lines that go with it wait for room."""
         self._lines.settle()
 
-    def line(self, level: str, text: str, request_id: str | None = None) -> None:
+    def entry(self, level: str, text: str, request_id: str | None = None) -> None:
+        """One entry, of however many lines."""
         if self.forked:
             write_plain(1 if level == "STDOUT" else 2, text + "\n")
             return
@@ -88,12 +112,34 @@ class Output:
         for start in range(0, len(text), LONGEST):
             self._lines.add(level, text[start : start + LONGEST], now, name)
 
+    def late(self, level: str, text: str, name: str) -> None:
+        """An entry that goes with the next ones; whoever tells it is not held up."""
+        self._lines.put(level, text, time.time(), name)
+
     def failure(self, error: BaseException) -> None:
-        for line in traceback_of(error).splitlines():
-            self.line("ERROR", line)
+        self.entry("ERROR", traceback_of(error).rstrip("\n"))
+
+    @contextlib.contextmanager
+    def as_one(self, level: str) -> Iterator[None]:
+        """What this thread writes to stderr in the block is one entry."""
+        pieces = self.stderr.gather()
+        try:
+            yield
+        finally:
+            text = self.stderr.gathered(pieces)
+            if text:
+                self.stderr.finish(self.request_id())
+                self.entry(level, text)
+
+    def _look(self) -> bool:
+        """For half lines that have waited long enough; whether there are others."""
+        now = time.monotonic()
+        return self.stdout.look(now) | self.stderr.look(now)
 
     def _end(self) -> None:
         if not self.forked:
+            for writer in (self.stdout, self.stderr):
+                writer.finish_all()
             self._lines.end()
 
     def _in_fork(self) -> None:
@@ -121,8 +167,9 @@ class LineWriter(io.TextIOBase):
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, output: Output, level: str, descriptor: int) -> None:
-        self._output = output
+    def __init__(self, output: Output, lines: Lines, level: str, descriptor: int) -> None:
+        self.output = output
+        self._lines = lines
         self._level = level
         self._descriptor = descriptor
         self.begin_again()
@@ -130,36 +177,99 @@ class LineWriter(io.TextIOBase):
 
     def begin_again(self) -> None:
         """Forget half lines, and a lock that another thread held when it was forked."""
-        self._pending: dict[str, str] = {}
+        self._pending: dict[Key, str] = {}
+        self._seen: dict[Key, tuple[float, float, str]] = {}
+        """Half lines at the last look: when they began, when they grew last, and the text."""
+        self._gathering: dict[int, list[str]] = {}
+        """Threads that write one entry, and what they wrote."""
         # Reentrant: a signal handler or finaliser may print while a line is on its way.
         self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        name = _current.get() or self._output.sole
+        thread, output = _this_thread(), self.output
+        if self._gathering and thread in self._gathering:
+            self._gathering[thread].append(text)
+            return len(text)
+        name = _current.get()
+        if not name:
+            name = output.sole if thread == output.main else output.of_thread(thread)
+        key = name if thread == output.main else (name, thread)
         with self._lock:
-            rest = self._pending.pop(name, "") + text
+            rest = self._pending.pop(key, "")
+            if text == "\n":  # as every print says
+                output.entry(self._level, shown(rest), name)
+                return 1
+            # In two steps: so Python adds in place, and a line may come in a million pieces.
+            rest += text
             if "\n" in text:
                 *lines, rest = rest.split("\n")
                 for line in lines:
-                    self._output.line(self._level, shown(line), name)
+                    output.entry(self._level, shown(line), name)
             if len(rest) >= LONGEST:
-                self._output.line(self._level, rest, name)
+                output.entry(self._level, rest, name)
             elif rest:
-                self._pending[name] = rest
+                self._pending[key] = rest if "\r" not in text else state(rest)
+                if not self._lines.watched:
+                    self._lines.watch()
         return len(text)
 
     def finish(self, name: str) -> None:
-        if name in self._pending:
+        """The half lines of a call."""
+        if self._pending:
             with self._lock:
-                rest = self._pending.pop(name, "")
-                if rest:
-                    self._output.line(self._level, shown(rest), name)
+                for key in [key for key in self._pending if _name_in(key) == name]:
+                    self.output.entry(self._level, shown(self._pending.pop(key)), name)
+
+    def finish_all(self) -> None:
+        for name in set(map(_name_in, self._pending)):
+            self.finish(name)
+
+    def look(self, now: float) -> bool:
+        """Let half lines go that are due; whether there are others. Never waits."""
+        if not self._pending:
+            self._seen.clear()
+            return False
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            seen = {}
+            for key, text in list(self._pending.items()):
+                began, grew, known = self._seen.get(key, (now, now, ""))
+                if text is not known:
+                    grew = now
+                    if not text.startswith(known) and "\r" not in text:
+                        began = now
+                if now - grew >= QUIET or now - began >= OLDEST:
+                    del self._pending[key]
+                    self.output.late(self._level, shown(text), _name_in(key))
+                else:
+                    seen[key] = (began, grew, text)
+            self._seen = seen
+            return bool(seen)
+        finally:
+            self._lock.release()
+
+    def gather(self) -> list[str] | None:
+        """From now on this thread's writes are kept; None: they are already."""
+        thread = threading.get_ident()
+        if thread in self._gathering or self.output.forked:
+            return None
+        pieces: list[str] = []
+        self._gathering[thread] = pieces
+        return pieces
+
+    def gathered(self, pieces: list[str] | None) -> str:
+        """What was written since, and no more of it."""
+        if pieces is None:
+            return ""
+        self._gathering.pop(threading.get_ident(), None)
+        return "".join(pieces).strip("\n")
 
     def flush(self) -> None:
         """A half line stays until it is whole; a fork has no call that would end it."""
-        if self._output.forked:
+        if self.output.forked:
             for rest in self._pending.values():
                 write_plain(self._descriptor, rest)
             self._pending.clear()
@@ -186,17 +296,28 @@ class ByteWriter(io.RawIOBase):
 
     def __init__(self, text: LineWriter) -> None:
         self._text = text
+        # A character may come in two pieces.
+        self._decode: Callable[..., str] = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def write(self, data: Any) -> int:
         content = bytes(data)
-        self._text.write(content.decode("utf-8", "replace"))
+        text = self._decode(content)
+        if text:
+            self._text.write(text)
         return len(content)
+
+    def flush(self) -> None:
+        self._text.flush()
 
     def writable(self) -> bool:
         return True
 
     def fileno(self) -> int:
         return self._text.fileno()
+
+
+def _name_in(key: Key) -> str:
+    return key if isinstance(key, str) else key[0]
 
 
 def shown(line: str) -> str:
@@ -207,58 +328,10 @@ def shown(line: str) -> str:
     return line.rpartition("\r")[2] or line
 
 
-class RecordHandler(logging.Handler):
-    """Log records as lines with their own level, as long as the user has no handlers."""
-
-    def __init__(self, output: Output) -> None:
-        super().__init__()
-        self._output = output
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if len(logging.getLogger().handlers) > 1:
-            return
-        try:
-            lines = self.format(record).splitlines() or [""]
-            for line in lines:
-                self._output.line(_level_name(record.levelno), line)
-        except Exception:
-            self.handleError(record)
-
-
-def _level_name(number: int) -> str:
-    if number >= logging.ERROR:
-        return "ERROR"
-    if number >= logging.WARNING:
-        return "WARNING"
-    return "INFO" if number >= logging.INFO else "DEBUG"
-
-
-_OWN_TARGET = ("filename", "stream", "handlers", "force")
-
-
-def _install_logging(output: Output) -> None:
-    """`basicConfig` does nothing where a handler exists; ours must not make it useless."""
-    root = logging.getLogger()
-    ours = RecordHandler(output)
-    root.addHandler(ours)
-    root.setLevel(logging.INFO)
-    original = logging.basicConfig
-
-    def basic_config(**options: Any) -> None:
-        if root.handlers == [ours] and any(options.get(name) for name in _OWN_TARGET):
-            root.removeHandler(ours)
-        if root.handlers != [ours]:
-            original(**options)
-            return
-        if "format" in options or "datefmt" in options:
-            style = options.get("style", "%")
-            ours.setFormatter(
-                logging.Formatter(options.get("format"), options.get("datefmt"), style)
-            )
-        if options.get("level") is not None:
-            root.setLevel(options["level"])
-
-    logging.basicConfig = basic_config
+def state(half: str) -> str:
+    """What is still to be seen of a half line; the mark stays that it was written over."""
+    text = half.rstrip("\r")
+    return "\r" + text.rpartition("\r")[2] + "\r" * (len(half) > len(text))
 
 
 def traceback_of(error: BaseException) -> str:

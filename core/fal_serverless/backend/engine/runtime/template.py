@@ -60,6 +60,7 @@ def _read_ahead(overlay: List[str], is_async: bool) -> None:
     early = set(sys.modules)
     for name in FOR_ALL + (FOR_ASYNC if is_async else []):
         importlib.import_module(f"_fal_worker.{name}")
+    importlib.import_module("concurrent.futures.thread")
     loading.keep(OURS, overlay, early)
     gc.collect()
     # What is here now is never garbage, and looking at it would copy its memory in every worker.

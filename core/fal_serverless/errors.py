@@ -46,6 +46,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, Type  # noqa: UP035 - workers may run Python 3.8
 
+EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3

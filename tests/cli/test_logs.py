@@ -15,9 +15,9 @@ import click
 import pytest
 
 from cli.conftest import CONSOLE, Program, run_here
-from fal_serverless.cli import logs
+from fal_serverless.cli import logs, otel
 from fal_serverless.cli.main import program as whole_program
-from fal_serverless.models import LogEntry
+from fal_serverless.models import LEVEL_RANK, LEVELS, LogEntry
 from running import FUNCTIONS, RunningBackend, StartBackend
 
 LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[(.{9})\] (.*)"
@@ -53,8 +53,10 @@ def test_since_takes_spans_and_times() -> None:
     assert moment("2026-01-31T12:00:00Z") == datetime(2026, 1, 31, 12, tzinfo=UTC)
     assert moment("2026-01-31T12:00:00+02:00") == datetime(2026, 1, 31, 10, tzinfo=UTC)
     assert moment("2026-01-31 12:00").tzinfo is UTC
-    with pytest.raises(click.BadParameter, match="neither like 5m"):
-        moment("soon")
+    assert abs(now - timedelta(minutes=90) - moment("1h30m")) < timedelta(seconds=5)
+    for text in ("soon", "", "5", "m", "-5m", "99999999999w", "0001-01-01T00:00:00+23:00"):
+        with pytest.raises(click.BadParameter, match="neither like 5m"):
+            moment(text)
 
 
 @pytest.fixture
@@ -113,11 +115,77 @@ def test_nothing_found_is_said_on_stderr_with_code_0(program: Program, called: s
 
 
 @pytest.mark.parametrize(
-    "args", [("--search", "("), ("--since", "soon"), ("--lines", "-1"), ("--level", "loud")]
+    ("args", "said"),
+    [
+        (("--search", "("), "'(' is not a regular expression: missing )"),
+        (("--since", "soon"), "'soon' is neither like 5m, 1h30m or 3d nor like 2026-01-31T"),
+        (("--lines", "-1"), "-1 is not in the range 0<=x<=100000"),
+        (("--level", "loud"), "'trace', 'debug', 'info', 'warning', 'error', 'stdout', 'stderr'"),
+        (("--source", "them"), "'builder', 'system', 'request', 'user'"),
+        (("--url", "!!"), "'!!' names no endpoint; give a label like 'call'"),
+        (("--since", "5m", "--until", "1h"), "--since is after --until"),
+        (("-f", "--until", "1h"), "--follow goes on for ever"),
+        (("--json", "--otel"), "choose one"),
+    ],
 )
-def test_wrong_filters_are_usage_errors(alone: Program, args: tuple[str, ...]) -> None:
+def test_wrong_filters_are_usage_errors_that_say_what_is_right(
+    alone: Program, args: tuple[str, ...], said: str
+) -> None:
     ran = alone("function", "logs", *args)
-    assert ran.code == 2 and ran.err.count("\n") == 1
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert said in ran.err
+
+
+def test_a_reader_that_goes_early_is_no_error(called: str, backend: RunningBackend) -> None:
+    for follow in ("", " -f"):
+        done = subprocess.run(
+            ["bash", "-c", f'"{CONSOLE}" fn logs{follow} | head -1; echo "${{PIPESTATUS[0]}}"'],
+            env=backend.env, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        line, code = done.stdout.splitlines()
+        assert re.fullmatch(LINE, line) and (code, done.stderr) == ("0", "")
+
+
+def test_opentelemetry_records_are_otlp_json(program: Program, called: str) -> None:
+    ran = program("function", "logs", "--url", called, "--search", "for one", "-n", "1", "--otel")
+    (data,) = map(json.loads, ran.lines)
+    (plain,) = map(
+        json.loads,
+        program("fn", "logs", "--url", called, "--search", "for one", "-n", "1", "--json").lines,
+    )
+    (resource,) = data["resourceLogs"]
+    (scope,) = resource["scopeLogs"]
+    (record,) = scope["logRecords"]
+    assert pairs(resource["resource"]) == {
+        **dict.fromkeys(("service.name", "faas.name"), called),
+        **dict.fromkeys(("service.version", "faas.version"), plain["revision"]),
+        **dict.fromkeys(("service.instance.id", "faas.instance"), plain["worker"]),
+    }
+    assert pairs(record) == {
+        "log.record.uid": str(plain["id"]),
+        "log.iostream": "stdout",
+        "faas.invocation_id": plain["request_id"],
+        "fal.source": "user",
+        "fal.alias": called,
+        "fal.user": "1",
+    }
+    assert record["body"] == {"stringValue": "asked for one"}
+    assert (record["severityNumber"], record["severityText"]) == (9, "INFO")
+    whole, _, micros = plain["time"].removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
+    assert record["timeUnixNano"] == f"{seconds}{micros or '0':0<6}000"
+
+
+def pairs(holder: dict[str, Any]) -> dict[str, str]:
+    return {item["key"]: item["value"]["stringValue"] for item in holder["attributes"]}
+
+
+def test_every_level_has_a_severity_in_the_order_of_levels() -> None:
+    numbers = [otel.SEVERITY[level][0] for level in sorted(LEVELS, key=LEVEL_RANK.__getitem__)]
+    assert numbers == sorted(numbers) and len(otel.SEVERITY) == len(LEVELS)
+    for level in LEVELS:
+        record = otel.record(entry("x", level=level))
+        assert ("log.iostream" in pairs(record)) == level.startswith("STD")
 
 
 @pytest.fixture
@@ -145,14 +213,54 @@ def test_following_goes_on_where_it_was_after_a_crash(
     def call(text: str) -> None:
         run_here(own.env, "function", "invoke", "followed", "-d", json.dumps({"text": text}))
 
+    assert following.stderr.readline() == "No logs found\n"
     run_here(own.env, "fn", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "followed")
     call("one")
     assert following.stdout.readline().endswith("asked for one\n")
     own.kill()
-    assert "trying again" in following.stderr.readline()
+    assert following.stderr.readline() == "Lost the backend; trying again …\n"
     backends(own.home)
-    assert re.match(r"— reconnected after \d+ s —", following.stderr.readline())
+    assert re.fullmatch(r"Reconnected after \d+ s\.\n", following.stderr.readline())
     call("two")
     assert following.stdout.readline().endswith("asked for two\n")
     following.send_signal(signal.SIGINT)
     assert following.wait(timeout=20) == 130
+    assert following.stdout.read() == "" and "Traceback" not in following.stderr.read()
+
+
+def test_what_was_written_before_anything_was_seen_is_not_lost(
+    own: RunningBackend, backends: StartBackend
+) -> None:
+    """A tail that loses the backend before its first entry."""
+    run_here(own.env, "fn", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "missed")
+    process = subprocess.Popen(
+        [CONSOLE, "fn", "logs", "-f", "--source", "user", "--json"],
+        env=own.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout and process.stderr
+    try:
+        assert process.stderr.readline() == "No logs found\n"
+        own.kill()
+        assert "Lost" in process.stderr.readline()
+        again = backends(own.home)
+        for text in ("one", "two"):
+            run_here(again.env, "fn", "invoke", "missed", "-d", json.dumps({"text": text}))
+        found = [json.loads(process.stdout.readline())["message"] for _ in range(2)]
+        assert found == ["asked for one", "asked for two"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_following_an_endpoint_that_says_nothing_yet_tells_so(
+    own: RunningBackend,
+) -> None:
+    process = subprocess.Popen(
+        [CONSOLE, "fn", "logs", "-f", "--url", "nobody"],
+        env=own.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert process.stderr.readline() == "No logs found, make sure you have the correct URL\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ import click
 from fal_serverless.cli import output
 from fal_serverless.cli.session import Session, as_json, pass_session, run
 from fal_serverless.endpoint import is_revision_id, parse_label
-from fal_serverless.errors import NotFound, Unreachable
+from fal_serverless.errors import InvalidName, NotFound
 from fal_serverless.models import LEVELS, SOURCES, LogEntry, LogQuery
 
 if TYPE_CHECKING:
@@ -23,26 +21,34 @@ if TYPE_CHECKING:
 
 NOTHING = "No logs found"
 NOTHING_THERE = "No logs found, make sure you have the correct URL"
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between two tries to reconnect."""
+MOST = 100_000
+"""Entries in one answer of the backend."""
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
-    """`5m` ago, or an RFC 3339 time; a time without a zone is local."""
+    """`5m` or `1h30m` ago, or an RFC 3339 time; a time without a zone is local."""
     if value is None:
         return None
-    ago = _AGO.fullmatch(value.strip())
-    if ago:
-        return datetime.now(UTC) - timedelta(seconds=float(ago[1]) * _UNITS[ago[2]])
+    text = value.strip()
     try:
-        return datetime.fromisoformat(value.strip()).astimezone(UTC)
-    except ValueError as exc:
+        if text and not _PART.sub("", text):
+            seconds = sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(text))
+            return datetime.now(UTC) - timedelta(seconds=seconds)
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
         raise click.BadParameter(
-            f"{value!r} is neither like 5m, 2h or 3d nor like 2026-01-31T12:00:00Z"
+            f"{value!r} is neither like 5m, 1h30m or 3d nor like 2026-01-31T12:00:00Z"
         ) from exc
+
+
+def endpoint(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    try:
+        return parse_label(value) if value else ""
+    except InvalidName as exc:
+        raise click.BadParameter(exc.message) from exc
 
 
 def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -54,11 +60,16 @@ def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 
 @click.command("logs")
-@click.option("--url", help="Of one endpoint, with or without scheme and port; or its label.")
+@click.option(
+    "--url",
+    "label",
+    callback=endpoint,
+    help="Of one endpoint, with or without scheme and port; or its label.",
+)
 @click.option(
     "--lines",
     "-n",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST),
     default=100,
     show_default=True,
     help="The newest so many.",
@@ -78,39 +89,60 @@ def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option("--revision", default="", help="Only of this revision; its beginning is enough.")
 @click.option("--request-id", default="", help="Only of this request.")
 @as_json
+@click.option("--otel", is_flag=True, help="Print OpenTelemetry records (OTLP/JSON), one a line.")
 @pass_session
-def logs(session: Session, /, url: str | None, follow: bool, as_json: bool, **narrow: Any) -> None:
+def logs(session: Session, /, follow: bool, as_json: bool, otel: bool, **narrow: Any) -> None:
     """Print log lines, oldest first.
 
     The newest 100 of all endpoints, unless told otherwise.
     """
-    query = LogQuery(label=parse_label(url) if url else "", **narrow)
-    printer = Printer(as_json)
+    query = LogQuery(**narrow)
+    _refuse_what_excludes(query, follow, as_json and otel)
+    printer = Printer(_otel if otel else output.value_line if as_json else _plain)
     if follow:
         run(_follow(session, query, printer))
         return
     for entry in session.ask(lambda client: _fetch(client, query)):
         printer.print(entry)
     if not printer.count:
-        output.say(NOTHING_THERE if url else NOTHING)
+        output.say(NOTHING_THERE if query.label else NOTHING)
+
+
+def _refuse_what_excludes(query: LogQuery, follow: bool, two_forms: bool) -> None:
+    if two_forms:
+        raise click.UsageError("--json and --otel are two forms of the same; choose one")
+    if follow and query.until:
+        raise click.UsageError("--follow goes on for ever; without it, --until says where to end")
+    if query.since and query.until and query.since > query.until:
+        raise click.UsageError("--since is after --until: nothing can be in between")
 
 
 @dataclass
 class Printer:
-    as_json: bool
+    show: Callable[[LogEntry], None]
     count: int = 0
     """Entries printed."""
 
     def print(self, entry: LogEntry) -> None:
         self.count += 1
-        if self.as_json:
-            output.value_line(entry)
-        else:
-            output.data(render(entry))
+        self.show(entry)
+
+
+def _plain(entry: LogEntry) -> None:
+    output.data(render(entry))
+
+
+def _otel(entry: LogEntry) -> None:
+    from fal_serverless.cli.otel import logs_data
+
+    output.value_line(logs_data(entry))
 
 
 def render(entry: LogEntry) -> str:
-    """`YYYY-MM-DD HH:MM:SS.mmm [stdout   ] message`, each line of the message so."""
+    """`YYYY-MM-DD HH:MM:SS.mmm [stdout   ] message`.
+
+    Each line of the message so: a part that is cut out by grep keeps its time and level.
+    """
     when = output.local_time(entry.time, milliseconds=True)
     head = f"{when} [{entry.level.lower():<9}] "
     lines = output.printable(entry.message).split("\n")
@@ -133,44 +165,9 @@ async def _whole_revision(client: Client, query: LogQuery) -> LogQuery:
 
 
 async def _follow(session: Session, query: LogQuery, printer: Printer) -> None:
-    """Tail for ever. A lost connection is taken up again after the last entry seen."""
-    import asyncio
+    from fal_serverless.cli.following import Following
 
-    lost: float | None = None
-    pause = FIRST_PAUSE
-    connected = False
-    while True:
-        try:
-            async for entry in _tail(session, query, first=not connected):
-                if entry is None:
-                    connected, pause = True, FIRST_PAUSE
-                    if lost is not None:
-                        output.say(f"— reconnected after {time.monotonic() - lost:.0f} s —")
-                    lost = None
-                    continue
-                query = replace(query, after=entry.id)
-                printer.print(entry)
-        except Unreachable as exc:
-            if not connected:
-                raise
-            if lost is None:
-                lost = time.monotonic()
-                output.say(f"— {exc.message}; trying again —")
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
-
-
-async def _tail(
-    session: Session, query: LogQuery, *, first: bool
-) -> AsyncIterator[LogEntry | None]:
-    """Entries, after one None that says that the backend answers.
-
-    Only the first time is an embedded backend started: who stops it later means it.
-    """
-    async with await session.connect(start=first) as client:
+    async with await session.connect() as client:
         query = await _whole_revision(client, query)
-        await client.user()
-        yield None
-        async with aclosing(client.tail(query)) as entries:
-            async for entry in entries:
-                yield entry
+    nothing = NOTHING_THERE if query.label else NOTHING
+    await Following(session, query, printer.print, nothing).run()

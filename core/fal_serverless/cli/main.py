@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -20,7 +21,7 @@ from fal_serverless.cli.key import key
 from fal_serverless.cli.session import Session
 from fal_serverless.cli.user import user
 from fal_serverless.cli.worker import worker
-from fal_serverless.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_USAGE, FalError
+from fal_serverless.errors import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, FalError
 
 PROGRAM = "fal-serverless"
 OTHER_NAMES = {
@@ -38,6 +39,14 @@ class Groups(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, OTHER_NAMES.get(cmd_name, cmd_name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # As under `head`: the reader has what it wanted. click would call it an error.
+            _leave_pipe()
+            return EXIT_OK
 
 
 @click.group(cls=Groups, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,9 +101,6 @@ def run(args: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        _leave_pipe()
-        return EXIT_ERROR
     except Exception as exc:
         if "--debug" in args:
             output.say(_whole(exc))

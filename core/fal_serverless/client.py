@@ -22,6 +22,7 @@ from fal_serverless.endpoint import path_url
 from fal_serverless.models import (
     Alias,
     Answer,
+    AuditEntry,
     AuthMode,
     CallEvent,
     Change,
@@ -268,7 +269,12 @@ class Client:
             Pruned, await self._call("POST", "/v1/environments/prune", body, slow=True)
         )
 
-    # Logs and changes
+    # Audit, logs and changes
+
+    async def audit(self, lines: int = 100) -> list[AuditEntry]:
+        """The newest so many changes of what is ours, or done by us; newest first."""
+        body = await self._call("GET", "/v1/audit", params={"lines": lines})
+        return from_json(list[AuditEntry], body)
 
     async def logs(self, query: LogQuery) -> list[LogEntry]:
         """The newest `query.lines` entries that match, oldest first."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from fal_serverless.errors import InvalidSetting
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. A database that is there already needs no Alembic, and no time for it."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -97,6 +97,25 @@ moves = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("message", sa.Text, nullable=False),
     sa.Index("moves_of_alias", "user_id", "alias", "id"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("owner_id", sa.Integer, nullable=False),
+    sa.Column("actor_id", sa.Integer),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Index("audit_of_owner", "owner_id", "id"),
+    sa.Index("audit_of_actor", "actor_id", "id"),
 )
 
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 import sqlalchemy as sa
 
+from fal_serverless.backend import audit
 from fal_serverless.backend import database as db
 from fal_serverless.backend.credentials import KeyTable, Known, hash_of
 from fal_serverless.errors import BadInput, NotFound
@@ -45,6 +46,7 @@ class KeyRing(KeyTable):
         }
         with self._engine.begin() as connection:
             connection.execute(sa.insert(db.keys).values(row))
+            audit.write(connection, user, "key generate", key.id, after=scope, message=alias)
         self.put(Known(key, hashed))
         return NewKey(key, secret)
 
@@ -60,4 +62,6 @@ class KeyRing(KeyTable):
             raise NotFound(f"no key '{key_id}'; 'key list' shows yours", key=key_id)
         with self._engine.begin() as connection:
             connection.execute(sa.delete(db.keys).where(db.keys.c.id == key_id))
+            told = {"before": known.key.scope, "message": known.key.alias}
+            audit.write(connection, user, "key revoke", key_id, **told)
         self.drop(key_id)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from fal_serverless.backend import audit
 from fal_serverless.backend import database as db
 from fal_serverless.backend.records import (
     Endpoint,
@@ -28,6 +29,7 @@ from fal_serverless.endpoint import check_alias, is_revision_id
 from fal_serverless.errors import BadInput, Conflict, InvalidName, NotFound
 from fal_serverless.models import (
     AUTH_MODES,
+    AuditAction,
     AuthMode,
     Move,
     MoveReason,
@@ -65,6 +67,7 @@ class Registry:
             key = connection.execute(query).inserted_primary_key
             assert key is not None
             user = User(str(key[0]), nickname, now)
+            audit.write(connection, user.id, "user add", nickname)
         self._users[user.id] = user
         return user
 
@@ -243,6 +246,8 @@ class Registry:
                 connection.execute(live.values(state="live"))
                 self._write_endpoint(connection, own)
                 pointed = None
+                if not alias:
+                    _audit_served(connection, own, message)
                 if alias:
                     pointed = self._point(
                         connection, alias, stored, auth, stored.created_by, "serve", message
@@ -297,6 +302,7 @@ class Registry:
             endpoint = replace(known, auth=auth)
             with self._engine.begin() as connection:
                 self._write_endpoint(connection, endpoint)
+                _audit_auth(connection, known, endpoint)
             self._keep(endpoint)
             return endpoint
 
@@ -305,9 +311,10 @@ class Registry:
     def delete_alias(self, user: str, name: str) -> None:
         """The pointer goes; its revisions and its history stay."""
         with self._writing:
-            self.alias(user, name)
+            known = self.alias(user, name)
             with self._engine.begin() as connection:
                 connection.execute(_delete_endpoint(user, name))
+                audit.write(connection, user, "alias delete", name, before=known.revision)
             del self._endpoints[(user, name)]
 
     def delete_revision(self, user: str, revision_id: str) -> Stored:
@@ -323,7 +330,7 @@ class Registry:
                     f"'{stored.id}'; move or delete {'it' if one else 'them'} first",
                     aliases=list(holders),
                 )
-            self._delete([stored], [])
+            self._delete([stored], [], "revision delete", stored.id, f"of {stored.function}")
             return stored
 
     def delete_function(self, user: str, name: str) -> list[Stored]:
@@ -343,7 +350,9 @@ class Registry:
                     f"of '{name}'; move or delete it first",
                     alias=alias.label,
                 )
-            self._delete(stored, own)
+            count = f"{len(stored)} revision{'' if len(stored) == 1 else 's'}"
+            names = ", ".join([count, *(f"alias {each.label}" for each in own)])
+            self._delete(stored, own, "function delete", name, names)
             return stored
 
     # Inside
@@ -412,6 +421,16 @@ class Registry:
                     message=message,
                 )
             )
+            audit.write(
+                connection,
+                stored.user,
+                _ACTIONS[reason],
+                alias,
+                before=known.revision if known else "",
+                after=stored.id,
+                message=message,
+            )
+        _audit_auth(connection, known, endpoint)
         return endpoint
 
     def _write_endpoint(self, connection: sa.Connection, endpoint: Endpoint) -> None:
@@ -445,7 +464,14 @@ class Registry:
             )
         return self._revisions[before]
 
-    def _delete(self, stored: list[Stored], aliases: list[Endpoint]) -> None:
+    def _delete(
+        self,
+        stored: list[Stored],
+        aliases: list[Endpoint],
+        action: AuditAction,
+        subject: str,
+        message: str,
+    ) -> None:
         labels = [e.label for e in aliases] + [r.id for r in stored]
         user = stored[0].user
         ids = [r.id for r in stored]
@@ -453,6 +479,7 @@ class Registry:
             for label in labels:
                 connection.execute(_delete_endpoint(user, label))
             connection.execute(sa.delete(db.revisions).where(db.revisions.c.id.in_(ids)))
+            audit.write(connection, user, action, subject, message=message)
         for label in labels:
             self._endpoints.pop((user, label), None)
         for revision_id in ids:
@@ -470,6 +497,28 @@ def check_auth(auth: str) -> AuthMode:
         if auth == mode:
             return mode
     raise BadInput(f"auth must be one of {', '.join(AUTH_MODES)}, not {auth!r}")
+
+
+_ACTIONS: dict[MoveReason, AuditAction] = {
+    "serve": "serve",
+    "rollback": "rollback",
+    "set": "alias set",
+    "undo": "undo",
+}
+
+
+def _audit_served(connection: sa.Connection, own: Endpoint, message: str) -> None:
+    """An anonymous function: its revision is all that points at it."""
+    audit.write(connection, own.user, "serve", own.label, after=own.revision, message=message)
+    _audit_auth(connection, None, own)
+
+
+def _audit_auth(connection: sa.Connection, known: Endpoint | None, made: Endpoint) -> None:
+    """Nothing is said of what is closed from the beginning."""
+    before = known.auth if known else "private"
+    if before != made.auth:
+        told = {"before": before, "after": made.auth}
+        audit.write(connection, made.user, "auth", made.label, **told)
 
 
 def _delete_endpoint(user: str, label: str) -> sa.Delete:

@@ -25,6 +25,7 @@ from fal_serverless import __version__
 from fal_serverless.backend import network
 from fal_serverless.backend.api.app import make_api
 from fal_serverless.backend.api.context import Rooms
+from fal_serverless.backend.audit import AuditLog
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.credentials import parse_pair
@@ -103,6 +104,7 @@ class Backend:
         )
         self.registry = Registry(database)
         self.keys = KeyRing(database)
+        self.audit = AuditLog(database)
         self.changes = Changes()
         self.meter = Meter()
         self.rates = Rates(settings.key_rate)
@@ -172,6 +174,7 @@ class Backend:
             self.engine,
             self.logs,
             self.changes,
+            self.audit,
             Views(
                 self.registry,
                 self.meter,

@@ -13,6 +13,7 @@ import click
 from fal_serverless import __version__, config
 from fal_serverless.cli import output
 from fal_serverless.cli.alias import alias
+from fal_serverless.cli.audit import audit
 from fal_serverless.cli.backend import backend
 from fal_serverless.cli.context import context
 from fal_serverless.cli.environment import environment
@@ -64,7 +65,7 @@ def program(
     ctx.obj = Session(config.load(), context_name, key_pair, debug)
 
 
-for group in (function, alias, key, worker, environment, user, context, backend):
+for group in (function, alias, key, worker, environment, user, audit, context, backend):
     program.add_command(group)
 
 

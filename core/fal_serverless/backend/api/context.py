@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from fal_serverless.backend import credentials
+from fal_serverless.backend.audit import Actor, AuditLog, act_as
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.housekeeping import Housekeeping
@@ -38,6 +39,7 @@ class Rooms:
     engine: LocalEngine
     logs: LogStore
     changes: Changes
+    audit: AuditLog
     views: Views
     figures: Figures
     metrics_public: bool
@@ -53,10 +55,13 @@ def rooms(request: Request) -> Rooms:
 
 
 def caller(request: Request) -> User:
-    """Who asks. Raises NotAuthenticated, NotAllowed."""
+    """Who asks; what is changed on the way is theirs. Raises NotAuthenticated, NotAllowed."""
     found = credentials.find(request.scope["headers"], request.scope["query_string"])
     key = rooms(request).keys.check_admin(found.credential)
-    return rooms(request).registry.user(key.user)
+    user = rooms(request).registry.user(key.user)
+    address = request.client.host if request.client else ""
+    act_as(Actor(user.id, user.nickname, key.id, address))
+    return user
 
 
 def answer(value: Any, status: int = 200) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.routing import Route
 
 from fal_serverless.backend.api.context import answer, caller, json_body, rooms
 from fal_serverless.errors import BadInput
+from fal_serverless.models import Pruned, User
 
 
 async def list_environments(request: Request) -> Response:
@@ -24,7 +26,9 @@ async def show_environment(request: Request) -> Response:
 
 async def delete_environment(request: Request) -> Response:
     user, here = caller(request), rooms(request)
-    return answer(await here.housekeeping.delete(user.id, request.path_params["key"]))
+    gone = await here.housekeeping.delete(user.id, request.path_params["key"])
+    await _tell(request, user, gone)
+    return answer(gone)
 
 
 async def prune(request: Request) -> Response:
@@ -33,7 +37,17 @@ async def prune(request: Request) -> Response:
     older_than, dry_run = _seconds(body.get("older_than")), body.get("dry_run", False)
     if not isinstance(dry_run, bool):
         raise BadInput("'dry_run' must be true or false")
-    return answer(await here.housekeeping.prune(user.id, older_than, dry_run))
+    gone = await here.housekeeping.prune(user.id, older_than, dry_run)
+    await _tell(request, user, gone)
+    return answer(gone)
+
+
+async def _tell(request: Request, user: User, gone: Pruned) -> None:
+    """One entry of the audit log for each that was removed."""
+    if not gone.dry_run:
+        for each in gone.environments:
+            add = rooms(request).audit.add
+            await asyncio.to_thread(add, user.id, "environment delete", each.key)
 
 
 def _seconds(value: Any) -> float:

@@ -1,7 +1,8 @@
-"""The backend itself: health, status, users, keys, workers, logs and live changes."""
+"""The backend itself: health, status, users, keys, workers, audit, logs and live changes."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import fields
 from typing import Any
@@ -21,6 +22,8 @@ from fal_serverless.models import Change, LogQuery, Scope, User
 
 MAX_LINES = 100_000
 """Log entries in one answer."""
+MAX_AUDIT = 10_000
+"""Audit entries in one answer."""
 
 
 async def health(request: Request) -> Response:
@@ -80,6 +83,8 @@ async def stop_worker(request: Request) -> Response:
     mine = _revisions(request, user)
     if not any(w.id == worker_id and w.revision in mine for w in here.engine.workers()):
         raise NotFound(f"no worker '{worker_id}'; 'worker list' shows those that run")
+    # Before it is stopped: that may take as long as what it runs.
+    await asyncio.to_thread(here.audit.add, user.id, "worker stop", worker_id)
     await here.engine.stop_worker(worker_id, user.nickname)
     return Response(status_code=204)
 
@@ -88,6 +93,19 @@ def _revisions(request: Request, user: User) -> set[str]:
     """What the user's workers run: revisions, and functions sent to be called."""
     here = rooms(request)
     return {stored.id for stored in here.registry.revisions(user.id)} | here.sent.revisions(user.id)
+
+
+async def read_audit(request: Request) -> Response:
+    """What was changed of the caller's, and by the caller; newest first."""
+    user = caller(request)
+    lines = _lines(request.query_params.get("lines", "100"))
+    return answer(await asyncio.to_thread(rooms(request).audit.entries, user.id, lines))
+
+
+def _lines(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MAX_AUDIT:
+        return int(text)
+    raise BadInput(f"lines must be from 0 to {MAX_AUDIT}, not {text!r}")
 
 
 async def read_logs(request: Request) -> Response:
@@ -154,6 +172,7 @@ routes = [
     Route("/v1/keys/{id}", revoke_key, methods=["DELETE"]),
     Route("/v1/workers", list_workers),
     Route("/v1/workers/{id}", stop_worker, methods=["DELETE"]),
+    Route("/v1/audit", read_audit),
     Route("/v1/logs", read_logs),
     Route("/v1/logs/tail", tail_logs),
     Route("/v1/events", watch_changes),

@@ -17,6 +17,7 @@ from fal_serverless.client import Client
 from fal_serverless.config import Context
 from fal_serverless.models import (
     Alias,
+    AuditEntry,
     BundleInfo,
     Function,
     FunctionPulse,
@@ -60,6 +61,7 @@ class FakeBackend:
         self.moves: dict[str, list[Move]] = {}
         self.keys = [Key("0a1b2c3d", "ADMIN", "1", START, "first")]
         self.workers: list[Worker] = []
+        self.audit: list[AuditEntry] = []
         self.entries: list[LogEntry] = []
         self.requests: list[tuple[str, str]] = []
         self.refuse: dict[tuple[str, str], errors.FalError] = {}
@@ -295,6 +297,7 @@ class FakeBackend:
             "aliases": lambda: list(self.aliases.values()),
             "keys": lambda: self.keys,
             "workers": lambda: self.workers,
+            "audit": lambda: self.audit,
             "logs": lambda: self.entries,
         }
         if len(parts) == 1:

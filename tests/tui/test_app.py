@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from fal_serverless.config import Config
+from fal_serverless.models import AuditEntry
 from fal_tui import cache
 from fal_tui.app import FalTui
 from fal_tui.screenshot import Camera
 from fal_tui.store import Topic
 from tui.conftest import Opening
-from tui.fake_backend import FakeBackend, revision_id
+from tui.fake_backend import START, FakeBackend, revision_id
 
 
 def screen_of(seen: Camera) -> Any:
@@ -96,6 +99,40 @@ async def test_number_keys_lead_to_the_screens_and_minus_back(opened: Opening) -
         assert "Nothing was changed in this session" in seen.text()
         await seen.press("minus")
         assert screen_of(seen).place.kind == "keys"
+
+
+def entry(number: int, action: str, subject: str, **more: Any) -> AuditEntry:
+    return AuditEntry(number, START, "grace", "k1", "10.0.0.7", action, subject, **more)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_the_audit_log_is_a_tab_of_activity(
+    opened: Opening, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    fake.audit = [entry(1, "auth", "call", before="private", after="public", message="[/oops]")]
+    async with opened(size) as seen:
+        await seen.press("7", "full_stop")
+        await seen.until(lambda: "private → public" in seen.text(), "the entry")
+        assert "activity ▸ audit log" in seen.text()
+        assert " this session   backend's audit log " in seen.text()
+        fake.audit = [entry(2, "rollback", "prod"), *fake.audit]
+        fake.changed("alias")
+        await seen.until(lambda: "rollback" in seen.text(), "the new entry")
+        await seen.press("tab" if size[0] < 100 else "j")
+        await seen.until(lambda: "10.0.0.7" in seen.text(), "where it came from")
+        assert screen_of(seen).item.subject == "call"
+        await seen.press("shift+tab" if size[0] < 100 else "k", "comma")
+        await seen.until(lambda: "Nothing was changed in this session" in seen.text(), "the deeds")
+
+
+async def test_esc_leads_from_the_audit_log_to_activity_and_home(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("colon", *"audit", "enter")
+        await seen.until(lambda: "Nothing was ever changed here" in seen.text(), "the audit log")
+        await seen.press("escape")
+        assert screen_of(seen).place.kind == "activity"
+        await seen.press("escape")
+        assert screen_of(seen).place.kind == "functions"
 
 
 async def test_the_history_of_an_alias_opens_by_enter(opened: Opening) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from fal_serverless.models import Alias, Function, Key, Revision, Worker
+from fal_serverless.models import Alias, AuditEntry, Function, Key, Revision, Worker
 from fal_tui.places import HOME, Kind, Place
 from fal_tui.store import Deed, Item
 
@@ -122,6 +122,7 @@ _ARTICLES = {
     Key: "a key",
     Worker: "a worker",
     Deed: "an entry",
+    AuditEntry: "an entry of the audit log",
 }
 
 
@@ -173,6 +174,10 @@ def _has_item(situation: Situation) -> str:
     return "" if situation.item is not None else "there is nothing under the cursor"
 
 
+def _tabs(situation: Situation) -> str:
+    return "there are no tabs here" if situation.place.kind == "logs" else ""
+
+
 def _filter(situation: Situation) -> str:
     return "use / inside the log pane" if situation.place.kind == "logs" else ""
 
@@ -187,16 +192,16 @@ ACTIONS: tuple[Action, ...] = (
     _go("3", "workers", "Workers: the processes that run functions"),
     _go("4", "logs", "Logs of all endpoints"),
     _go("5", "keys", "Keys: who may call"),
-    _go("7", "activity", "Activity: what this session did, as command lines"),
+    _go("7", "activity", "Activity: what this session did, and the audit log"),
     _go("0", "pulse", "Pulse: calls, errors, latency, cold starts and workers over time"),
     Action("back", "escape", "Back", "Clear the filter, else go back", "Go", 98),
     Action("previous", "minus", "Previous", "The screen before; in logs: lower", "Go"),
     Action("swap", "tab", "Pane", "Next pane", "Go", 20, ("list", "detail", "logs")),
     Action("swap_back", "shift+tab", "Pane back", "Previous pane", "Go"),
     Action("next_tab", "right_square_bracket,full_stop", "Next tab",
-           "Next detail tab; in Pulse: a longer time", "Go", 30, ("list", "detail")),
+           "Next tab; in Pulse: a longer time", "Go", 30, ("list", "detail"), reason=_tabs),
     Action("previous_tab", "left_square_bracket,comma", "Previous tab",
-           "Previous detail tab; in Pulse: a shorter time", "Go", 29, ("list", "detail")),
+           "Previous tab; in Pulse: a shorter time", "Go", 29, ("detail",), reason=_tabs),
     Action("filter", "slash", "Filter", "Filter the list: regex, !inverse, -f fuzzy", "Look", 70,
            ("list",), reason=_filter),
     Action("describe", "d", "Describe", "All there is to say about it", "Look", 10,

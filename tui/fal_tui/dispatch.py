@@ -89,11 +89,11 @@ class Dispatch:
     def do_swap_back(self) -> None:
         self.screen.swap(-1)
 
-    def do_next_tab(self) -> None:
-        self.screen.step_tab(1)
+    async def do_next_tab(self) -> None:
+        await self.screen.step_tab(1)
 
-    def do_previous_tab(self) -> None:
-        self.screen.step_tab(-1)
+    async def do_previous_tab(self) -> None:
+        await self.screen.step_tab(-1)
 
     # Look
 
@@ -268,4 +268,5 @@ _KINDS: dict[str, Kind] = {
     "key": "keys",
     "activity": "activity",
     "pulse": "pulse",
+    "audit": "audit",
 }

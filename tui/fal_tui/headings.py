@@ -78,6 +78,15 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("workers", "WORKERS", width=7, align="right", priority=70),
         Column("waiting", "WAITING", width=7, align="right", priority=45),
     ),
+    "audit": (
+        Column("at", "WHEN", width=19, priority=90),
+        Column("by", "BY", priority=85),
+        Column("address", "FROM", priority=60),
+        Column("action", "WHAT", priority=100),
+        Column("subject", "ON", priority=95),
+        Column("change", "CHANGE", priority=80),
+        Column("message", "MESSAGE", priority=50),
+    ),
     "activity": (
         Column("at", "WHEN", width=8, priority=100),
         Column("what", "WHAT", priority=95),

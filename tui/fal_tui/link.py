@@ -30,6 +30,8 @@ FIGURES = 2.0
 """Seconds between two looks at figures that change without an event."""
 BACKOFF = (0.25, 0.5, 1.0, 2.0, 4.0, 5.0)
 """Seconds before each new attempt; the last one repeats."""
+AUDIT_LINES = 1_000
+"""Entries of the audit log that are fetched."""
 GIVEN_UP = 10.0
 """Seconds after which a lost connection is called offline."""
 
@@ -218,6 +220,7 @@ async def _ask(client: Client, topic: Topic) -> Any:
         "aliases": client.aliases,
         "keys": client.keys,
         "workers": client.workers,
+        "audit": lambda: client.audit(AUDIT_LINES),
         "revisions": lambda: client.revisions(topic.name),
         "moves": lambda: client.moves(topic.name),
         "revision": lambda: client.revision(topic.name),

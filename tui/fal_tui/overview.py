@@ -8,6 +8,7 @@ from rich.text import Text
 
 from fal_serverless.models import (
     Alias,
+    AuditEntry,
     AuthMode,
     Function,
     Key,
@@ -33,6 +34,8 @@ def overview(item: Item, store: Store, look: Look) -> Text:
         return _move(item, look)
     if isinstance(item, Worker):
         return _worker(item, look)
+    if isinstance(item, AuditEntry):
+        return _audited(item, look)
     return _key(item, look) if isinstance(item, Key) else _deed(item, look)
 
 
@@ -149,6 +152,23 @@ def _key(item: Key, look: Look) -> Text:
         ("user", item.user),
         ("created", _when(item.created_at, look)),
         ("secret", Text("only its hash is stored", look.palette.muted)),
+    )
+
+
+def _audited(item: AuditEntry, look: Look) -> Text:
+    tone = look.palette
+    none = Text("—", tone.muted)
+    return fields(
+        look,
+        ("when", _when(item.at, look)),
+        ("by", item.by),
+        ("from", item.address or none),
+        ("key", item.key or none),
+        ("what", Text(item.action, "bold")),
+        ("on", item.subject),
+        ("before", Text(item.before, tone.muted) if item.before else none),
+        ("after", Text(item.after, tone.accent) if item.after else none),
+        ("message", item.message or none),
     )
 
 

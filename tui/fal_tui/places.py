@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "functions", "aliases", "workers", "logs", "keys", "activity", "pulse", "revisions", "moves"
+    "functions",
+    "aliases",
+    "workers",
+    "logs",
+    "keys",
+    "activity",
+    "audit",
+    "pulse",
+    "revisions",
+    "moves",
 ]
 
 TITLES: dict[Kind, str] = {
@@ -17,11 +26,12 @@ TITLES: dict[Kind, str] = {
     "keys": "keys",
     "activity": "activity",
     "pulse": "pulse",
+    "audit": "audit log",
     "revisions": "revisions",
     "moves": "history",
 }
 
-PARENT: dict[Kind, Kind] = {"revisions": "functions", "moves": "aliases"}
+PARENT: dict[Kind, Kind] = {"revisions": "functions", "moves": "aliases", "audit": "activity"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +51,17 @@ class Place:
 HOME = Place("functions")
 
 
+TABS: tuple[tuple[str, Place], ...] = (
+    ("this session", Place("activity")),
+    ("backend's audit log", Place("audit")),
+)
+"""Places that are tabs of one screen."""
+
+
 def breadcrumbs(place: Place) -> tuple[str, ...]:
     """`("functions", "call", "revisions")`, outermost first."""
     if not place.name:
-        return (TITLES[place.kind],)
+        return tuple(dict.fromkeys((TITLES[place.root], TITLES[place.kind])))
     return (TITLES[place.root], place.name, TITLES[place.kind])
 
 
@@ -67,7 +84,7 @@ class Trail:
 
     def up(self) -> Place | None:
         """One step back: from a thing to its list, else to the place before; None at home."""
-        if self.place.name:
+        if self.place.name or self.place.kind != self.place.root:
             return Place(self.place.root)
         return (self.before or HOME) if self.place != HOME else None
 

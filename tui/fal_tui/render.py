@@ -13,7 +13,17 @@ from typing import Any
 from rich.text import Text
 
 from fal_serverless.endpoint import is_revision_id
-from fal_serverless.models import Alias, AuthMode, Function, Key, Move, Revision, Traffic, Worker
+from fal_serverless.models import (
+    Alias,
+    AuditEntry,
+    AuthMode,
+    Function,
+    Key,
+    Move,
+    Revision,
+    Traffic,
+    Worker,
+)
 from fal_tui.headings import SHORT
 from fal_tui.palette import Palette
 from fal_tui.store import Deed
@@ -321,6 +331,43 @@ def deed_row(deed: Deed, look: Look) -> Row:
     )
 
 
+def named(text: str) -> str:
+    """An id by its beginning, anything else as it is."""
+    return short(text) if is_revision_id(text) else text
+
+
+def changed(entry: AuditEntry) -> str:
+    """`1111 → 2222`, or the one that is there."""
+    both = (named(each) for each in (entry.before, entry.after) if each)
+    return " → ".join(both)
+
+
+def audit_row(entry: AuditEntry, look: Look) -> Row:
+    tone = look.palette
+    opens = entry.action == "auth" and entry.after == "public"
+    return Row(
+        f"audit-{entry.id}",
+        (
+            Text(local_time(entry.at), tone.muted),
+            Text(entry.by),
+            Text(entry.address or "—", tone.muted),
+            Text(entry.action, tone.name),
+            Text(named(entry.subject)),
+            Text(changed(entry), tone.warn if opens else tone.accent),
+            Text(one_line(entry.message), tone.muted),
+        ),
+        (
+            entry.id,
+            entry.by,
+            entry.address or None,
+            entry.action,
+            entry.subject,
+            changed(entry) or None,
+            entry.message or None,
+        ),
+    )
+
+
 def took(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
 
@@ -339,6 +386,7 @@ def row(item: Any, look: Look) -> Row:
         Key: key_row,
         Worker: worker_row,
         Deed: deed_row,
+        AuditEntry: audit_row,
     }
     made: Row = makers[type(item)](item, look)
     return made

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from fal_serverless.models import (
     Alias,
+    AuditEntry,
     AuthMode,
     Change,
     Function,
@@ -25,7 +26,16 @@ from fal_serverless.models import (
 )
 
 TopicKind = Literal[
-    "status", "functions", "aliases", "keys", "workers", "revisions", "moves", "revision", "pulse"
+    "status",
+    "functions",
+    "aliases",
+    "keys",
+    "workers",
+    "revisions",
+    "moves",
+    "revision",
+    "audit",
+    "pulse",
 ]
 
 
@@ -44,15 +54,26 @@ FUNCTIONS = Topic("functions")
 ALIASES = Topic("aliases")
 KEYS = Topic("keys")
 WORKERS = Topic("workers")
+AUDIT = Topic("audit")
 
 _TOUCHED: dict[str, tuple[TopicKind, ...]] = {
-    "function": ("functions", "aliases", "revisions", "status"),
-    "revision": ("functions", "aliases", "revisions", "status"),
-    "alias": ("functions", "aliases", "revisions", "moves", "status"),
-    "key": ("keys",),
-    "worker": ("functions", "workers", "status"),
+    "function": ("functions", "aliases", "revisions", "status", "audit"),
+    "revision": ("functions", "aliases", "revisions", "status", "audit"),
+    "alias": ("functions", "aliases", "revisions", "moves", "status", "audit"),
+    "key": ("keys", "audit"),
+    "worker": ("functions", "workers", "status", "audit"),
     "traffic": ("functions", "status", "pulse"),
-    "resync": ("status", "functions", "aliases", "keys", "workers", "revisions", "moves", "pulse"),
+    "resync": (
+        "status",
+        "functions",
+        "aliases",
+        "keys",
+        "workers",
+        "revisions",
+        "moves",
+        "audit",
+        "pulse",
+    ),
 }
 
 
@@ -77,7 +98,7 @@ class Deed:
     """'' when it worked."""
 
 
-Item = Function | Revision | Alias | Key | Worker | Move | Deed
+Item = Function | Revision | Alias | Key | Worker | Move | Deed | AuditEntry
 """What a row of a list can stand for."""
 
 
@@ -140,6 +161,12 @@ class Store:
     def pulse(self, topic: Topic) -> Pulse | None:
         """None: not fetched yet, or the backend has none."""
         found: Pulse | None = self._answers.get(topic)
+        return found
+
+    @property
+    def audit(self) -> tuple[AuditEntry, ...]:
+        """Newest first."""
+        found: tuple[AuditEntry, ...] = self._answers.get(AUDIT, ())
         return found
 
     def function(self, name: str) -> Function | None:
@@ -226,4 +253,6 @@ def item_id(item: Item) -> str:
     """What its row is known by."""
     if isinstance(item, Function | Alias):
         return item.name
+    if isinstance(item, AuditEntry):
+        return f"audit-{item.id}"
     return str(item.id)

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from fal_tui.actions import Situation, footer, shown_key, why_not
 from fal_tui.chrome.footer import Hint
 from fal_tui.places import Kind
-from fal_tui.screens.activity import Activity
+from fal_tui.screens.activity import Activity, Audit
 from fal_tui.screens.aliases import Aliases, Moves
 from fal_tui.screens.base import Listing
 from fal_tui.screens.functions import Functions
@@ -23,7 +23,7 @@ from fal_tui.widgets.log_view import LogView
 
 KINDS: dict[Kind, type[Listing]] = {
     each.kind: each
-    for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity, PulseList)
+    for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity, Audit, PulseList)
 }
 
 WIDGETS: tuple[tuple[str, Sequence[BindingType]], ...] = (

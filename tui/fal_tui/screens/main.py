@@ -288,10 +288,16 @@ class MainScreen(Screen[None]):
         self._draw_detail()
         self._want()
 
-    def step_tab(self, step: int) -> None:
+    async def step_tab(self, step: int) -> None:
+        """Beside a list the tabs of its screen, where it has some; else those of the detail."""
+        from fal_tui.screens.activity import neighbour
+
+        beside = neighbour(self.place, step)
         if self.views.listing is not None and self.views.listing.turn(step):
             self.draw()
             self._want()
+        elif beside is not None:
+            await self.go(beside, back=True)
         elif self.detail is not None:
             self.choose_tab(self.detail.tabs.neighbour(step))
 
@@ -390,8 +396,14 @@ class MainScreen(Screen[None]):
     async def on_navigate(self, event: Navigate) -> None:
         await self.go(event.place)
 
-    def on_tab_chosen(self, event: TabChosen) -> None:
-        self.choose_tab(event.tab)
+    async def on_tab_chosen(self, event: TabChosen) -> None:
+        from fal_tui.screens.activity import named
+
+        place = named(event.tab)
+        if place is not None:
+            await self.go(place, back=True)
+        else:
+            self.choose_tab(event.tab)
 
     def on_filter_changed(self, event: FilterChanged) -> None:
         self.draw()

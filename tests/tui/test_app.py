@@ -114,7 +114,7 @@ async def test_the_audit_log_is_a_tab_of_activity(
         await seen.press("7", "full_stop")
         await seen.until(lambda: "private → public" in seen.text(), "the entry")
         assert "activity ▸ audit log" in seen.text()
-        assert " this session   backend's audit log " in seen.text()
+        assert " this session   backend's audit log" in seen.text()
         fake.audit = [entry(2, "rollback", "prod"), *fake.audit]
         fake.changed("alias")
         await seen.until(lambda: "rollback" in seen.text(), "the new entry")

@@ -47,7 +47,7 @@ class Action:
     id: str
     """Also the name of the method that does it: `do_<id>`."""
     keys: str
-    """Textual's names, comma separated; the first one is shown."""
+    """Textual's names, comma separated; the first one is shown. '' for none."""
     label: str
     """One or two words, for the footer."""
     help: str
@@ -60,13 +60,22 @@ class Action:
     changes: bool = False
     """It changes the backend: refused in read-only contexts."""
     reason: Reason = _always
+    command: str = ""
+    """The command line that does it too, for what has no key."""
     leads: Kind | None = None
     """The screen to go to, for actions that only do that."""
 
     @property
     def key(self) -> str:
         """As people write it."""
-        return shown_key(self.keys.split(",")[0])
+        return self.written[0]
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """All its keys as people write them, or the command that does it."""
+        if not self.keys:
+            return (self.command,)
+        return tuple(shown_key(key) for key in self.keys.split(","))
 
 
 _SHOWN = {
@@ -238,6 +247,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("palette", "ctrl+p", "Palette", "Everything, found by its name", "Application"),
     Action("help", "question_mark", "Help", "All keys, searchable; enter runs one", "Application",
            99),
+    Action("context", "", "Context", "Another backend, also while this one does not answer",
+           "Application", command=":ctx"),
     Action("theme", "ctrl+t", "Theme", "Another theme", "Application"),
     Action("refresh", "ctrl+r", "Refresh",
            "Fetch everything again; brings a stopped local backend back", "Application", 7),
@@ -290,7 +301,7 @@ def markdown_table() -> str:
     """The keys, for the README."""
     lines = ["| Key | What it does |", "|---|---|"]
     for action in ACTIONS:
-        keys = " ".join(f"`{_cell(shown_key(key))}`" for key in action.keys.split(","))
+        keys = " ".join(f"`{_cell(key)}`" for key in action.written)
         lines.append(f"| {keys} | {_cell(action.help)} |")
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,8 @@ class FalTui(App[None]):
     ) -> None:
         super().__init__()
         self.config = config
-        self.context = replace(context, readonly=context.readonly or start.readonly)
         self.start = start
+        self.context = self._wanted(context)
         self.main: MainScreen | None = None
         self.host: Host | None = None
         self.dispatch: Dispatch | None = None
@@ -95,6 +96,10 @@ class FalTui(App[None]):
     def _shown_context(self) -> str:
         return "demo" if self.start.demo else self.context.name
 
+    def _wanted(self, context: Context) -> Context:
+        """What was asked for at the start holds in every context."""
+        return replace(context, readonly=context.readonly or self.start.readonly)
+
     def on_mount(self) -> None:
         wanted = self.config.settings.theme
         if wanted in self.available_themes:
@@ -107,6 +112,23 @@ class FalTui(App[None]):
         self.run_worker(self._begin(), name="start", group="start", exit_on_error=False)
 
     async def _begin(self) -> None:
+        dispatch = await self._open(self._connect)
+        self._start_extras(dispatch)
+        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+
+    async def use_context(self, config: Config, name: str) -> None:
+        """Everything anew with the context of that name, whether its backend answers or not.
+
+        What this session did stays in Activity. Raises NotFound.
+        """
+        self.context = self._wanted(config.context(name))
+        self.config = replace(self.config, contexts=config.contexts)
+        self._cache, self._kept = cache.place(config.paths.cache, name), ()
+        self.loaded = False
+        await self._open(None)
+
+    async def _open(self, connect: Connect | None) -> Dispatch:
+        """A main screen for the context in use, in place of the one there was."""
         from fal_tui.dispatch import Dispatch
         from fal_tui.flows.host import Host
         from fal_tui.link import Link
@@ -114,28 +136,29 @@ class FalTui(App[None]):
         from fal_tui.store import FUNCTIONS, Store
 
         store = Store()
+        if self.host is not None:
+            store.deeds = self.host.store.deeds
         cached = () if self.start.demo else cache.read(self._cache)
         if cached:
             store.put(FUNCTIONS, cached)
         main = MainScreen(store, self._heading())
         link = Link(
-            self._connect or self._connect_by_launcher,
+            connect or partial(self._connect_by_launcher, self.config, self.context),
             store,
             main.wanted,
-            self._on_link,
-            self._on_change,
+            partial(self._on_link, main),
+            partial(self._on_change, main),
         )
-        self.main = main
+        before, self.main = self.main, main
         self.host = Host(self, main, store, link, self.config, self.context)
         self.host.throw_away = self.start.demo
-        await self.push_screen(main)
-        self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+        await (self.push_screen(main) if before is None else self.switch_screen(main))
         self._recolour()
         await main.complete(self.host)
         self.dispatch = Dispatch(self, main, self.host)
         main.run_action_id = self.dispatch.run
         self._keep_linked()
-        self._start_extras(self.dispatch)
+        return self.dispatch
 
     def _heading(self) -> Heading:
         from fal_tui.chrome.header import Heading
@@ -165,25 +188,29 @@ class FalTui(App[None]):
             self.host.link.run(), name="link", group="link", exclusive=True, exit_on_error=False
         )
 
-    async def _connect_by_launcher(self, start: bool) -> tuple[Context, Any]:
+    async def _connect_by_launcher(
+        self, config: Config, context: Context, start: bool
+    ) -> tuple[Context, Any]:
         from fal_tui.connecting import connect
 
-        return await connect(self.config, self.context, start=start)
+        return await connect(config, context, start=start)
 
-    def _on_link(self, state: LinkState) -> None:
+    def _on_link(self, main: MainScreen, state: LinkState) -> None:
         from fal_tui.messages import LinkChanged
 
-        assert self.main is not None
+        if main is not self.main:
+            return
         if state.live:
             self.loaded = True
-        self.main.post_message(LinkChanged(state))
+        main.post_message(LinkChanged(state))
 
-    def _on_change(self, topics: frozenset[Topic]) -> None:
+    def _on_change(self, main: MainScreen, topics: frozenset[Topic]) -> None:
         from fal_tui.messages import StoreChanged
         from fal_tui.store import FUNCTIONS
 
-        assert self.main is not None
-        self.main.post_message(StoreChanged(topics))
+        if main is not self.main:
+            return
+        main.post_message(StoreChanged(topics))
         if FUNCTIONS in topics and not self.start.demo:
             self._keep_list()
 

@@ -18,6 +18,7 @@ Verb = Literal[
     "rev",
     "history",
     "theme",
+    "ctx",
     "help",
     "q",
 ]
@@ -39,6 +40,8 @@ NAMES: dict[str, Verb] = {
     "revisions": "rev",
     "history": "history",
     "theme": "theme",
+    "ctx": "ctx",
+    "context": "ctx",
     "help": "help",
     "q": "q",
     "quit": "q",
@@ -56,17 +59,19 @@ MEANING: dict[Verb, str] = {
     "pulse": "calls, latency and workers over time",
     "audit": "what was changed in the backend, by whom",
     "theme": "another theme",
+    "ctx": "another backend; with a name, that one",
     "help": "all keys",
     "q": "quit",
 }
 
-TAKES: dict[Verb, Literal["function", "alias", "label", "theme"]] = {
+TAKES: dict[Verb, Literal["function", "alias", "label", "theme", "context"]] = {
     "fn": "function",
     "rev": "function",
     "alias": "alias",
     "history": "alias",
     "logs": "label",
     "theme": "theme",
+    "ctx": "context",
 }
 NEEDS: tuple[Verb, ...] = ("rev", "history", "theme")
 """Verbs that mean nothing without an argument."""
@@ -80,6 +85,7 @@ class Words:
     aliases: Sequence[str] = ()
     labels: Sequence[str] = ()
     themes: Sequence[str] = ()
+    contexts: Sequence[str] = ()
     meanings: Mapping[str, str] = field(default_factory=dict)
     """What to say beside a name that says nothing by itself."""
 
@@ -89,6 +95,7 @@ class Words:
             "alias": self.aliases,
             "label": self.labels,
             "theme": self.themes,
+            "context": self.contexts,
         }
         return kinds[TAKES[verb]] if verb in TAKES else ()
 

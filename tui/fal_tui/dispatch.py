@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from fal_serverless.config import save_setting
+from fal_serverless.errors import FalError
 from fal_serverless.models import LogQuery, Revision, Worker
 from fal_tui import commands, copies, detail, render
 from fal_tui.actions import BY_ID, Action, why_not
-from fal_tui.flows import access, calls, leave, pointer, remove
+from fal_tui.flows import access, calls, contexts, leave, pointer, remove
 from fal_tui.flows.host import Host
 from fal_tui.places import Kind, Place
 from fal_tui.render import Look
@@ -199,12 +200,20 @@ class Dispatch:
         lone = [each for each in store.functions if each.anonymous]
         meanings = {each.name: f"{each.entrypoint}, anonymous" for each in lone}
         themes = sorted(self.app.available_themes)
-        return commands.Words(names, aliases, labels, themes, meanings)
+        try:
+            known = contexts.known(self.host)
+        except FalError:
+            known = self.host.config.contexts
+        used = self.host.context.name
+        meanings |= {each.name: contexts.about(each, used) for each in known.values()}
+        return commands.Words(names, aliases, labels, themes, sorted(known), meanings)
 
     async def _obey(self, command: commands.Command) -> None:
         name = command.argument
         if command.verb == "theme":
             self.use_theme(name)
+        elif command.verb == "ctx":
+            await self.do_context(name)
         elif command.verb in ("help", "q"):
             self.run("help" if command.verb == "help" else "quit")
         elif command.verb == "logs" and name:
@@ -231,6 +240,9 @@ class Dispatch:
         chosen = await self.host.ask(HelpScreen(found, self.host.palette))
         if chosen is not None:
             self.run(chosen)
+
+    async def do_context(self, name: str = "") -> None:
+        await contexts.change_context(self.app, self.host, name)
 
     async def do_theme(self) -> None:
         choices = [Choice(name, name) for name in sorted(self.app.available_themes)]

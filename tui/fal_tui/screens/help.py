@@ -51,7 +51,7 @@ def entries(
     found = [
         Entry(
             action.id,
-            " ".join(shown_key(key) for key in action.keys.split(",")),
+            " ".join(action.written),
             action.help,
             action.group,
             why_not(action, situation),

@@ -65,7 +65,9 @@ class MainScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-tall")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(action.keys, f"run('{action.id}')", action.label, show=False) for action in ACTIONS
+        Binding(action.keys, f"run('{action.id}')", action.label, show=False)
+        for action in ACTIONS
+        if action.keys
     ]
 
     CSS_PATH = "main.tcss"

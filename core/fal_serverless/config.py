@@ -8,6 +8,7 @@ A setting is looked up as `FAL_SERVERLESS_<NAME>`, then in `config.toml`, then i
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -131,6 +132,28 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command of the user's own in fal-tui: `[commands.NAME]` in the config file."""
+
+    name: str
+    key: str
+    """As in `keymap`; '' for none: by palette, help and `:NAME`."""
+    run: tuple[str, ...]
+    """Its words; `{name}`, `{revision}`, … stand for what the cursor is on."""
+    help: str = ""
+    confirm: bool = False
+    """Asks first."""
+    background: bool = False
+    """Runs beside fal-tui, not in the terminal."""
+    pause: bool = True
+    """In the terminal: waits for enter when it is done."""
+    changes: bool = False
+    """It changes the backend: refused in read-only contexts."""
+    screens: tuple[str, ...] = ()
+    """Where it is offered; empty: wherever its placeholders have a value."""
+
+
+@dataclass(frozen=True)
 class Config:
     """All that was read, handed inward."""
 
@@ -139,6 +162,10 @@ class Config:
     contexts: dict[str, Context]
     environ: Mapping[str, str] = field(repr=False)
     """The environment it was read from; for building a child's environment on purpose."""
+    keymap: Mapping[str, str] = field(default_factory=dict)
+    """Action of fal-tui -> its keys, where they are not the usual ones; '' for none."""
+    commands: tuple[Command, ...] = ()
+    """What fal-tui can run beside its own actions."""
 
     def context(self, name: str | None = None, key: str | None = None) -> Context:
         """The context called `name` (None: the one in use), with the key that wins there.
@@ -163,7 +190,14 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     paths = find_paths(env)
     data = _read_toml(paths.config)
     secrets = _read_toml(paths.credentials)
-    return Config(_settings(data, env), paths, _contexts(data, secrets), dict(env))
+    return Config(
+        _settings(data, env),
+        paths,
+        _contexts(data, secrets),
+        dict(env),
+        _keymap(data),
+        _commands(data),
+    )
 
 
 def find_paths(environ: Mapping[str, str]) -> Paths:
@@ -299,6 +333,57 @@ def _context(name: str, entry: Any) -> Context:
     )
 
 
+def _keymap(data: dict[str, Any]) -> dict[str, str]:
+    found = data.get("keymap", {})
+    if not isinstance(found, dict):
+        raise InvalidSetting('keymap must be a table: [keymap], then rollback = "ctrl+b"')
+    for name, keys in found.items():
+        if not isinstance(keys, str):
+            raise InvalidSetting(f"keymap: the keys of '{name}' must be a text, not {keys!r}")
+    return dict(found)
+
+
+def _commands(data: dict[str, Any]) -> tuple[Command, ...]:
+    found = data.get("commands", {})
+    if not isinstance(found, dict):
+        raise InvalidSetting("commands must be tables: [commands.NAME] with run (in config.toml)")
+    return tuple(_command(name, entry) for name, entry in found.items())
+
+
+def _command(name: str, entry: Any) -> Command:
+    where = f"commands.{name} (in config.toml)"
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise InvalidSetting(f"{where}: a name has letters, digits, '-' and '_'")
+    kinds = {item.name: str(item.type) for item in fields(Command) if item.name != "name"}
+    if not isinstance(entry, dict) or not entry.get("run"):
+        raise InvalidSetting(f"{where} needs run, as run = 'git show {{revision}}'")
+    made: dict[str, Any] = {"key": ""}
+    for item, value in entry.items():
+        if item not in kinds:
+            raise InvalidSetting(f"{where}: no field '{item}'; there are: {', '.join(kinds)}")
+        made[item] = _field(where, item, value, kinds[item])
+    return Command(name, **made)
+
+
+def _field(where: str, name: str, value: Any, kind: str) -> Any:
+    """Of a command, as the type of its field says. Raises InvalidSetting."""
+    if kind.startswith("tuple"):
+        words = _words(where, name, value) if isinstance(value, str) else value
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            return tuple(words)
+        raise InvalidSetting(f"{where}: {name} must be a text or a list of texts")
+    if type(value).__name__ != kind:
+        raise InvalidSetting(f"{where}: {name} must be a {kind}, not {value!r}")
+    return value
+
+
+def _words(where: str, name: str, text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as exc:
+        raise InvalidSetting(f"{where}: {name} has an open quote: {text!r}") from exc
+
+
 def _key_of(environ: Mapping[str, str]) -> str:
     if environ.get("FAL_KEY"):
         return environ["FAL_KEY"]
@@ -394,6 +479,12 @@ def git_command() -> str | None:
 def inside_tmux() -> bool:
     """Whether the terminal is one of tmux, which takes some sequences only when wrapped."""
     return bool(os.environ.get("TMUX"))
+
+
+def editor_command() -> list[str]:
+    """What edits files here: $VISUAL, $EDITOR, else vi."""
+    wanted = os.environ.get("VISUAL") or os.environ.get("EDITOR", "")
+    return shlex.split(wanted) or ["vi"]
 
 
 def pager_command() -> list[str]:

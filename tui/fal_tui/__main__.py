@@ -105,6 +105,11 @@ def run_app(given: argparse.Namespace) -> int:
 
     config: Config = load()
     context = config.context(given.context)
+    if config.keymap or config.commands:
+        from fal_tui.keymap import actions_of
+        from fal_tui.screens.lists import BINDINGS
+
+        actions_of(config, BINDINGS)  # what is wrong is said here, before the screen is taken
     app = FalTui(config, context, start=Start(given.file, given.readonly))
     if given.screenshot is not None:
         from fal_tui.screenshot import take

@@ -6,7 +6,7 @@ be done and, where it cannot, why not; doing it is the matter of screens. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from fal_serverless.models import Alias, AuditEntry, Function, Key, Revision, Wo
 from fal_tui.places import HOME, Kind, Place
 from fal_tui.store import Deed, Item
 
-Group = Literal["Go", "Look", "Change", "Logs", "Application"]
+Group = Literal["Go", "Look", "Change", "Logs", "Commands", "Application"]
 Pane = Literal["list", "detail", "logs"]
 
 
@@ -78,7 +78,7 @@ class Action:
         return tuple(shown_key(key) for key in self.keys.split(","))
 
 
-_SHOWN = {
+SHOWN = {
     "question_mark": "?",
     "slash": "/",
     "colon": ":",
@@ -107,7 +107,7 @@ _SHOWN = {
 def shown_key(key: str) -> str:
     """`?` for `question_mark`, `shift+←` for `shift+left`."""
     head, plus, tail = key.rpartition("+")
-    return f"{head}{plus}{_SHOWN.get(tail, tail)}"
+    return f"{head}{plus}{SHOWN.get(tail, tail)}"
 
 
 # When it makes no sense
@@ -265,10 +265,14 @@ def why_not(action: Action, situation: Situation) -> str:
     return action.reason(situation)
 
 
-def footer(situation: Situation, width: int) -> tuple[Action, ...]:
+def footer(
+    situation: Situation, width: int, actions: Sequence[Action] = ACTIONS
+) -> tuple[Action, ...]:
     """What the footer shows: the highest ranks that fit into `width` cells, in rank order."""
     offered = [
-        a for a in ACTIONS if a.rank and situation.pane in a.panes and _offered(a, situation)
+        a
+        for a in actions
+        if a.rank and a.keys and situation.pane in a.panes and _offered(a, situation)
     ]
     offered.sort(key=lambda action: -action.rank)
     shown: list[Action] = []

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from textual.worker import Worker
 
     from fal_serverless.models import Function
+    from fal_tui.actions import Action
     from fal_tui.chrome.header import Heading
     from fal_tui.dispatch import Dispatch
     from fal_tui.flows.host import Host
@@ -141,7 +142,7 @@ class FalTui(App[None]):
         cached = () if self.start.demo else cache.read(self._cache)
         if cached:
             store.put(FUNCTIONS, cached)
-        main = MainScreen(store, self._heading())
+        main = MainScreen(store, self._heading(), self._actions())
         link = Link(
             connect or partial(self._connect_by_launcher, self.config, self.context),
             store,
@@ -159,6 +160,14 @@ class FalTui(App[None]):
         main.run_action_id = self.dispatch.run
         self._keep_linked()
         return self.dispatch
+
+    def _actions(self) -> tuple[Action, ...]:
+        """With the keys and commands of the config file."""
+        from fal_tui.keymap import actions_of, widget_keys
+        from fal_tui.screens.lists import BINDINGS
+
+        self.set_keymap(widget_keys(self.config, BINDINGS))
+        return actions_of(self.config, BINDINGS)
 
     def _heading(self) -> Heading:
         from fal_tui.chrome.header import Heading
@@ -255,12 +264,12 @@ class FalTui(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the registry of actions, as far as they can be done now."""
-        from fal_tui.actions import ACTIONS, why_not
+        from fal_tui.actions import why_not
 
         if self.main is None or self.dispatch is None:
             return
         run = self.dispatch.run
-        for action in ACTIONS:
+        for action in self.main.actions:
             if not why_not(action, self.main.situation) and action.id != "palette":
                 yield SystemCommand(
                     f"{action.label}  {action.key}",

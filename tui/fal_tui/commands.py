@@ -21,6 +21,7 @@ Verb = Literal[
     "ctx",
     "help",
     "q",
+    "run",
 ]
 
 NAMES: dict[str, Verb] = {
@@ -86,6 +87,8 @@ class Words:
     labels: Sequence[str] = ()
     themes: Sequence[str] = ()
     contexts: Sequence[str] = ()
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Commands of the config file, and what they do."""
     meanings: Mapping[str, str] = field(default_factory=dict)
     """What to say beside a name that says nothing by itself."""
 
@@ -117,8 +120,12 @@ def parse(text: str, words: Words) -> Command | str:
     """The command, or what is wrong with it in one line."""
     name, _, argument = text.strip().removeprefix(":").strip().partition(" ")
     verb = NAMES.get(name)
+    if verb is None and name in words.own:
+        return Command("run", name)
     if verb is None:
-        return f"no command '{name}'; there are: {', '.join(MEANING)}" if name else ""
+        return (
+            f"no command '{name}'; there are: {', '.join((*MEANING, *words.own))}" if name else ""
+        )
     argument = argument.strip()
     if not argument:
         return f":{name} needs a name" if verb in NEEDS else Command(verb)
@@ -136,7 +143,7 @@ def suggest(text: str, words: Words, limit: int = 8) -> list[Suggestion]:
     line = text.lstrip().removeprefix(":")
     name, space, argument = line.partition(" ")
     if not space:
-        meanings = {str(verb): meaning for verb, meaning in MEANING.items()}
+        meanings = {**{str(verb): meaning for verb, meaning in MEANING.items()}, **words.own}
         return [
             Suggestion(verb + (" " if verb in NEEDS else ""), meanings[verb])
             for verb in _ordered(name, list(meanings))[:limit]

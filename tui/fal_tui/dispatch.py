@@ -12,14 +12,15 @@ from fal_serverless.config import save_setting
 from fal_serverless.errors import FalError
 from fal_serverless.models import LogQuery, Revision, Worker
 from fal_tui import commands, copies, detail, render
-from fal_tui.actions import BY_ID, Action, why_not
-from fal_tui.flows import access, calls, contexts, leave, pointer, remove
+from fal_tui.actions import Action, why_not
+from fal_tui.flows import access, calls, contexts, leave, pointer, programs, remove
 from fal_tui.flows.host import Host
+from fal_tui.keymap import PREFIX, widget_keys
 from fal_tui.places import Kind, Place
 from fal_tui.render import Look
 from fal_tui.screens.command import CommandScreen
 from fal_tui.screens.help import HelpScreen, entries
-from fal_tui.screens.lists import WIDGETS
+from fal_tui.screens.lists import BINDINGS, WIDGETS
 from fal_tui.screens.main import LOG_STEP, MainScreen
 from fal_tui.screens.page import PageScreen
 from fal_tui.screens.pick import Choice, PickScreen
@@ -50,9 +51,11 @@ class Dispatch:
         self.app = app
         self.screen = screen
         self.host = host
+        self.actions = {action.id: action for action in screen.actions}
+        self.own = {PREFIX + each.name: each for each in host.config.commands}
 
     def run(self, action_id: str) -> None:
-        action = BY_ID[action_id]
+        action = self.actions[action_id]
         reason = why_not(action, self.screen.situation)
         if reason:
             self.host.warn(f"{action.label}: {reason}.")
@@ -62,6 +65,8 @@ class Dispatch:
     def _do(self, action: Action) -> Awaitable[Any] | None:
         if action.leads is not None:
             return self._go(action)
+        if action.id in self.own:
+            return programs.run(self.host, self.own[action.id], self.screen.item)
         done: Awaitable[Any] | None = getattr(self, f"do_{action.id}")()
         return done
 
@@ -204,14 +209,17 @@ class Dispatch:
             known = contexts.known(self.host)
         except FalError:
             known = self.host.config.contexts
+        own = {each.name: self.actions[PREFIX + each.name].help for each in self.own.values()}
         used = self.host.context.name
         meanings |= {each.name: contexts.about(each, used) for each in known.values()}
-        return commands.Words(names, aliases, labels, themes, sorted(known), meanings)
+        return commands.Words(names, aliases, labels, themes, sorted(known), own, meanings)
 
     async def _obey(self, command: commands.Command) -> None:
         name = command.argument
         if command.verb == "theme":
             self.use_theme(name)
+        elif command.verb == "run":
+            self.run(PREFIX + name)
         elif command.verb == "ctx":
             await self.do_context(name)
         elif command.verb in ("help", "q"):
@@ -236,7 +244,8 @@ class Dispatch:
         self.app.action_command_palette()
 
     async def do_help(self) -> None:
-        found = entries(self.screen.situation, WIDGETS)
+        keymap = widget_keys(self.host.config, BINDINGS)
+        found = entries(self.screen.situation, WIDGETS, self.screen.actions, keymap)
         chosen = await self.host.ask(HelpScreen(found, self.host.palette))
         if chosen is not None:
             self.run(chosen)

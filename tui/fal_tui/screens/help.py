@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from fal_tui.actions import ACTIONS, Situation, shown_key, why_not
+from fal_tui.actions import ACTIONS, Action, Situation, shown_key, why_not
 from fal_tui.palette import Palette
 from fal_tui.screens.dialog import Dialog
 from fal_tui.widgets.columns import Column
@@ -45,9 +46,12 @@ class Entry:
 
 
 def entries(
-    situation: Situation, widgets: Sequence[tuple[str, Sequence[BindingType]]]
+    situation: Situation,
+    widgets: Sequence[tuple[str, Sequence[BindingType]]],
+    actions: Sequence[Action] = ACTIONS,
+    keymap: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Entry]:
-    """`widgets`: (group, bindings) of those that have keys of their own."""
+    """`widgets`: (group, bindings) of those that have keys of their own; `keymap`: other ones."""
     found = [
         Entry(
             action.id,
@@ -56,10 +60,10 @@ def entries(
             action.group,
             why_not(action, situation),
         )
-        for action in ACTIONS
+        for action in actions
     ]
     for group, bindings in widgets:
-        found += [_of(binding, group) for binding in bindings if _explained(binding)]
+        found += [_of(binding, group, keymap) for binding in bindings if _explained(binding)]
     return found
 
 
@@ -67,9 +71,10 @@ def _explained(binding: BindingType) -> bool:
     return isinstance(binding, Binding) and bool(binding.description)
 
 
-def _of(binding: BindingType, group: str) -> Entry:
+def _of(binding: BindingType, group: str, keymap: Mapping[str, str]) -> Entry:
     assert isinstance(binding, Binding)
-    keys = " ".join(shown_key(key) for key in binding.key.split(","))
+    bound = keymap.get(binding.id or "", binding.key)
+    keys = " ".join(shown_key(key) for key in bound.split(","))
     return Entry("", keys, binding.tooltip or binding.description, group)
 
 

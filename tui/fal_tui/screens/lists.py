@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.binding import Binding, BindingType
 
-from fal_tui.actions import Situation, footer, shown_key, why_not
+from fal_tui.actions import ACTIONS, Action, Situation, footer, shown_key, why_not
 from fal_tui.chrome.footer import Hint
 from fal_tui.places import Kind
 from fal_tui.screens.activity import Activity, Audit
@@ -33,15 +33,20 @@ WIDGETS: tuple[tuple[str, Sequence[BindingType]], ...] = (
 )
 """Widgets with keys of their own, for the help."""
 
+BINDINGS: tuple[BindingType, ...] = tuple(each for _, found in WIDGETS for each in found)
+"""Those of all widgets; what has an id can have other keys."""
+
 SHARE = 0.7
 """Part of the footer that the log pane's own keys may take."""
 
 
-def hints(situation: Situation, width: int, in_log: bool) -> list[Hint]:
+def hints(
+    situation: Situation, width: int, in_log: bool, actions: Sequence[Action] = ACTIONS
+) -> list[Hint]:
     """The footer: in a log its own keys first, then actions as far as they fit."""
     found = log_hints(width) if in_log else []
     room = width - sum(hint.width for hint in found)
-    for action in footer(situation, room):
+    for action in footer(situation, room, actions):
         enabled = not why_not(action, situation)
         found.append(Hint(action.id, action.key, action.label, enabled))
     return found

@@ -6,13 +6,13 @@ backend is decided in `dispatch` and `flows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widget import Widget
@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from fal_serverless.models import LogQuery
 from fal_tui import detail, render
-from fal_tui.actions import ACTIONS, Pane, Situation
+from fal_tui.actions import ACTIONS, Action, Pane, Situation
 from fal_tui.chrome.footer import Footer
 from fal_tui.chrome.header import Header, Heading
 from fal_tui.messages import (
@@ -64,16 +64,12 @@ class MainScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-tall")]  # noqa: RUF012
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(action.keys, f"run('{action.id}')", action.label, show=False)
-        for action in ACTIONS
-        if action.keys
-    ]
-
     CSS_PATH = "main.tcss"
 
-    def __init__(self, store: Store, heading: Heading) -> None:
+    def __init__(self, store: Store, heading: Heading, actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
+        self.actions = tuple(actions)
+        self._bind()
         self.store = store
         self.heading = heading
         self.palette = Palette()
@@ -90,6 +86,15 @@ class MainScreen(Screen[None]):
         self._settling = False
         self._told: set[str] = set()
         """Reasons for the lost connection that were shown already."""
+
+    def _bind(self) -> None:
+        """The keys that are in force here, in place of those that every screen has."""
+        wanted = [
+            Binding(action.keys, f"run('{action.id}')", action.label, show=False)
+            for action in self.actions
+            if action.keys
+        ]
+        self._bindings.key_to_bindings.update(BindingsMap(wanted).key_to_bindings)
 
     # Layout
 
@@ -343,7 +348,9 @@ class MainScreen(Screen[None]):
         from fal_tui.screens.lists import hints
 
         in_log = self.pane == "logs" or self.place.kind == "logs"
-        self._footer.show(hints(self.situation, self.app.size.width, in_log), self.palette)
+        self._footer.show(
+            hints(self.situation, self.app.size.width, in_log, self.actions), self.palette
+        )
 
     def _want(self) -> None:
         if self.host is not None:

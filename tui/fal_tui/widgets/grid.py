@@ -26,19 +26,23 @@ class Grid(GridSheet, can_focus=True):
     """`columns` and, when there is no row, the text `empty`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Down", show=False),
-        Binding("k,up", "move(-1)", "Up", show=False),
-        Binding("g,home", "first", "First", show=False),
-        Binding("G,end", "last", "Last", show=False),
-        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
-        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("enter", "open", "Open", show=False),
-        Binding("space", "mark", "Mark", show=False),
-        Binding("shift+left", "pick_column(-1)", "Column to sort by", show=False),
-        Binding("shift+right", "pick_column(1)", "Column to sort by", show=False),
-        Binding("O", "sort", "Sort", show=False),
+        Binding("j,down", "move(1)", "Down", show=False, id="list.down"),
+        Binding("k,up", "move(-1)", "Up", show=False, id="list.up"),
+        Binding("g,home", "first", "First", show=False, id="list.first"),
+        Binding("G,end", "last", "Last", show=False, id="list.last"),
+        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False, id="list.half_page_down"),
+        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False, id="list.half_page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="list.page_down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="list.page_up"),
+        Binding("enter", "open", "Open", show=False, id="list.open"),
+        Binding("space", "mark", "Mark", show=False, id="list.mark"),
+        Binding(
+            "shift+left", "pick_column(-1)", "Column to sort by", show=False, id="list.column_left"
+        ),
+        Binding(
+            "shift+right", "pick_column(1)", "Column to sort by", show=False, id="list.column_right"
+        ),
+        Binding("O", "sort", "Sort", show=False, id="list.sort"),
     ]
 
     class Said(Message):

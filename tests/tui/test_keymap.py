@@ -1,0 +1,172 @@
+"""Other keys and own commands, as the config file wants them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fal_serverless.config import Config, load
+from fal_serverless.errors import InvalidSetting
+from fal_tui.actions import Situation, why_not
+from fal_tui.app import FalTui, Start
+from fal_tui.flows.programs import line_of
+from fal_tui.keymap import actions_of, keys, words
+from fal_tui.places import HOME, Place
+from fal_tui.screens.lists import BINDINGS
+from fal_tui.screenshot import camera
+from fal_tui.values import values
+from tui.fake_backend import FakeBackend, revision_id, two_functions
+
+
+def reading(folder: Path, text: str) -> Config:
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text(text)
+    return load({"FAL_SERVERLESS_HOME": str(home), "PATH": "/usr/bin:/bin"})
+
+
+def by_id(config: Config, name: str) -> object:
+    return {action.id: action for action in actions_of(config, BINDINGS)}[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("R", "R"), ("?", "question_mark"), ("ctrl+b, f5", "ctrl+b,f5"), (",", "comma"), ("", "")],
+)
+def test_keys_are_written_as_people_write_them(text: str, written: str) -> None:
+    assert keys("rollback", text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[keymap]\nrolback = "b"', "no action 'rolback'; did you mean 'rollback'"),
+        ('[keymap]\nrollback = "hyperspace"', "'hyperspace' is no key for 'rollback'"),
+        ('[keymap]\nrollback = "D"', "'D' is the key of both 'rollback' and 'delete'"),
+        ("[keymap]\nrollback = 1", "the keys of 'rollback' must be a text"),
+        ('[commands.x]\nkey = "N"', "needs run"),
+        ('[commands.x]\nrun = "a"\nkeys = "N"', "no field 'keys'; there are: key, run"),
+        ('[commands.x]\nrun = "a {nope}"', "no placeholder '{nope}'; there are: name, id"),
+        ('[commands.x]\nrun = "a \'b"', "run has an open quote"),
+        ('[commands.x]\nrun = "a"\nconfirm = "yes"', "confirm must be a bool"),
+        ('[commands.x]\nrun = "a"\nscreens = ["nope"]', "no screen 'nope'; there are: functions"),
+        ('[commands.x]\nrun = "a"\nkey = "S"', "'S' is the key of both 'serve' and 'command.x'"),
+        ("[commands.x]\nrun = \"env bash -lc 'echo {name}'\"", "a shell's script"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_there_is(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        actions_of(reading(tmp_path, text), BINDINGS)
+    assert said in str(caught.value)
+
+
+def test_a_value_stays_one_word_whatever_is_in_it(tmp_path: Path) -> None:
+    config = reading(tmp_path, "[commands.x]\nrun = \"sh -c 'echo $1' sh {name} --at={url}\"")
+    found = words(config.commands[0], {"name": "a b; rm -rf $(x) '", "url": "u v"})
+    assert found == ["sh", "-c", "echo $1", "sh", "a b; rm -rf $(x) '", "--at=u v"]
+    assert line_of(["a", "b\x1b[2J\nc"]) == "a 'b␛[2J␊c'"
+
+
+def test_it_says_what_is_missing_under_the_cursor(tmp_path: Path) -> None:
+    text = '[commands.x]\nrun = "a {alias} {context}"\nscreens = ["functions"]'
+    (action,) = (a for a in actions_of(reading(tmp_path, text)) if a.id == "command.x")
+    fake = two_functions()
+    lone, *_, call = fake.functions()
+    assert why_not(action, Situation(HOME, call)) == ""
+    assert why_not(action, Situation(HOME, lone)) == "there is no alias here"
+    assert why_not(action, Situation(Place("aliases"), call)) == "it is for functions"
+
+
+def test_every_item_has_what_its_screen_promises() -> None:
+    fake = two_functions()
+    revision = fake.revisions[revision_id(2)]
+    assert values(fake.functions()[-1])["label"] == "call"
+    assert values(revision)["revision"] == values(fake.aliases["call"])["revision"]
+    assert values(fake.keys[0])["key"] == "0a1b2c3d" and values(None) == {}
+
+
+KEYS = """
+[keymap]
+rollback = "ctrl+b"
+delete = ""
+"list.down" = "e"
+help = "?,f1"
+"""
+
+
+async def test_other_keys_work_and_are_shown_everywhere(tmp_path: Path, fake: FakeBackend) -> None:
+    config = reading(tmp_path, KEYS)
+    app = FalTui(config, config.context(), start=Start(), connect=fake.connect)
+    async with camera(app, (160, 45)) as seen:
+        await seen.press("g", "e", "e")
+        assert app.main is not None and getattr(app.main.item, "name", "") == "call"
+        assert "ctrl+b Roll back" in seen.text() and "Delete" not in seen.text().splitlines()[-1]
+        await seen.press("R", "D")
+        assert app.screen is app.main
+        await seen.press("ctrl+b")
+        await seen.until(lambda: "Roll back call" in seen.text(), "the dialog")
+        await seen.press("escape", "f1", *"list", "space")
+        await seen.until(lambda: " e " in seen.text() and "Down" in seen.text(), "the help")
+
+
+def command(folder: Path, **more: str) -> str:
+    script = folder / "said.py"
+    script.write_text("import sys; print('saw', *sys.argv[1:]); sys.exit('fail' in sys.argv)")
+    lines = [f"{name} = {value}" for name, value in more.items()]
+    run = [sys.executable, str(script), "{name}", "{context}"]
+    return "\n".join(["[commands.say]", 'key = "N"', f"run = {run}", *lines])
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_a_command_runs_in_the_background_and_stands_in_activity(
+    tmp_path: Path, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    config = reading(tmp_path, command(tmp_path, background="true", help="'Say it'"))
+    app = FalTui(config, config.context(), start=Start(), connect=fake.connect)
+    async with camera(app, size) as seen:
+        await seen.press("G", "N")
+        await seen.until(lambda: "say is done: saw call local" in seen.text(), "the toast")
+        assert app.host is not None
+        assert app.host.store.deeds[0].what == "Ran say"
+        assert app.host.store.deeds[0].command.endswith("call local")
+        await seen.press("question_mark", *"say it")
+        await seen.until(lambda: "Commands" in seen.text(), "the help")
+
+
+async def test_a_command_asks_first_where_it_should_and_runs_by_its_name(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
+    config = reading(tmp_path, command(tmp_path, background="true", confirm="true"))
+    app = FalTui(config, config.context(), start=Start(), connect=fake.connect)
+    async with camera(app, (120, 30)) as seen:
+        await seen.press("G", "colon", *"say", "enter")
+        await seen.until(lambda: "Run it?" in seen.text(), "the question")
+        await seen.press("escape")
+        assert app.host is not None and app.host.store.deeds == []
+        await seen.press("N", "y")
+        await seen.until(lambda: "saw call local" in seen.text(), "the toast")
+
+
+async def test_a_command_that_is_not_there_or_fails_is_told(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
+    text = '[commands.gone]\nkey = "N"\nrun = "no-such-program-here"\nbackground = true\n'
+    config = reading(tmp_path, text)
+    app = FalTui(config, config.context(), start=Start(), connect=fake.connect)
+    async with camera(app, (120, 30)) as seen:
+        await seen.press("N")
+        await seen.until(lambda: "cannot run 'no-such-program-here'" in seen.text(), "the reason")
+
+
+async def test_what_changes_the_backend_is_refused_in_a_readonly_context(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
+    config = reading(tmp_path, command(tmp_path, background="true", changes="true"))
+    app = FalTui(config, config.context(), start=Start(readonly=True), connect=fake.connect)
+    async with camera(app, (120, 30)) as seen:
+        await seen.press("G", "N")
+        await seen.until(lambda: "this context is read-only" in seen.text(), "the refusal")

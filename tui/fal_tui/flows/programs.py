@@ -1,0 +1,134 @@
+"""Programs of the user's own: an editor, and the commands of the config file.
+
+They get their words as they are, never through a shell. In the terminal they have it for
+themselves while the application is suspended; in the background their last line is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from rich.text import Text
+from textual.app import SuspendNotSupported
+
+from fal_serverless.config import Command, process_environ
+from fal_tui import safe
+from fal_tui.flows.host import Host
+from fal_tui.keymap import words
+from fal_tui.screens.page import PageScreen
+from fal_tui.store import Item
+from fal_tui.values import values
+
+MOST = 64 * 1024
+"""Bytes of a background program's output that are kept: the last ones."""
+
+
+def line_of(found: Sequence[str]) -> str:
+    """As one would type it, control characters visible."""
+    return safe.lines(shlex.join(found)).replace("\n", "␊")
+
+
+async def run(host: Host, command: Command, item: Item | None) -> None:
+    """One command on the item under the cursor; asks first where it says so."""
+    url = host.link.context.url if host.link.context else host.context.url
+    found = words(command, {**values(item), "context": host.context.name, "backend": url})
+    line = line_of(found)
+    if command.confirm:
+        body = Text(command.help or "Run it?")
+        if not await host.confirm(command.name, body, verb="Run", command=line):
+            return
+    started = time.perf_counter()
+    if command.background:
+        await _behind(host, command, found, started)
+    else:
+        problem = in_terminal(host, found, pause=command.pause)
+        _told(host, command, line, started, problem)
+
+
+def in_terminal(host: Host, found: Sequence[str], *, pause: bool = False) -> str:
+    """Give it the terminal until it ends; what went wrong, or ''."""
+    try:
+        with host.app.suspend():
+            return _foreground(found, pause)
+    except SuspendNotSupported:
+        return "this terminal cannot be given to another program"
+
+
+def _foreground(found: Sequence[str], pause: bool) -> str:
+    # Ctrl+C is for the program, not for us. A handler of ours is none of its.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        done = subprocess.run(found, env=process_environ(), check=False)
+        problem = _ended(found[0], done.returncode)
+    except (OSError, ValueError) as error:
+        problem = _cannot(found[0], error)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pause:
+        with suppress(EOFError, KeyboardInterrupt):
+            input(f"\n{problem or 'done'}: press enter to go back to fal-tui ")
+    return problem
+
+
+async def _behind(host: Host, command: Command, found: Sequence[str], started: float) -> None:
+    host.say(f"{command.name} runs in the background")
+    try:
+        program = await asyncio.create_subprocess_exec(
+            *found,
+            env=process_environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        _told(host, command, line_of(found), started, _cannot(found[0], error))
+        return
+    try:
+        output = await _output(program)
+        problem = _ended(found[0], await program.wait())
+    finally:
+        if program.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGTERM)
+    _told(host, command, line_of(found), started, problem, output)
+    if problem and output.strip():
+        await host.ask(PageScreen(f"{command.name}: {problem}", Text(output.strip())))
+
+
+async def _output(program: Any) -> str:
+    kept = b""
+    while chunk := await program.stdout.read(65536):
+        kept = (kept + chunk)[-MOST:]
+    return kept.decode(errors="replace")
+
+
+def _ended(name: str, code: int) -> str:
+    if code < 0:
+        return f"{name} was ended by {signal.Signals(-code).name}"
+    return f"{name} ended with code {code}" if code else ""
+
+
+def _cannot(name: str, error: OSError | ValueError) -> str:
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return f"cannot run '{name}': {why}"
+
+
+def _told(
+    host: Host, command: Command, line: str, started: float, problem: str, output: str = ""
+) -> None:
+    """Into Activity, with the line that does the same; a toast where nothing was seen."""
+    host.done(f"Ran {command.name}", line, time.perf_counter() - started, problem)
+    if problem:
+        host.complain(problem, title=command.name)
+    elif command.background:
+        last = output.strip().rpartition("\n")[2]
+        host.say(f"{command.name} is done" + (f": {last[:200]}" if last else ""))

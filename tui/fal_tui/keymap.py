@@ -1,0 +1,188 @@
+"""The actions as somebody's config file wants them: other keys, and commands of their own. Pure.
+
+What does not fit is an InvalidSetting that says what there is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import PurePath
+from typing import get_args
+
+from textual.binding import Binding, BindingType
+from textual.keys import Keys
+
+from fal_serverless.config import Command, Config
+from fal_serverless.errors import InvalidSetting
+from fal_tui.actions import ACTIONS, SHOWN, Action, Reason, Situation
+from fal_tui.places import Kind
+from fal_tui.values import NAMES, values
+
+PREFIX = "command."
+"""Before the name of an own command, in its action's id."""
+FIELD = re.compile(r"\{(\w+)\}")
+SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish", "ash")
+MODIFIERS = ("ctrl", "shift", "alt", "super", "meta", "hyper")
+
+
+def actions_of(config: Config, widgets: Iterable[BindingType] = ()) -> tuple[Action, ...]:
+    """All actions with the keys that are in force, own commands last. Raises InvalidSetting."""
+    widget_keys(config, widgets)
+    found = [_rebound(action, config.keymap) for action in ACTIONS]
+    found += [_action(command, config.keymap) for command in config.commands]
+    _check_clashes(found, config)
+    return tuple(found)
+
+
+def widget_keys(config: Config, widgets: Iterable[BindingType]) -> dict[str, str]:
+    """What of the keymap is for the widgets' own keys, by binding id. Raises InvalidSetting."""
+    ids = {each.id for each in widgets if isinstance(each, Binding) and each.id}
+    own = {PREFIX + each.name for each in config.commands}
+    known = {action.id for action in ACTIONS} | own | ids
+    for name in config.keymap:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; there are: {_listed(known)}"
+            raise InvalidSetting(f"keymap: no action '{name}'{hint} (in config.toml)")
+    return {name: keys(name, text) for name, text in config.keymap.items() if name in ids and text}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def keys(name: str, text: str) -> str:
+    """As Textual names them, comma separated; '' for no key. Raises InvalidSetting."""
+    if not text.strip():
+        return ""
+    parts = [text] if text in (",", " ") else [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not _is_key(part):
+            raise InvalidSetting(
+                f"keymap: '{part}' is no key for '{name}'; write it as R, ?, f5, ctrl+b, "
+                "shift+left, space (in config.toml)"
+            )
+    # A comma alone would be read as an empty list.
+    made = Binding.make_bindings([Binding("comma" if part == "," else part, "x") for part in parts])
+    return ",".join(each.key for each in made)
+
+
+def _is_key(part: str) -> bool:
+    *before, last = part.split("+") if part != "+" else [part]
+    known = {key.value for key in Keys}
+    named = len(last) == 1 or last in known or last in SHOWN or _is_character(last)
+    return bool(last) and named and all(each in MODIFIERS for each in before)
+
+
+def _is_character(name: str) -> bool:
+    """Whether it is what Unicode calls one, as `question_mark`."""
+    try:
+        return bool(unicodedata.lookup(name.replace("_", " ")))
+    except KeyError:
+        return False
+
+
+def _rebound(action: Action, keymap: Mapping[str, str]) -> Action:
+    if action.id not in keymap:
+        return action
+    made = keys(action.id, keymap[action.id])
+    return replace(action, keys=made, command=action.command if made else _by_palette(action))
+
+
+def _by_palette(action: Action) -> str:
+    return action.command or "ctrl+p"
+
+
+def _check_clashes(actions: Sequence[Action], config: Config) -> None:
+    """Of two that want the same key neither is silently lost."""
+    taken: dict[str, str] = {}
+    for action in actions:
+        for key in filter(None, action.keys.split(",")):
+            if key in taken:
+                raise InvalidSetting(
+                    f"keymap: '{key}' is the key of both '{taken[key]}' and '{action.id}'; give "
+                    'one of them another in [keymap], or "" for none (in config.toml)'
+                )
+            taken[key] = action.id
+
+
+# Commands of one's own
+
+
+def _action(command: Command, keymap: Mapping[str, str]) -> Action:
+    name = PREFIX + command.name
+    _check(command)
+    return Action(
+        name,
+        keys(name, keymap.get(name, command.key)),
+        command.name,
+        command.help or " ".join(command.run),
+        "Commands",
+        rank=45,
+        panes=("list", "detail"),
+        changes=command.changes,
+        reason=_reason(command),
+        command=f":{command.name}",
+    )
+
+
+def _check(command: Command) -> None:
+    where = f"commands.{command.name}"
+    kinds: tuple[str, ...] = get_args(Kind)
+    for screen in command.screens:
+        if screen not in kinds:
+            raise InvalidSetting(
+                f"{where}: no screen '{screen}'; there are: {', '.join(kinds)} (in config.toml)"
+            )
+    for name in fields_of(command):
+        if name not in NAMES:
+            raise InvalidSetting(
+                f"{where}: no placeholder '{{{name}}}'; there are: {', '.join(NAMES)} "
+                "(in config.toml)"
+            )
+    for script in _scripts(command.run):
+        if FIELD.search(script):
+            raise InvalidSetting(
+                f"{where}: a placeholder in a shell's script would run what a name says; pass it "
+                "as an argument: sh -c 'echo \"$1\"' sh {name} (in config.toml)"
+            )
+
+
+def _scripts(words: Sequence[str]) -> list[str]:
+    """What a shell among the words would run: the word after its `-c`, `-lc` …"""
+    found = []
+    for place, word in enumerate(words):
+        if PurePath(word).name in SHELLS:
+            rest = words[place + 1 :]
+            found += [
+                after for flag, after in pairwise(rest) if re.fullmatch(r"-[a-z]*c[a-z]*", flag)
+            ]
+    return found
+
+
+def fields_of(command: Command) -> list[str]:
+    """Names of its placeholders."""
+    return [name for word in command.run for name in FIELD.findall(word)]
+
+
+def _reason(command: Command) -> Reason:
+    needed = [name for name in fields_of(command) if name not in ("context", "backend")]
+
+    def reason(situation: Situation) -> str:
+        if command.screens and situation.place.kind not in command.screens:
+            return f"it is for {', '.join(command.screens)}"
+        have = values(situation.item)
+        missing = [name for name in needed if not have.get(name)]
+        return f"there is no {missing[0]} here" if missing else ""
+
+    return reason
+
+
+def words(command: Command, have: Mapping[str, str]) -> list[str]:
+    """Its words with every placeholder replaced; a value never becomes two words."""
+    return [FIELD.sub(lambda found: have.get(found[1], ""), word) for word in command.run]

@@ -311,3 +311,28 @@ async def test_two_aliases_keep_the_order_of_their_function(
     async with opened() as seen:
         names = [each.name for each in seen.app.host.store.aliases_of("call")]
     assert names == ["call", "also"]
+
+
+async def test_commands_are_remembered_over_a_restart(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        await seen.press("colon", *"rev call", "enter")
+        await seen.press("colon", *"alias", "enter")
+        await seen.press("colon", *"alias", "enter")
+        await seen.press("colon", *"nope", "enter", "escape")
+    async with opened((80, 24)) as seen:
+        await seen.press("colon", "up")
+        assert ":alias" in seen.text().replace(": ", ":")
+        await seen.press("up", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "the revisions")
+        await seen.press("colon", "up", "up", "down", "down", *"wor", "tab", "enter")
+        assert screen_of(seen).place.kind == "workers"
+
+
+async def test_suggestions_are_picked_with_down_and_say_what_they_mean(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        await seen.press("colon", *"logs ")
+        assert "call" in seen.text() and "shout" in seen.text()
+        await seen.press("escape", "colon", *"hi")
+        assert "moves of an alias" in seen.text()
+        await seen.press("down", "tab", *"call", "enter")
+        await seen.until(lambda: screen_of(seen).place.kind == "moves", "the history")

@@ -242,8 +242,8 @@ ACTIONS: tuple[Action, ...] = (
            ("logs",)),
     Action("grow", "plus,equals_sign", "Higher", "A higher log pane", "Logs"),
     Action("shrink", "underscore", "Lower", "A lower log pane", "Logs"),
-    Action("command", "colon", "Command", "A command line: :fn :rev NAME :logs NAME :q",
-           "Application", 15),
+    Action("command", "colon", "Command",
+           "A command line: :fn :rev NAME :logs NAME :ctx NAME :theme NAME :q", "Application", 15),
     Action("palette", "ctrl+p", "Palette", "Everything, found by its name", "Application"),
     Action("help", "question_mark", "Help", "All keys, searchable; enter runs one", "Application",
            99),
@@ -290,7 +290,7 @@ def _offered(action: Action, situation: Situation) -> bool:
     """Greyed where the context forbids it, left out where it never makes sense here."""
     if action.changes and situation.readonly:
         return not action.reason(situation)
-    if action.id in ("serve", "filter") and situation.place.kind in ("logs", "activity"):
+    if action.id in ("serve", "filter") and situation.place.kind in ("logs", "activity", "audit"):
         return False
     if action.id in ("next_tab", "previous_tab") and situation.pane == "list":
         return situation.place.kind == "pulse"

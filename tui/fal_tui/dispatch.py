@@ -15,6 +15,7 @@ from fal_tui import commands, copies, detail, render
 from fal_tui.actions import Action, why_not
 from fal_tui.flows import access, calls, contexts, leave, pointer, programs, remove
 from fal_tui.flows.host import Host
+from fal_tui.history import History
 from fal_tui.keymap import PREFIX, widget_keys
 from fal_tui.places import Kind, Place
 from fal_tui.render import Look
@@ -52,6 +53,7 @@ class Dispatch:
         self.screen = screen
         self.host = host
         self.actions = {action.id: action for action in screen.actions}
+        self.history = History(host.config.paths.cache / "commands.json")
         self.own = {PREFIX + each.name: each for each in host.config.commands}
 
     def run(self, action_id: str) -> None:
@@ -193,8 +195,10 @@ class Dispatch:
     # Application
 
     async def do_command(self, text: str = "") -> None:
-        command = await self.host.ask(CommandScreen(self._words(), text))
+        screen = CommandScreen(self._words(), text, self.history.lines)
+        command = await self.host.ask(screen)
         if command is not None:
+            self.history.add(screen.line)
             await self._obey(command)
 
     def _words(self) -> commands.Words:

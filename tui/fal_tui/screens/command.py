@@ -1,7 +1,8 @@
-"""The line after `:`, with what could follow above it."""
+"""The line after `:`, with what could follow above it, and what was typed before behind `↑`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -20,8 +21,10 @@ class CommandScreen(ModalScreen[Command]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
-        Binding("down,ctrl+n", "step(1)", show=False, priority=True),
-        Binding("up,ctrl+p", "step(-1)", show=False, priority=True),
+        Binding("down", "past(-1)", show=False, priority=True),
+        Binding("up", "past(1)", show=False, priority=True),
+        Binding("ctrl+n", "step(1)", show=False, priority=True),
+        Binding("ctrl+p", "step(-1)", show=False, priority=True),
         Binding("tab", "take", show=False, priority=True),
     ]
 
@@ -38,9 +41,15 @@ class CommandScreen(ModalScreen[Command]):
     }
     """
 
-    def __init__(self, words: Words, text: str = "") -> None:
+    def __init__(self, words: Words, text: str = "", past: Sequence[str] = ()) -> None:
+        """`past`: lines typed before, the last one first."""
         super().__init__()
         self._words = words
+        self._past = tuple(past)
+        self._back = 0
+        """How many lines into the past."""
+        self.line = ""
+        """What was obeyed."""
         self._start = text
         self._found: list[Suggestion] = []
         self._at = -1
@@ -51,7 +60,11 @@ class CommandScreen(ModalScreen[Command]):
             yield label("", id="problem")
             with Horizontal(id="line"):
                 yield label(":", id="colon")
-                yield Input(self._start, select_on_focus=False)
+                yield Input(
+                    self._start,
+                    placeholder="tab takes the first · ↓ picks one · ↑ what was typed before",
+                    select_on_focus=False,
+                )
 
     def on_mount(self) -> None:
         self.query_one("#problem").display = False
@@ -75,6 +88,19 @@ class CommandScreen(ModalScreen[Command]):
             lines.append(line.append(f"  {each.meaning}", "dim"))
         self.query_one("#suggestions", Static).update(Text("\n").join(lines))
 
+    def action_past(self, steps: int) -> None:
+        """Up: the line before, down: the one after, and among suggestions those."""
+        if self._at >= 0 or (steps < 0 and not self._back):
+            self.action_step(-steps)
+            return
+        self._back = min(max(self._back + steps, 0), len(self._past))
+        self._put(self._past[self._back - 1] if self._back else self._start)
+
+    def _put(self, text: str) -> None:
+        field = self.query_one(Input)
+        field.value = text
+        field.cursor_position = len(text)
+
     def action_step(self, steps: int) -> None:
         if self._found:
             start = self._at if self._at >= 0 else (-1 if steps > 0 else 0)
@@ -84,14 +110,13 @@ class CommandScreen(ModalScreen[Command]):
     def action_take(self) -> None:
         """The marked suggestion, else the first, becomes the line."""
         if self._found:
-            field = self.query_one(Input)
-            field.value = self._found[max(self._at, 0)].text
-            field.cursor_position = len(field.value)
+            self._put(self._found[max(self._at, 0)].text)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         text = self._found[self._at].text if self._at >= 0 else event.value
         command = parse(text, self._words)
         if isinstance(command, Command):
+            self.line = text.strip()
             self.dismiss(command)
             return
         if not command:

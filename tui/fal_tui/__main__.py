@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a Python file to serve")
     made.add_argument("--context", metavar="NAME", help="backend to use; default: the one in use")
     made.add_argument("--readonly", action="store_true", help="refuse every change")
+    made.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     made.add_argument(
         "--demo", action="store_true", help="try it: a throw-away backend with sample functions"
     )
@@ -83,7 +84,7 @@ def run(given: argparse.Namespace) -> int:
     if given.demo:
         from fal_tui.demo import run_demo
 
-        return run_demo(given.screenshot, given.size)
+        return run_demo(given.screenshot, given.size, mouse=not given.no_mouse)
     return run_app(given)
 
 
@@ -116,7 +117,7 @@ def run_app(given: argparse.Namespace) -> int:
 
         take(app, given.screenshot, given.size)
         return 0
-    app.run()
+    app.run(mouse=config.settings.mouse and not given.no_mouse)
     return app.return_code or 0
 
 

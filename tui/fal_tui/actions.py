@@ -183,6 +183,14 @@ def _has_item(situation: Situation) -> str:
     return "" if situation.item is not None else "there is nothing under the cursor"
 
 
+def _wide(situation: Situation) -> str:
+    return "f is the full screen of logs" if situation.place.kind == "logs" else ""
+
+
+def _saved(situation: Situation) -> str:
+    return "use ctrl+s inside the log pane" if situation.place.kind == "logs" else ""
+
+
 def _tabs(situation: Situation) -> str:
     return "there are no tabs here" if situation.place.kind == "logs" else ""
 
@@ -219,6 +227,12 @@ ACTIONS: tuple[Action, ...] = (
            reason=_has_item),
     Action("copy", "c", "Copy", "Copy its name, URL, curl line, id or row", "Look", 40,
            ("list", "detail"), reason=_has_item),
+    Action("edit", "e", "Edit", "Its source in $EDITOR; what was served does not change", "Look", 9,
+           ("list", "detail"), reason=_callable),
+    Action("save", "ctrl+s", "Save", "The list as CSV, or the page beside it, into a file here",
+           "Look", 5, ("list", "detail"), reason=_saved),
+    Action("wide", "ctrl+w", "Wide", "The list on the whole width, and back", "Look", 6, ("list",),
+           reason=_wide),
     Action("serve", "S", "Serve", "Serve a function of a file", "Change", 95, ("list",), True),
     Action("rollback", "R", "Roll back", "Point an alias at another revision", "Change", 92,
            ("list", "detail"), True, _rollback),

@@ -13,7 +13,7 @@ from fal_serverless.errors import FalError
 from fal_serverless.models import LogQuery, Revision, Worker
 from fal_tui import commands, copies, detail, render
 from fal_tui.actions import Action, why_not
-from fal_tui.flows import access, calls, contexts, leave, pointer, programs, remove
+from fal_tui.flows import access, calls, contexts, leave, pointer, programs, remove, saved
 from fal_tui.flows.host import Host
 from fal_tui.history import History
 from fal_tui.keymap import PREFIX, widget_keys
@@ -137,6 +137,20 @@ class Dispatch:
         chosen = await self.host.ask(PickScreen("Copy", choices))
         if chosen is not None:
             self.host.say(copy(self.host.app, found[int(chosen)].value))
+
+    async def do_edit(self) -> None:
+        await programs.edit(self.host, self.screen.item)
+
+    def do_save(self) -> None:
+        page = self.screen.detail.page if self.screen.detail else None
+        listing = self.screen.views.listing
+        if self.screen.pane == "detail" and page is not None:
+            saved.save_page(self.host, self._name(), page)
+        elif listing is not None:
+            saved.save_list(self.host, listing)
+
+    def do_wide(self) -> None:
+        self.screen.broaden()
 
     # Change
 

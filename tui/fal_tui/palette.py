@@ -47,4 +47,6 @@ def from_theme(variables: Mapping[str, str], dark: bool) -> Palette:
         for name, key in _VARIABLES.items()
         if variables.get(key, "").startswith("#") and len(variables[key]) == 7
     }
+    if not found:  # the terminal's own colours
+        return PLAIN
     return Palette(**found, muted="#8b93a1" if dark else "#6b7280")

@@ -57,6 +57,11 @@ class DetailPane(Vertical):
         yield self.body
 
     @property
+    def page(self) -> Page | None:
+        """What is shown; None before anything is."""
+        return self._shown[2] if self._shown else None
+
+    @property
     def room(self) -> int:
         """Cells in a line of a page; 0 before it is laid out."""
         return max(self.body.size.width - 2, 0)

@@ -75,14 +75,14 @@ class Call:
     path: str = "/"
 
 
-def run_demo(picture: Path | None, size: tuple[int, int]) -> int:
+def run_demo(picture: Path | None, size: tuple[int, int], *, mouse: bool = True) -> int:
     """`fal-tui --demo`, and with `picture` a screenshot of it."""
     from fal_tui.app import FalTui, Start
 
     with stage() as config:
         app = FalTui(config, config.context(), start=Start(demo=True), background=play)
         if picture is None:
-            app.run()
+            app.run(mouse=mouse)
             return app.return_code or 0
         from fal_tui.screenshot import take
 

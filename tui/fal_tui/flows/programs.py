@@ -9,22 +9,28 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 from textual.app import SuspendNotSupported
 
-from fal_serverless.config import Command, process_environ
-from fal_tui import safe
+from fal_serverless.config import Command, editor_command, process_environ
+from fal_serverless.errors import FalError
+from fal_tui import detail, safe
+from fal_tui.flows.calls import recents
 from fal_tui.flows.host import Host
 from fal_tui.keymap import words
 from fal_tui.screens.page import PageScreen
-from fal_tui.store import Item
+from fal_tui.store import Item, Topic
 from fal_tui.values import values
 
 MOST = 64 * 1024
@@ -75,6 +81,54 @@ def _foreground(found: Sequence[str], pause: bool) -> str:
     if pause:
         with suppress(EOFError, KeyboardInterrupt):
             input(f"\n{problem or 'done'}: press enter to go back to fal-tui ")
+    return problem
+
+
+async def edit(host: Host, item: Item | None) -> None:
+    """The source in the editor: the file it was served from, where that is the same, else a copy.
+
+    What is changed in a copy is kept beside where one is, and said.
+    """
+    about = detail.subject(item, host.store)
+    if about is None:
+        return
+    try:
+        revision = await host.fetch(Topic("revision", about), lambda c: c.revision(about))
+    except FalError as error:
+        host.complain(str(error), title="Cannot edit")
+        return
+    source, name = revision.bundle.source, Path(revision.bundle.file_name).name or "source.py"
+    own = next((path for path in recents(host) if path.name == name and _is(path, source)), None)
+    problem = _open(host, own) if own else _open_copy(host, name, source)
+    if problem:
+        host.complain(problem, title="Edit")
+
+
+def _is(path: Path, source: str) -> bool:
+    try:
+        return path.read_text() == source
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _open(host: Host, path: Path) -> str:
+    return in_terminal(host, [*editor_command(), str(path)])
+
+
+def _open_copy(host: Host, name: str, source: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="fal-tui-") as folder:
+        copy = Path(folder) / name
+        copy.write_text(source)
+        copy.chmod(0o400)
+        problem = _open(host, copy)
+        if not copy.exists() or _is(copy, source):
+            return problem
+        kept = Path.cwd() / f"edited-{datetime.now():%Y%m%d-%H%M%S}-{name}"
+        try:
+            shutil.copyfile(copy, kept)
+        except OSError as error:
+            return f"your changes could not be kept in {kept}: {error.strerror}"
+    host.say(f"Your changes are in {kept}; S serves it")
     return problem
 
 

@@ -171,6 +171,7 @@ class MainScreen(Screen[None]):
         """Show a place; the one left can be come back to."""
         if place != self.place:
             await self.views.go(place, back=back)
+            self._broaden()
             self.remove_class("-full")
         self.focus_pane("list")
         self.draw()
@@ -214,7 +215,8 @@ class MainScreen(Screen[None]):
 
     def panes(self) -> list[Pane]:
         found: list[Pane] = ["list"]
-        if self.detail is not None and not self.has_class("-lone"):
+        hidden = self.has_class("-lone") or (self.has_class("-broad") and not self.narrow)
+        if self.detail is not None and not hidden:
             found.append("detail")
         if self.logs_open:
             found.append("logs")
@@ -256,6 +258,17 @@ class MainScreen(Screen[None]):
             self.pane = pane
             self._class_panes()
         self._draw_footer()
+
+    def broaden(self) -> None:
+        """The list on the whole width, its columns as wide as what is in them; and back."""
+        self.toggle_class("-broad")
+        if self.pane == "detail":
+            self.focus_pane("list")
+        self._broaden()
+
+    def _broaden(self) -> None:
+        if self.views.listing is not None:
+            self.views.listing.grid.set_wide(self.has_class("-broad"))
 
     def show_logs(self, query: LogQuery, title: str) -> None:
         """Open the log pane for something; the same again closes it."""
@@ -382,6 +395,8 @@ class MainScreen(Screen[None]):
             return
         place = listing.opens(listing.item)
         if place is None:
+            if self.has_class("-broad"):
+                self.broaden()
             self.focus_pane("detail")
         else:
             await self.go(place)

@@ -10,6 +10,8 @@ GAP = 2
 """Cells between two columns."""
 WIDEST = 48
 """Cells that a column without a width of its own takes at most."""
+UNBOUND = 1_000
+"""The same where all is to be seen."""
 NARROWEST = 16
 """Cells below which such a column never shrinks, nor below half of its wish: others go first."""
 
@@ -37,12 +39,14 @@ class Placed:
     """Cells."""
 
 
-def fit(columns: Sequence[Column], natural: Sequence[int], total: int) -> tuple[Placed, ...]:
+def fit(
+    columns: Sequence[Column], natural: Sequence[int], total: int, widest: int = WIDEST
+) -> tuple[Placed, ...]:
     """The columns that fit into `total` cells, left to right.
 
     `natural` is the width that each would like. The most important column always stays.
     """
-    widths = [_wanted(column, size) for column, size in zip(columns, natural, strict=True)]
+    widths = [_wanted(column, size, widest) for column, size in zip(columns, natural, strict=True)]
     least = [_least(column, size) for column, size in zip(columns, widths, strict=True)]
     kept = list(range(len(columns)))
     while len(kept) > 1 and _needs(kept, least) > total:
@@ -51,8 +55,8 @@ def fit(columns: Sequence[Column], natural: Sequence[int], total: int) -> tuple[
     return tuple(Placed(index, min(widths[index], max(total, 1))) for index in kept)
 
 
-def _wanted(column: Column, natural: int) -> int:
-    return min(natural, WIDEST) if column.width is None else column.width
+def _wanted(column: Column, natural: int, widest: int) -> int:
+    return min(natural, widest) if column.width is None else column.width
 
 
 def _least(column: Column, width: int) -> int:

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
-from fal_tui.widgets.columns import GAP, Column
+from fal_tui.widgets.columns import GAP, UNBOUND, WIDEST, Column
 from fal_tui.widgets.grid_sheet import GUTTER, GridSheet
 from fal_tui.widgets.layout import Layout
 from fal_tui.widgets.rows import Order, Row, merged, nearest, sorted_rows
@@ -80,6 +80,11 @@ class Grid(GridSheet, can_focus=True):
     # What it holds
 
     @property
+    def columns(self) -> Sequence[Column]:
+        """All of them, those that there is no room for too."""
+        return self._layout.columns
+
+    @property
     def rows(self) -> Sequence[Row]:
         """In the order shown."""
         return self._rows
@@ -141,6 +146,11 @@ class Grid(GridSheet, can_focus=True):
             return False
         self._move_to_index(self._index[id])
         return True
+
+    def set_wide(self, wide: bool) -> None:
+        """Whether a column may be as wide as its widest cell."""
+        self._layout.widest = UNBOUND if wide else WIDEST
+        self._forget_layout()
 
     def clear_marks(self) -> None:
         if self._marks:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from fal_tui.widgets.cells import width_of
-from fal_tui.widgets.columns import Column, Placed, fit
+from fal_tui.widgets.columns import WIDEST, Column, Placed, fit
 from fal_tui.widgets.rows import Row
 
 MEASURED = 200
@@ -21,6 +21,8 @@ class Layout:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
+        self.widest = WIDEST
+        """Cells that a column without a width of its own takes at most."""
         self.placed: tuple[Placed, ...] = ()
         self._natural = [0] * len(self.columns)
         self._measured = range(0)
@@ -55,9 +57,9 @@ class Layout:
             self._measure(rows, range(max(seen[0] - MEASURED, 0), seen[-1] + 1 + MEASURED))
         self._asked = (room, ordered)
         wanted = [self._wanted(place, ordered) for place in range(len(self.columns))]
-        self.placed = fit(self.columns, wanted, room)
+        self.placed = fit(self.columns, wanted, room, self.widest)
         if self.dropped:
-            self.placed = fit(self.columns, wanted, room - cell_len(self.dropped) - 1)
+            self.placed = fit(self.columns, wanted, room - cell_len(self.dropped) - 1, self.widest)
         return self.placed
 
     def _measure(self, rows: Sequence[Row], span: range) -> None:

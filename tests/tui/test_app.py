@@ -11,6 +11,7 @@ from fal_serverless.config import Config
 from fal_serverless.models import AuditEntry
 from fal_tui import cache
 from fal_tui.app import FalTui
+from fal_tui.places import Place
 from fal_tui.screenshot import Camera
 from fal_tui.store import Topic
 from tui.conftest import Opening
@@ -336,3 +337,38 @@ async def test_suggestions_are_picked_with_down_and_say_what_they_mean(opened: O
         assert "moves of an alias" in seen.text()
         await seen.press("down", "tab", *"call", "enter")
         await seen.until(lambda: screen_of(seen).place.kind == "moves", "the history")
+
+
+async def test_a_screens_number_leads_to_where_one_was_in_it_and_then_to_its_list(
+    opened: Opening,
+) -> None:
+    async with opened((120, 30)) as seen:
+        await seen.press("G", "enter")
+        await seen.until(lambda: "▶ call" in seen.text(), "the revisions")
+        await seen.press("G", "2", "1")
+        assert screen_of(seen).place == Place("revisions", "call")
+        assert screen_of(seen).item.id == revision_id(1)
+        await seen.press("1")
+        assert screen_of(seen).place == Place("functions")
+        await seen.press("2", "1")
+        assert screen_of(seen).place == Place("functions")
+
+
+async def test_thousands_of_functions_change_under_a_cursor_that_stays(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    (one,) = [each for each in fake.functions() if each.name == "call"]
+    many = [replace(one, name=f"fn-{n:04}", aliases=(f"fn-{n:04}",)) for n in range(3000)]
+    fake.functions = lambda: many  # type: ignore[method-assign]
+    async with opened((80, 24)) as seen:
+        await seen.press("G")
+        assert screen_of(seen).item.name == "fn-2999"
+        many[:] = [replace(one, name="newest"), *many[1:]]
+        many[-1] = replace(many[-1], auth="public")
+        fake.changed("function")
+        await seen.until(lambda: "fn-2999" in seen.text() and "public" in seen.text(), "the change")
+        assert screen_of(seen).item.name == "fn-2999"
+        await seen.press("slash", *"fn-17", "enter")
+        assert len(screen_of(seen).views.listing.grid.rows) == 100
+        await seen.press("colon", *"rev fn-2998")
+        assert "rev fn-2998" in seen.text()

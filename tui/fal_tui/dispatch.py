@@ -78,7 +78,7 @@ class Dispatch:
 
     async def _go(self, action: Action) -> None:
         if action.leads is not None:
-            await self.screen.go(Place(action.leads))
+            await self.screen.go(self.screen.views.trail.within(action.leads))
 
     # Go
 
@@ -219,7 +219,7 @@ class Dispatch:
         store = self.host.store
         names = [each.name for each in store.functions]
         aliases = [each.name for each in store.aliases]
-        labels = list(dict.fromkeys([*aliases, *(n for n in names if store.function(n))]))
+        labels = list(dict.fromkeys([*aliases, *names]))
         lone = [each for each in store.functions if each.anonymous]
         meanings = {each.name: f"{each.entrypoint}, anonymous" for each in lone}
         themes = sorted(self.app.available_themes)

@@ -75,12 +75,20 @@ class Trail:
     def __init__(self, start: Place = HOME) -> None:
         self.place = start
         self._behind: list[Place] = []
+        self._last: dict[Kind, Place] = {}
+        """Numbered screen -> where in it one was last."""
 
     def go(self, place: Place, *, back: bool = False) -> None:
         """The place left can be come back to, unless one leaves it by going back."""
         others = [each for each in self._behind if each not in (self.place, place)]
         self._behind = others if back else [*others[-BEHIND:], self.place]
-        self.place = place
+        self.place = self._last[place.root] = place
+
+    def within(self, root: Kind) -> Place:
+        """Where its number leads: to where one was in it; from within it, to its list."""
+        if self.place.root == root:
+            return Place(root)
+        return self._last.get(root, Place(root))
 
     def up(self) -> Place | None:
         """One step back: from a thing to its list, else to the place before; None at home."""

@@ -6,6 +6,7 @@ with an item is decided elsewhere.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -26,6 +27,11 @@ from fal_tui.widgets.cells import plain
 from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.grid import Grid
 from fal_tui.widgets.rows import Row
+
+MANY = 1000
+"""Rows above which a list is made bit by bit, and ages wait for news."""
+SLICE = 250
+"""Rows that are made in one go."""
 
 
 class FilterInput(Input):
@@ -78,6 +84,7 @@ class Listing(Vertical):
         self.input = FilterInput()
         self.input.reveal(False)
         self._drawn: dict[str, tuple[Item, str, Palette, Row]] = {}
+        self._ready: tuple[Sequence[Item], Palette, list[Row]] | None = None
 
     def compose(self) -> ComposeResult:
         yield self.input
@@ -121,14 +128,32 @@ class Listing(Vertical):
         found = self.grid.cursor_id
         return next(([plain(c) for c in r.cells] for r in self.grid.rows if r.id == found), [])
 
+    async def prepare(self, store: Store, palette: Palette) -> None:
+        """Make the rows of a long list beforehand, bit by bit: keys get their turn in between."""
+        items = self.select(store)
+        if len(items) < MANY:
+            self._ready = None
+            return
+        look, rows = Look(datetime.now(UTC), palette), list[Row]()
+        for start in range(0, len(items), SLICE):
+            rows += [self._row(item, look) for item in items[start : start + SLICE]]
+            await asyncio.sleep(0)
+        self._ready = (items, palette, rows)
+
+    def _rows(self, items: Sequence[Item], palette: Palette) -> list[Row]:
+        ready = self._ready
+        if ready is not None and ready[0] is items and ready[1] == palette:
+            return ready[2]
+        look = Look(datetime.now(UTC), palette)
+        return [self._row(item, look) for item in items]
+
     def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
         """Draw what the store has now; rows of items that did not change are kept.
 
         `trouble` is why nothing could be fetched; '' for no trouble.
         """
-        look = Look(datetime.now(UTC), palette)
         items = self.select(store)
-        rows = [self._row(item, look) for item in items]
+        rows = self._rows(items, palette)
         matches = matcher(self.input.value) if self.input.value.strip() else None
         if matches is not None:
             rows = [row for row in rows if matches(" ".join(plain(cell) for cell in row.cells))]
@@ -140,7 +165,8 @@ class Listing(Vertical):
     def _row(self, item: Item, look: Look) -> Row:
         name, age = item_id(item), render.ago(render.moment(item), look.now)
         known = self._drawn.get(name)
-        if known is not None and known[0] == item and known[1:3] == (age, look.palette):
+        same = known is not None and (known[0] is item or known[0] == item)
+        if known is not None and same and known[1:3] == (age, look.palette):
             return known[3]
         row = render.row(item, look)
         self._drawn[name] = (item, age, look.palette, row)

@@ -36,6 +36,7 @@ from fal_tui.palette import Palette
 from fal_tui.places import HOME, Place
 from fal_tui.render import Look
 from fal_tui.screens import outlook
+from fal_tui.screens.base import MANY
 from fal_tui.screens.views import Views
 from fal_tui.store import Item, Store, Topic
 from fal_tui.widgets.grid import Grid
@@ -51,8 +52,6 @@ LOG_HEIGHT = 14
 LOG_STEP = 3
 SILENT = 1
 """Failed attempts that only the header tells of."""
-MANY = 1000
-"""Rows above which ages wait for news."""
 NARROW = 100
 """Columns below which one pane is shown at a time."""
 
@@ -401,7 +400,9 @@ class MainScreen(Screen[None]):
         else:
             await self.go(place)
 
-    def on_store_changed(self, event: StoreChanged) -> None:
+    async def on_store_changed(self, event: StoreChanged) -> None:
+        if self.views.listing is not None:
+            await self.views.listing.prepare(self.store, self.palette)
         self.draw()
 
     def on_link_changed(self, event: LinkChanged) -> None:

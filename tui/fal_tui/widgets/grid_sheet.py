@@ -57,6 +57,8 @@ class GridSheet(ScrollView):
         & > .grid--mark { color: $text-warning; text-style: bold; }
         & > .grid--dim { color: $text-disabled; }
         & > .grid--empty { color: $text-muted; }
+        &:ansi > .grid--cursor { background: ansi_default; text-style: bold reverse; }
+        &:ansi > .grid--cursor-blurred { background: ansi_default; text-style: underline; }
     }
     """
 
@@ -174,7 +176,12 @@ class GridSheet(ScrollView):
         if at_cursor:
             name = "grid--cursor" if self._has_keys else "grid--cursor-blurred"
             full = self.get_component_rich_style(name)
-            style += Style(bgcolor=full.bgcolor, bold=full.bold)
+            style += Style(
+                bgcolor=full.bgcolor,
+                bold=full.bold,
+                reverse=full.reverse,
+                underline=full.underline,
+            )
         return style
 
     def _gutter(self, at_cursor: bool, marked: bool, style: Style) -> tuple[Segment, ...]:

@@ -277,8 +277,6 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
     try:
         if kind == "int":
             return _in_range(name, int(value), where)
-        if kind == "bool":
-            return _truth(value)
         if kind == "float":
             return float(value)
         if kind == "bool":
@@ -298,15 +296,6 @@ def _truth(value: Any) -> bool:
         return TRUTHS[str(value).lower()]
     except KeyError as exc:
         raise ValueError(value) from exc
-
-
-def _truth(value: Any) -> bool:
-    """Raises ValueError for what is neither yes nor no."""
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    found = words.get(str(value).lower())
-    if found is None:
-        raise ValueError(value)
-    return found
 
 
 def _in_range(name: str, value: int, where: str) -> int:

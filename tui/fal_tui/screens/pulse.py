@@ -57,7 +57,7 @@ class PulseList(Listing):
         self._known: Pulse | None = None
         """The last that the store had, of whatever range: better than nothing."""
         self._shown: tuple[Pulse | None, Palette] | None = None
-        self._rows: dict[str, tuple[Drawn, Row]] = {}
+        self._made: dict[str, tuple[Drawn, Row]] = {}
         """What rows were made of; those of thousands of idle functions are kept."""
         self._trend = 0
         """Cells of a trend; 0 before anything is laid out."""
@@ -99,7 +99,7 @@ class PulseList(Listing):
         if is_first:
             # Nobody has chosen a function before there was an order.
             self.grid.action_first()
-        self._rows = {name: self._rows[name] for name in self.items if name in self._rows}
+        self._made = {name: self._made[name] for name in self.items if name in self._made}
         if self._shown != (pulse, palette):
             self._shown = (pulse, palette)
             self._plots.show(self._drawable(pulse, palette), palette)
@@ -132,11 +132,11 @@ class PulseList(Listing):
         assert isinstance(item, Function)
         figures = self._figures.get(item.name, trends.NONE)
         made_of = (item, figures, self._trend, look.palette)
-        known = self._rows.get(item.name)
+        known = self._made.get(item.name)
         if known is not None and known[0] == made_of:
             return known[1]
         row = trends.row(*made_of)
-        self._rows[item.name] = (made_of, row)
+        self._made[item.name] = (made_of, row)
         return row
 
     # What it is told

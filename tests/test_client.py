@@ -143,3 +143,28 @@ async def test_a_serve_cut_short_is_unreachable_not_done() -> None:
 
 async def test_waiting_for_a_backend_that_never_comes_ends() -> None:
     assert not await client_module.wait_until_answers("http://127.0.0.1:9", 0.05)
+
+
+async def test_a_tail_that_saw_no_entry_yet_goes_on_from_where_it_was() -> None:
+    asked: list[dict[str, str]] = []
+    tries: list[int] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        return httpx.Response(200, text=[": open\n\nid: 7\n\nid: 8\n", ""][len(asked) > 1])
+
+    async def lost(error: errors.Unreachable, count: int) -> None:
+        tries.append(count)
+        if count == 2:
+            raise error
+
+    with pytest.raises(errors.Unreachable):
+        await anext(answering(handler).tail(LogQuery(lines=5), lost=lost))
+    assert (asked, tries) == ([{"lines": "5"}, *[{"lines": "5", "after": "7"}] * 2], [0, 1, 2])
+
+
+async def test_a_tail_raises_the_error_its_stream_ends_with() -> None:
+    failure = json.dumps(errors.to_json(errors.BadInput("too slow")))
+    backend = answering(lambda _: httpx.Response(200, text=f"event: error\ndata: {failure}\n\n"))
+    with pytest.raises(errors.BadInput, match="too slow"):
+        await anext(backend.tail(LogQuery(), lost=client_module.pause))

@@ -10,12 +10,14 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from fal_serverless import errors
 from fal_serverless.endpoint import path_url
@@ -55,6 +57,12 @@ ANSWER_TIMEOUT = 60.0
 """Seconds for an answer of the control API that is not a stream."""
 SILENCE = 45.0
 """Seconds without a byte after which a stream counts as lost; the backend writes every 15."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries to take up a tail."""
+
+Lost = Callable[[errors.Unreachable, int], Awaitable[object]]
+"""What happened, and how often since the last entry."""
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -281,15 +289,38 @@ class Client:
         body = await self._call("GET", "/v1/logs", params=_log_params(query))
         return from_json(list[LogEntry], body)
 
-    async def tail(self, query: LogQuery) -> AsyncGenerator[LogEntry, None]:
+    async def tail(
+        self, query: LogQuery, *, lost: Lost | None = None
+    ) -> AsyncGenerator[LogEntry, None]:
         """The newest `query.lines` entries (all after `query.after` when given), then each new one.
 
-        Raises Unreachable when the connection is lost; go on with `after` = the last id seen.
+        Without `lost`, Unreachable is raised when the connection is lost. With it, the tail goes on
+        where it was, each entry once: `lost` is called with what happened and the number of tries
+        since the last entry; it waits as long as it likes (`pause` does), or raises to give up.
         """
-        async with self._stream("GET", "/v1/logs/tail", params=_log_params(query)) as lines:
-            async for _, data in lines:
-                yield from_json(LogEntry, data)
-        raise errors.Unreachable("the backend closed the log stream")
+        tries = 0
+        while True:
+            try:
+                async with aclosing(self._tail(query)) as found:
+                    async for seen, entry in found:
+                        query, tries = replace(query, after=seen), 0
+                        if entry is not None:
+                            yield entry
+                raise errors.Unreachable("the backend closed the log stream")
+            except errors.Unreachable as exc:
+                if lost is None:
+                    raise
+                await lost(exc, tries)
+                tries += 1
+
+    async def _tail(self, query: LogQuery) -> AsyncGenerator[tuple[int, LogEntry | None], None]:
+        """How far it is, with an entry or without."""
+        async with self._opened("GET", "/v1/logs/tail", params=_log_params(query)) as events:
+            async for name, seen, data in events:
+                if name == "error":
+                    raise errors.from_json(_json(data))
+                if seen:
+                    yield int(seen), _log_entry(data) if data else None
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """What changes in the backend, as it happens; the first is always a `resync`."""
@@ -394,12 +425,21 @@ class Client:
     async def _stream(
         self, method: Method, path: str, **options: Any
     ) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:
+        """Events as (name, JSON data)."""
+        async with self._opened(method, path, **options) as events:
+            yield ((name, _json(data)) async for name, _, data in events if data)
+
+    @asynccontextmanager
+    async def _opened(
+        self, method: Method, path: str, **options: Any
+    ) -> AsyncIterator[AsyncIterator[tuple[str, bytes, bytes]]]:
+        """Events as (name, id, data)."""
         timeout = httpx.Timeout(SILENCE, connect=CONNECT_TIMEOUT)
         with _translated(self.url):
             async with self._http.stream(method, path, timeout=timeout, **options) as answer:
                 if not answer.is_success:
                     raise _error_of(answer.status_code, await answer.aread())
-                async with aclosing(_events(answer.aiter_lines())) as events:
+                async with aclosing(_events(answer.aiter_bytes())) as events:
                     yield events
 
     def _refuse_when_readonly(self, what: str) -> None:
@@ -407,17 +447,31 @@ class Client:
             raise errors.ReadOnly(f"this context is read-only; refused to {what}")
 
 
-async def _events(lines: AsyncIterator[str]) -> AsyncGenerator[tuple[str, Any], None]:
-    """Server-sent events as (event name, JSON data); comments are keep-alives."""
-    event, data = "", ""
-    async for line in lines:
-        if line.startswith("data:"):
-            data += line[5:].strip()
-        elif line.startswith("event:"):
-            event = line[6:].strip()
-        elif not line and data:
-            yield event, _json(data)
-            event, data = "", ""
+async def _events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, bytes, bytes], None]:
+    """Server-sent events as (name, id, data); comments are keep-alives. What is cut is none."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        looked = max(0, len(buffer) - 1)
+        buffer += chunk
+        if buffer.find(b"\n\n", looked) < 0:
+            continue
+        *whole, rest = bytes(buffer).split(b"\n\n")
+        buffer = bytearray(rest)
+        for event in whole:
+            fields = dict(line.partition(b":")[::2] for line in event.split(b"\n"))
+            if b"data" in fields or b"id" in fields:
+                name = fields.get(b"event", b"").strip().decode()
+                yield name, fields.get(b"id", b"").strip(), fields.get(b"data", b"").strip()
+
+
+def _log_entry(data: bytes) -> LogEntry:
+    try:
+        return _entry_decoder.decode(data)
+    except msgspec.MsgspecError as exc:
+        raise errors.BadAnswer(f"not a LogEntry: {exc}") from exc
+
+
+_entry_decoder = msgspec.json.Decoder(LogEntry)
 
 
 @contextmanager
@@ -470,7 +524,7 @@ def _error_of(status: int, content: bytes) -> errors.FalError:
     return errors.from_json(body, status)
 
 
-def _json(content: bytes | str) -> Any:
+def _json(content: bytes) -> Any:
     try:
         return json.loads(content) if content else None
     except ValueError as exc:
@@ -489,6 +543,11 @@ def _part(text: str) -> str:
 def _is_loopback(url: str) -> bool:
     """Proxies from the environment must not take what is meant for this machine."""
     return httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
+
+
+async def pause(_lost: errors.Unreachable, tries: int) -> None:
+    """For `tail`: longer from try to try, for ever."""
+    await asyncio.sleep(min(FIRST_PAUSE * 2.0 ** min(tries, 10), LONGEST_PAUSE))
 
 
 async def wait_until_answers(url: str, seconds: float) -> bool:

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fal_serverless.backend.logs import store as module
 from fal_serverless.backend.logs.rows import LINE_HEAD, last_texts, pack, row_of
 from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.backend.logs.store import LogStore
-from fal_serverless.errors import BadInput
+from fal_serverless.client import Client
+from fal_serverless.errors import BadInput, Unreachable
 from fal_serverless.models import LogEntry, LogQuery
 from running import stores_on
 
@@ -248,3 +251,188 @@ async def test_a_tap_hears_one_revision_while_it_is_open(store: LogStore) -> Non
         store.append(entry("other", revision="r2"))
     store.append(entry("late"))
     assert heard == ["mine"]
+
+
+LONG = [
+    "first\nsecond ValueError\n\nlast \u2028 \x85 \r\n end",
+    "x" * 1_000_000,
+    "data: 1\n\nid: 5",
+]
+
+
+async def test_entries_of_many_lines_and_of_a_megabyte_come_whole(store: LogStore) -> None:
+    for message in LONG:
+        store.append(entry(message))
+    found = await store.read(select())
+    following = store.follow(select(after=0))
+    assert [await anext(following) for _ in LONG] == found
+    assert texts(found) == LONG
+    assert await store.read(select(search="^second Val.*r$")) == found[:1]
+    assert await store.read(select(search="x{1000}")) == found[1:2]
+
+
+async def test_a_client_reads_events_as_the_store_writes_them(store: LogStore) -> None:
+    for message in LONG:
+        store.append(entry(message))
+    found = await store.read(select())
+    pages = store.tail(select(after=0))
+    content = b""
+    while LONG[-1].encode()[-5:] not in content:
+        content += await anext(pages)
+    content += b'id: 4\ndata: {"cut'
+
+    class Chunks(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for start in range(0, len(content), 997):
+                yield content[start : start + 997]
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Chunks()))
+    tail = Client("http://backend.test", "id:secret", transport=transport).tail(LogQuery())
+    assert [await anext(tail) for _ in LONG] == found
+    with pytest.raises(Unreachable):
+        await anext(tail)
+
+
+async def test_many_readers_of_the_same_are_told_the_same(store: LogStore) -> None:
+    async def read() -> list[str]:
+        following = store.follow(select(lines=0))
+        return [(await anext(following)).message for _ in range(1000)]
+
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(read()) for _ in range(50)]
+        await store.read(select())
+        for n in range(1000):
+            store.append(entry(str(n)))
+            if n % 100 == 0:
+                await asyncio.sleep(0.01)
+    assert all(reader.result() == [str(n) for n in range(1000)] for reader in readers)
+
+
+async def test_a_reader_who_was_too_slow_is_told_what_is_missing(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, 500_000, 36_500)
+    slow = store.follow(select(lines=1))
+    store.append(entry("first"))
+    assert (await anext(slow)).message == "first"
+    for n in range(10_000):
+        store.append(entry(f"{n} " + "x" * 100))
+    while len(kept := await store.read(select(lines=20_000))) > 4000:
+        pass
+    told = await anext(slow)
+    assert (told.level, told.source, told.id) == ("WARNING", "system", kept[0].id - 1)
+    assert told.message.startswith(f"up to {kept[0].id - 2} entries are left out here")
+    assert (await anext(slow)).id == kept[0].id
+    await store.close()
+
+
+async def test_a_full_disk_stops_nobody_and_what_was_held_is_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LogStore(tmp_path, 10**9, 36_500)
+    eased: list[int] = []
+    store.append(entry("before"))
+    await store.read(select())
+    (pid,) = stores_on(tmp_path)
+    # A file that must not grow fails as a disk without room does.
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    packed = pack("STDOUT", NOW.timestamp(), "meanwhile")
+    for _ in range(100):
+        store.lines(("1", "call", "r1", "w1", {}, packed), eased.append)
+    assert texts(await store.read(select())) == ["before"]
+    assert len(eased) == 100
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    following = store.follow(select(after=0))
+    assert [(await anext(following)).message for _ in range(101)] == ["before"] + [
+        "meanwhile"
+    ] * 100
+    await store.close()
+    assert stores_on(tmp_path) == []
+    assert len([r for r in caplog.records if "cannot be written" in r.message]) == 1
+    assert len([r for r in caplog.records if "written again" in r.message]) == 1
+
+
+async def test_what_a_full_disk_has_no_room_for_is_counted(
+    store: LogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_HELD", 20_000)
+    await store.read(select())
+    (pid,) = stores_on(tmp_path)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    packed = pack("STDOUT", NOW.timestamp(), "x" * 50) * 100
+    for _ in range(50):
+        store.lines(("1", "call", "r1", "w1", {}, packed), lambda _: None)
+        await store.read(select())
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    following, kept = store.follow(select(after=0)), 0
+    async for each in following:
+        if "left out" in each.message:
+            break
+        kept += 1
+    assert int(each.message.split()[0]) == 5000 - kept > 0
+
+
+@pytest.mark.parametrize("content", [b"no database at all " * 500, None])
+async def test_a_file_that_cannot_be_read_is_kept_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    first = LogStore(tmp_path, 10**9, 36_500)
+    first.append(entry("old"))
+    seen = (await first.read(select()))[-1].id
+    await first.close()
+    path = tmp_path / "entries.db"
+    broken = content or path.read_bytes()[:4096] + b"\x7f" * 4096 + path.read_bytes()[8192:]
+    path.write_bytes(broken)
+    second = LogStore(tmp_path, 10**9, 36_500)
+    second.append(entry("new"))
+    following = second.follow(select(after=seen))
+    assert (await anext(following)).message == "new"
+    await second.close()
+    (aside,) = tmp_path.glob("entries.db.unreadable-*")
+    assert aside.read_bytes() == broken
+    (said,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert said.startswith("the log file cannot be read") and str(aside) in said
+
+
+async def test_without_a_folder_entries_are_kept_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "logs").write_text("a file where a folder has to be")
+    store = LogStore(tmp_path / "logs", 10**9, 36_500)
+    store.append(entry("one"))
+    following = store.follow(select())
+    assert (await anext(following)).message == "one"
+    store.append(entry("two"))
+    assert (await anext(following)).message == "two"
+    assert texts(await store.read(select(search="t.o"))) == ["two"]
+    await store.close()
+    (said,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert "no logs can be written" in said
+
+
+async def test_a_clock_that_jumps_back_changes_no_order(store: LogStore) -> None:
+    times = [NOW, NOW + timedelta(days=400), NOW - timedelta(days=3), NOW + timedelta(seconds=1)]
+    following, came = store.follow(select(after=0)), []
+    for number, when in enumerate(times):
+        store.append(entry(str(number), time=when))
+        came.append(await anext(following))
+    assert texts(came) == ["0", "1", "2", "3"]
+    assert texts(await store.read(select())) == ["0", "1", "2", "3"]
+    assert texts(await store.read(select(since=NOW))) == ["0", "1", "3"]
+    assert texts(await store.read(select(until=NOW))) == ["0", "2"]
+
+
+async def test_a_time_that_no_calendar_has_harms_nobody(store: LogStore) -> None:
+    strange = LINE_HEAD.pack(1, 1e30, 0, 3) + b"bad"
+    store.lines(("1", "call", "r1", "w1", {}, strange), lambda _: None)
+    store.lines(("1", "call", "r1", "w1", {}, b"".join([strange] * 3)), lambda _: None)
+    store.append(entry("good"))
+    assert texts(await store.read(select())) == ["good"]
+
+
+async def test_a_batch_that_is_none_costs_no_other(
+    store: LogStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put((2**63, "INFO", "user", "bad", "1", "call", "", "r1", "", ""))
+    await store.read(select())
+    store.append(entry("good"))
+    assert texts(await store.read(select())) == ["good"]
+    assert "1 log entries cannot be kept" in caplog.text

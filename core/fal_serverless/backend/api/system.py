@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import fields
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from fal_serverless.backend.api.context import answer, caller, json_body, rooms, text_of
 from fal_serverless.backend.api.streams import event_stream
 from fal_serverless.backend.logs.selection import Selection, check_search
-from fal_serverless.backend.logs.wire import json_list
+from fal_serverless.backend.logs.wire import json_values
 from fal_serverless.endpoint import parse_label
 from fal_serverless.errors import BadInput, NotFound
 from fal_serverless.models import Change, LogQuery, Scope, User
@@ -24,6 +26,8 @@ MAX_LINES = 100_000
 """Log entries in one answer."""
 MAX_AUDIT = 10_000
 """Audit entries in one answer."""
+MAX_ID = 2**63
+"""Log entries have smaller ids."""
 
 
 async def health(request: Request) -> Response:
@@ -109,13 +113,28 @@ def _lines(text: str) -> int:
 
 
 async def read_logs(request: Request) -> Response:
-    selection = select(request, caller(request))
-    found = [events async for events in rooms(request).logs.found(selection)]
-    return Response(json_list(b"".join(found)), media_type="application/json")
+    found = rooms(request).logs.found(select(request, caller(request)))
+    # What is wrong with the question shows with the first page.
+    first = await anext(found, b"")
+    return StreamingResponse(_listed(first, found), media_type="application/json")
+
+
+async def _listed(first: bytes, found: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    """Pages as one JSON list, one at a time in memory."""
+    async with aclosing(found):
+        yield b"[" + json_values(first)
+        async for page in found:
+            yield b"," + json_values(page)
+        yield b"]"
 
 
 async def tail_logs(request: Request) -> Response:
+    """Server-sent events; `Last-Event-ID` says where a browser's tail goes on."""
     selection = select(request, caller(request))
+    seen = request.headers.get("last-event-id", "")
+    if seen:
+        query = replace(selection.query, after=_event_id(seen))
+        selection = replace(selection, query=query)
     check_search(selection.query.search)
     return event_stream(rooms(request).logs.tail(selection), rooms(request).stopping, bytes)
 
@@ -150,7 +169,16 @@ def _query(request: Request) -> LogQuery:
         raise BadInput(f"cannot read logs like that: {exc}") from exc
     if not 0 <= query.lines <= MAX_LINES:
         raise BadInput(f"lines must be from 0 to {MAX_LINES}, not {query.lines}")
+    if query.after is not None:
+        _event_id(str(query.after))
     return query
+
+
+def _event_id(text: str) -> int:
+    """Of an entry that a reader has seen."""
+    if text.isascii() and text.isdigit() and int(text) < MAX_ID:
+        return int(text)
+    raise BadInput(f"{text!r} is not the id of a log entry: a number from 0 on")
 
 
 def _scope(value: Any) -> Scope:

@@ -1,113 +1,181 @@
 """The file: entries in the order of their ids, written in whole batches, bounded by size and age.
 
-It belongs to one process at a time. What readers look for is in `search`.
+It belongs to one process at a time. What readers look for is in `search`; what becomes of a file
+that cannot be used, in `folder`.
+
+Two things make questions quick. Every entry belongs to a stream, one for each endpoint, level and
+source that there is: whatever narrows by these is a short list of streams, and they are indexed.
+And entries lie in spans of about a thousand, which know their times and requests.
 """
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fal_serverless.backend.logs.rows import unpack
-from fal_serverless.models import LEVELS, SOURCES
+from fal_serverless.models import Level, Source
 
-MARK_EVERY = 1000
-"""Entries between two marks."""
-TRIM_SHARE = 0.1
-"""Share of the entries that goes when the file is too large."""
-TRIM_STEP = 5000
-"""Entries removed at once."""
+FORM = 2
+"""Of the tables below. A file of another form is not read."""
+SPAN = 1000
+"""Entries that fill a span. A batch is not parted, so that it may have more."""
+TRIM_SHARE = 0.05
+"""Share of the entries that goes at a time while the file is too large."""
+TRIM_STEP = 5
+"""Spans removed at once."""
+UNSURE = 1_000_000
+"""Ids left out after an end that was none: a power cut may take what had ids, and was read."""
 FORGET_WRITERS = 86_400
 """Seconds after its last batch that a writer is taken for gone."""
 CACHE_KIB = 8 * 1024
-"""Of the writer: request ids are random, and their index would be read again for every line."""
+"""Of the writer: request ids are random, and what knows them would be read again and again."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS endpoints (
-    id INTEGER PRIMARY KEY, user TEXT NOT NULL, function TEXT NOT NULL, alias TEXT NOT NULL,
-    revision TEXT NOT NULL
+_SCHEMA = f"""
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, function TEXT NOT NULL,
+    alias TEXT NOT NULL, revision TEXT NOT NULL, level TEXT NOT NULL, source TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS entries (
-    id INTEGER PRIMARY KEY, time INTEGER NOT NULL, level INTEGER NOT NULL, source INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL, worker TEXT NOT NULL, request_id TEXT, message TEXT NOT NULL
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, time INTEGER NOT NULL, stream INTEGER NOT NULL, worker TEXT NOT NULL,
+    request_id TEXT NOT NULL, message TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS entries_of_endpoint ON entries (endpoint);
-CREATE INDEX IF NOT EXISTS entries_of_request ON entries (request_id)
-    WHERE request_id IS NOT NULL;
--- No entry with a smaller id has a later time: where to begin for "since", and to end for "age".
-CREATE TABLE IF NOT EXISTS marks (id INTEGER PRIMARY KEY, time INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS writers (
+CREATE INDEX entries_of_stream ON entries (stream);
+-- First and last id; the earliest and the latest time among them, whatever the clock did.
+CREATE TABLE spans (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL
+);
+-- In which spans a request has entries. A hash is enough: a wrong span is looked at for nothing.
+CREATE TABLE requests (
+    hash INTEGER NOT NULL, span INTEGER NOT NULL, PRIMARY KEY (hash, span)
+) WITHOUT ROWID;
+CREATE TABLE writers (
     name TEXT PRIMARY KEY, batch INTEGER NOT NULL, at REAL NOT NULL
 ) WITHOUT ROWID;
--- Ids are never given twice, also when all entries have gone.
-CREATE TABLE IF NOT EXISTS given (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL);
-INSERT OR IGNORE INTO given VALUES (1, 0);
+-- Ids are never given twice, also when all entries have gone. Those up to `removed` have.
+CREATE TABLE given (
+    one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL, removed INTEGER NOT NULL,
+    opened INTEGER NOT NULL, closed INTEGER NOT NULL, written INTEGER NOT NULL
+);
+PRAGMA user_version = {FORM};
 """
 
-Endpoint = tuple[str, str, str, str]
-"""User, function, alias, revision."""
 
-_LEVEL = {name: number for number, name in enumerate(LEVELS)}
-_SOURCE = {name: number for number, name in enumerate(SOURCES)}
-_USER = _SOURCE["user"]
+class OtherForm(sqlite3.DatabaseError):
+    """The file was written by another version of this program."""
+
+
+class Stream(NamedTuple):
+    """What entries have in common."""
+
+    user: str
+    function: str
+    alias: str
+    revision: str
+    level: Level
+    source: Source
 
 
 class LogFile:
-    """Opened by one process, which is waited for: a killed backend's store writes to its end."""
+    """Written by one process. Every method may raise sqlite3.Error; a batch is whole or not there.
+
+    `path` None: in memory, for as long as the process lives.
+    """
 
     def __init__(
-        self, folder: Path, max_bytes: int, max_days: float, clock: Callable[[], float] = time.time
+        self,
+        path: Path | None,
+        max_bytes: int,
+        max_days: float,
+        clock: Callable[[], float] = time.time,
+        begin: int = 0,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = (folder / "logs.lock").open("a")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.path = folder / "entries.db"
+        """`begin`: ids in a new file are larger."""
+        self.path = path
         self._max_bytes = max_bytes
         self._max_seconds = max_days * 86_400
         self._clock = clock
-        self._connection = connect(self.path)
+        self._connection = connect(path)
+        try:
+            self._open(begin)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, begin: int) -> None:
         self._connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        self._connection.executescript(_SCHEMA)
-        self.last = self._number("SELECT last FROM given")
-        self.endpoints: dict[Endpoint, int] = {
-            (row[1], row[2], row[3], row[4]): row[0]
-            for row in self._connection.execute("SELECT * FROM endpoints")
-        }
-        self.names = {number: key for key, number in self.endpoints.items()}
+        if self._number("SELECT count(*) FROM sqlite_master") == 0:
+            self._connection.executescript(f"BEGIN;{_SCHEMA}")
+            self._connection.execute("INSERT INTO given VALUES (1, ?, 0, 0, 0, 0)", (begin,))
+            self._connection.commit()
+        form = self._number("PRAGMA user_version")
+        if form != FORM:
+            raise OtherForm(f"it has form {form}, not {FORM}")
+        self._load()
+        if self._number("SELECT opened - closed FROM given"):
+            self.last += UNSURE
+        # That the disk takes anything shows here, not with the first lines.
+        with self._connection:
+            self._connection.execute(
+                "UPDATE given SET opened = opened + 1, closed = opened, last = ?", (self.last,)
+            )
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _load(self) -> None:
+        """What is known of the file, as it is in the file."""
+        self.last = max(
+            self._number("SELECT last FROM given"), self._number("SELECT max(id) FROM entries")
+        )
+        self.removed = self._number("SELECT removed FROM given")
+        self.written = self._number("SELECT written FROM given")
+        rows = self._connection.execute("SELECT * FROM streams").fetchall()
+        self.names = {row[0]: Stream(*row[1:]) for row in rows}
+        self.streams = {stream: number for number, stream in self.names.items()}
+        self.version = time.monotonic_ns()
+        """Another one when the streams are others."""
         self._batches: dict[str, int] = dict(
             self._connection.execute("SELECT name, batch FROM writers")
         )
-        self._marked = self._number("SELECT max(id) FROM marks")
-        self._latest = self._number("SELECT max(time) FROM entries WHERE id >= ?", self._marked)
-        self._latest = max(self._latest, self._number("SELECT max(time) FROM marks"))
+        query = "SELECT first, last, low, high FROM spans ORDER BY first DESC LIMIT 1"
+        found = self._connection.execute(query).fetchone()
+        self._span: tuple[int, int, int, int] | None = found
+
+    def reader(self) -> sqlite3.Connection:
+        """For one who only reads."""
+        # Nothing else can see what is in memory.
+        return self._connection if self.path is None else connect(self.path, reads=True)
 
     def close(self) -> None:
+        with suppress(sqlite3.Error), self._connection:
+            self._connection.execute("UPDATE given SET closed = opened")
         self._connection.close()
-        self._lock.close()
 
     # Writing
 
-    def write(self, writer: str, batch: int, items: list[Any]) -> bool:
-        """A batch of rows and blocks, whole; False when it was written before.
-
-        An error here (a full disk) ends the process: its successor begins with what is in the file.
-        """
+    def write(self, writer: str, batch: int, items: Iterable[Any]) -> bool:
+        """A batch of rows and blocks, whole; False when it was written before."""
         if batch <= self._batches.get(writer, 0):
             return False
-        with self._connection:
-            self._insert(items)
-            self._connection.execute("UPDATE given SET last = ?", (self.last,))
-            known = (writer, batch, self._clock())
-            self._connection.execute("INSERT OR REPLACE INTO writers VALUES (?, ?, ?)", known)
+        try:
+            with self._connection:
+                self._insert(items)
+                self._connection.execute(
+                    "UPDATE given SET last = ?, written = ?", (self.last, self.written)
+                )
+                known = (writer, batch, self._clock())
+                self._connection.execute("INSERT OR REPLACE INTO writers VALUES (?, ?, ?)", known)
+        except BaseException:
+            self._load()
+            raise
         self._batches[writer] = batch
         return True
 
-    def _insert(self, items: list[Any]) -> None:
+    def _insert(self, items: Iterable[Any]) -> None:
         rows: list[tuple[Any, ...]] = []
         for item in items:
             if len(item) == 6:
@@ -115,84 +183,112 @@ class LogFile:
             else:
                 rows.append(self._of_row(item))
         if rows:
-            if self.last - self._marked >= MARK_EVERY:
-                self._mark(rows[0][0])
-            self._latest = max(self._latest, max(row[1] for row in rows))
-            self._connection.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?)", rows)
+            self._connection.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?)", rows)
+            self._extend(rows)
+            self.written += len(rows)
 
     def _of_row(self, row: Any) -> tuple[Any, ...]:
         at, level, source, message, user, function, alias, revision, worker, request_id = row
         self.last += 1
-        endpoint = self._endpoint((user, function, alias, revision))
-        where = (_LEVEL[level], _SOURCE[source], endpoint)
-        return (self.last, at, *where, worker, request_id or None, message)
+        stream = self._stream(Stream(user, function, alias, revision, level, source))
+        return (self.last, at, stream, worker, request_id, message)
 
     def _of_block(self, block: Any) -> Iterator[tuple[Any, ...]]:
         user, function, revision, worker, aliases, packed = block
-        plain = self._endpoint((user, function, "", revision))
-        called = {
-            name: self._endpoint((user, function, alias, revision))
-            for name, alias in aliases.items()
-        }
+        known: dict[tuple[str, Level], int] = {}
+        number = self.last
         for level, at, request_id, text in unpack(packed):
-            self.last += 1
-            endpoint = called.get(request_id, plain)
-            yield (self.last, at, _LEVEL[level], _USER, endpoint, worker, request_id or None, text)
+            alias = aliases.get(request_id, "") if aliases else ""
+            stream = known.get((alias, level))
+            if stream is None:
+                stream = self._stream(Stream(user, function, alias, revision, level, "user"))
+                known[alias, level] = stream
+            number += 1
+            yield (number, at, stream, worker, request_id, text)
+        self.last = number
 
-    def _endpoint(self, key: Endpoint) -> int:
-        found = self.endpoints.get(key)
+    def _stream(self, stream: Stream) -> int:
+        found = self.streams.get(stream)
         if found is None:
-            found = len(self.endpoints) + 1
-            self._connection.execute("INSERT INTO endpoints VALUES (?,?,?,?,?)", (found, *key))
-            self.endpoints[key] = found
-            self.names[found] = key
+            query = "INSERT INTO streams VALUES (NULL, ?, ?, ?, ?, ?, ?)"
+            found = self._connection.execute(query, stream).lastrowid or 0
+            self.streams[stream] = found
+            self.names[found] = stream
+            self.version += 1
         return found
 
-    def _mark(self, first: int) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO marks VALUES (?, ?)", (first, self._latest)
+    def _extend(self, rows: list[tuple[Any, ...]]) -> None:
+        """The span that the rows belong to: the last one, or a new one."""
+        times = [row[1] for row in rows]
+        first, low, high = rows[0][0], min(times), max(times)
+        if self._span is not None and first - self._span[0] < SPAN:
+            first, low, high = self._span[0], min(low, self._span[2]), max(high, self._span[3])
+        self._span = (first, rows[-1][0], low, high)
+        self._connection.execute("INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?)", self._span)
+        named = {row[4] for row in rows}
+        named.discard("")
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO requests VALUES (?, ?)",
+            sorted((hashed(request_id), first) for request_id in named),
         )
-        self._marked = first
+
+    @property
+    def first(self) -> int:
+        """No entry that is there has a smaller id."""
+        return self._number("SELECT min(first) FROM spans") or self.last
 
     # Bounds
 
+    @property
+    def is_full(self) -> bool:
+        return self._size() > self._max_bytes
+
     def trim(self) -> Iterator[None]:
         """Remove what is too old or too much, a step at a time."""
-        self._forget()
-        yield from self._remove(self._first(), self._too_old(), True)
-        if self._size() > self._max_bytes:
-            first = self._first()
-            yield from self._remove(first, first + int((self.last - first) * TRIM_SHARE), False)
-
-    def _forget(self) -> None:
-        before = self._clock() - FORGET_WRITERS
         with self._connection:
+            before = self._clock() - FORGET_WRITERS
             self._connection.execute("DELETE FROM writers WHERE at < ?", (before,))
+        oldest = max(0, round((self._clock() - self._max_seconds) * 1_000_000))
+        yield from self._remove("SELECT first FROM spans WHERE high < ?", oldest)
+        while self.is_full and (first := self.first) < self.last:
+            upto = first + int((self.last - first) * TRIM_SHARE)
+            yield from self._remove("SELECT first FROM spans WHERE first <= ?", upto)
+        self._forget_streams()
 
-    def _first(self) -> int:
-        return self._number("SELECT min(id) FROM entries")
-
-    def _too_old(self) -> int:
-        """The last id that may be of an entry that is too old."""
-        query = "SELECT min(id) FROM marks WHERE time >= ?"
-        return self._number(query, self._oldest()) or self.last
-
-    def _oldest(self) -> int:
-        return round((self._clock() - self._max_seconds) * 1_000_000)
-
-    def _remove(self, first: int, last: int, only_old: bool) -> Iterator[None]:
-        aged = " AND time < ?" if only_old else ""
-        for begin in range(first, last + 1, TRIM_STEP):
-            end = min(last, begin + TRIM_STEP - 1)
-            values = (begin, end, self._oldest()) if only_old else (begin, end)
+    def _remove(self, which: str, value: int) -> Iterator[None]:
+        spans = [row[0] for row in self._connection.execute(which, (value,))]
+        for start in range(0, len(spans), TRIM_STEP):
             with self._connection:
-                query = f"DELETE FROM entries WHERE id BETWEEN ? AND ?{aged}"
-                gone = self._connection.execute(query, values).rowcount
-            if only_old and not gone:
-                break
+                for span in spans[start : start + TRIM_STEP]:
+                    self._remove_span(span)
+                self._connection.execute("UPDATE given SET removed = ?", (self.removed,))
             yield
-        with self._connection:
-            self._connection.execute("DELETE FROM marks WHERE id < ?", (self._first(),))
+
+    def _remove_span(self, first: int) -> None:
+        last = self._number("SELECT last FROM spans WHERE first = ?", first)
+        query = "SELECT DISTINCT request_id FROM entries WHERE id BETWEEN ? AND ?"
+        named = self._connection.execute(query, (first, last)).fetchall()
+        self._connection.executemany(
+            "DELETE FROM requests WHERE hash = ? AND span = ?",
+            sorted((hashed(request_id), first) for (request_id,) in named),
+        )
+        self._connection.execute("DELETE FROM entries WHERE id BETWEEN ? AND ?", (first, last))
+        self._connection.execute("DELETE FROM spans WHERE first = ?", (first,))
+        self.removed = max(self.removed, last)
+        if self._span is not None and self._span[0] == first:
+            self._span = None
+
+    def _forget_streams(self) -> None:
+        """Those of which no entry is left."""
+        query = """SELECT id FROM streams
+            WHERE NOT EXISTS (SELECT 1 FROM entries WHERE entries.stream = streams.id)"""
+        empty = self._connection.execute(query).fetchall()
+        if empty:
+            with self._connection:
+                self._connection.executemany("DELETE FROM streams WHERE id = ?", empty)
+            for (number,) in empty:
+                del self.streams[self.names.pop(number)]
+            self.version += 1
 
     def _size(self) -> int:
         pages, free, size = (
@@ -201,13 +297,24 @@ class LogFile:
         return (pages - free) * size
 
     def _number(self, query: str, *values: int) -> int:
-        """What a query for one number comes to; 0 for NULL."""
+        """What a query for one number comes to; 0 for NULL and for nothing."""
         with closing(self._connection.execute(query, values)) as cursor:
-            return int(cursor.fetchone()[0] or 0)
+            return int((cursor.fetchone() or (0,))[0] or 0)
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
+def hashed(request_id: str) -> int:
+    """Of a request; the same in every process."""
+    return zlib.crc32(request_id.encode())
+
+
+def connect(path: Path | None, *, reads: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path or ":memory:", timeout=10)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        if reads:
+            connection.execute("PRAGMA query_only=1")
+    except BaseException:
+        connection.close()
+        raise
     return connection

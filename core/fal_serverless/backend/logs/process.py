@@ -3,6 +3,9 @@
 `python -m fal_serverless.backend.logs FOLDER MAX_BYTES MAX_DAYS FD…`. Each FD is a socket to one
 process that writes or reads; see `wire`. One thread does all: batches first, then a slice of every
 question. It ends when all sockets have ended and all that came through them is in the file.
+
+What the disk or the file does ends nothing: a batch that cannot be written is refused, a damaged
+file is replaced.
 """
 
 from __future__ import annotations
@@ -10,212 +13,193 @@ from __future__ import annotations
 import selectors
 import signal
 import socket
+import sqlite3
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from fal_serverless.backend.logs import wire
-from fal_serverless.backend.logs.file import LogFile
-from fal_serverless.backend.logs.search import Search
+from fal_serverless.backend.logs.folder import LogFolder, is_damage
+from fal_serverless.backend.logs.peer import Peer
+from fal_serverless.backend.logs.questions import Questions
+from fal_serverless.backend.logs.search import Search, TooSlow
 from fal_serverless.backend.logs.selection import Selection
 
-BLOCK = 1 << 20
-"""Bytes asked of a socket at once."""
 TRIM_EVERY = 30.0
-"""Seconds between two looks at size and age."""
-TAIL_EVERY = 0.01
-"""Seconds between two looks for tails while entries come."""
-AHEAD = 4 << 20
-"""Bytes a reader may leave unread before its questions wait."""
-
-Work = Generator[None, None, bytes | None]
-"""Slices of work; the answer's frame in the end, None while there is none to give."""
+"""Seconds between two looks at age, and …"""
+LOOK_EVERY = 1.0
+"""… at size."""
+LONGEST_MATCH = 1.0
+"""Seconds that an expression may take for one entry."""
 
 
 class Store:
     """All peers and the one file."""
 
-    def __init__(self, file: LogFile, sockets: list[socket.socket]) -> None:
-        self.file = file
-        self.search = Search(file)
+    def __init__(self, folder: Path, max_bytes: int, max_days: float, fds: list[int]) -> None:
         self._selector = selectors.DefaultSelector()
-        self._peers = {Peer(self, sock, self._selector) for sock in sockets}
+        self._peers = [Peer(socket.socket(fileno=fd), self._selector, self._heard) for fd in fds]
+        self._folder = LogFolder(folder, max_bytes, max_days, self._tell)
+        self._file = self._folder.open()
+        self._search = Search(self._file, _hurried)
+        self._questions = Questions(self._file, self._search)
         self._trimming: Iterator[None] | None = None
-        self._trim_at = time.monotonic()
-        self._tail_at = 0.0
-        self._tailed = file.last
+        self._trim_at = self._look_at = time.monotonic()
+        self._looked = self._file.last
 
     def run(self) -> None:
         while self._peers:
             for key, events in self._selector.select(self._patience()):
                 key.data.ready(events)
-            self._tail()
-            for peer in self._peers:
-                peer.work()
-            self._peers = {peer for peer in self._peers if not peer.ended}
+            self._answer()
+            self._peers = [peer for peer in self._peers if not peer.ended]
             self._trim()
-        self.search.close()
-        self.file.close()
+        self._search.close()
+        self._file.close()
+        self._folder.close()
 
     def _patience(self) -> float:
         """Seconds to wait for news."""
-        if self._trimming or any(peer.busy for peer in self._peers):
+        if self._trimming or self._questions.is_busy:
             return 0.0
-        now = time.monotonic()
-        until = self._trim_at if self._tailed == self.file.last else self._tail_at
-        return max(0.0, until - now)
+        until = [self._trim_at]
+        if self._questions.news_at is not None:
+            until.append(self._questions.news_at)
+        if self._looked != self._file.last:
+            until.append(self._look_at)
+        return max(0.0, min(until) - time.monotonic())
 
-    def _tail(self) -> None:
-        """Wake the questions that wait, when there is something new."""
-        now = time.monotonic()
-        if self._tailed != self.file.last and now >= self._tail_at:
-            self._tailed, self._tail_at = self.file.last, now + TAIL_EVERY
-            for peer in self._peers:
-                peer.wake()
+    # What is said
+
+    def _heard(self, peer: Peer) -> None:
+        written = 0
+        for kind, number, payload in wire.frames(peer.arrived):
+            if kind == wire.BATCH:
+                written = number if self._write(peer, number, payload) else written
+            else:
+                self._asked(peer, kind, number, payload)
+        if written:
+            peer.send(wire.ACK, written, wire.COUNT.pack(self._file.written))
+        if peer.ended:
+            self._questions.drop_all(peer)
+
+    def _write(self, peer: Peer, number: int, payload: bytes) -> bool:
+        """Whether the batch is in the file, also when it was before."""
+        if peer.refused and number > peer.refused:
+            return False
+        try:
+            self._keep(peer, number, payload)
+        except sqlite3.Error as exc:
+            peer.refused = number
+            peer.send(wire.REFUSED, number, str(exc).encode())
+            return False
+        peer.refused = 0
+        return True
+
+    def _keep(self, peer: Peer, number: int, payload: bytes) -> None:
+        items: list[Any] = []
+        try:
+            items = _items(payload)
+            self._file.write(peer.name, number, items)
+        except sqlite3.DatabaseError as exc:
+            if not is_damage(exc):
+                raise
+            self._replace(exc)
+            self._file.write(peer.name, number, items)
+        except Exception as exc:
+            # One batch that is none must not keep all others from being written.
+            self._tell(f"{len(items) or 'some'} log entries cannot be kept: {exc!r}")
+
+    def _replace(self, why: sqlite3.Error) -> None:
+        self._trimming = None
+        self._search.close()
+        self._file = self._folder.replace(self._file, why)
+        self._search = Search(self._file, _hurried)
+        self._questions.move(self._file, self._search)
+
+    def _tell(self, what: str) -> None:
+        for peer in self._peers[:1]:
+            peer.send(wire.TOLD, 0, what.encode("utf-8", "backslashreplace"))
+
+    # What is asked
+
+    def _asked(self, peer: Peer, kind: int, number: int, payload: bytes) -> None:
+        asker = (peer, number)
+        if kind == wire.HELLO:
+            peer.name = payload.decode()
+        elif kind == wire.FIND:
+            self._questions.find(asker, _selection(payload))
+        elif kind == wire.SHOW:
+            self._questions.show(asker, _ids(payload))
+        elif kind == wire.NEXT:
+            self._questions.next(asker, _next(payload))
+        elif kind == wire.DROP:
+            self._questions.drop(asker)
+
+    def _answer(self) -> None:
+        try:
+            self._questions.work()
+        except sqlite3.Error as exc:
+            self._questions.fail(f"the log store cannot read its file: {exc}")
+            if is_damage(exc):
+                self._replace(exc)
+
+    # Bounds
 
     def _trim(self) -> None:
-        if self._trimming is None and time.monotonic() >= self._trim_at:
-            self._trimming = self.file.trim()
-        if self._trimming is not None and next(self._trimming, self) is self:
+        now = time.monotonic()
+        try:
+            if self._trimming is None and (now >= self._trim_at or self._is_full(now)):
+                self._trimming = self._file.trim()
+            if self._trimming is not None and next(self._trimming, self) is self:
+                self._trimming = None
+                self._trim_at = now + TRIM_EVERY
+        except sqlite3.Error:
+            # Who writes next meets the same, and is told.
             self._trimming = None
-            self._trim_at = time.monotonic() + TRIM_EVERY
+            self._trim_at = now + TRIM_EVERY
+
+    def _is_full(self, now: float) -> bool:
+        if now < self._look_at:
+            return False
+        self._look_at, self._looked = now + LOOK_EVERY, self._file.last
+        return self._file.is_full
 
 
-class Peer:
-    """One process at the other end of a socket."""
+class _Hurry:
+    """Whether an expression is being tried; outside of it the clock interrupts nothing."""
 
-    def __init__(self, store: Store, sock: socket.socket, selector: selectors.BaseSelector) -> None:
-        sock.setblocking(False)
-        self.ended = False
-        self._store = store
-        self._socket = sock
-        self._selector = selector
-        self._in = bytearray()
-        self._out = bytearray()
-        self._name = ""
-        self._working: dict[int, Work] = {}
-        self._waiting: dict[int, wire.Next] = {}
-        selector.register(sock, selectors.EVENT_READ, self)
+    def __init__(self) -> None:
+        self.on = False
 
-    @property
-    def busy(self) -> bool:
-        return bool(self._working) and len(self._out) < AHEAD
+    def ring(self, *_: object) -> None:
+        if self.on:
+            self.on = False
+            raise TooSlow(
+                f"the search takes more than {LONGEST_MATCH:g} s for one entry;"
+                " use a simpler expression"
+            )
 
-    def ready(self, events: int) -> None:
-        if events & selectors.EVENT_WRITE:
-            self._flush()
-        if events & selectors.EVENT_READ:
-            self._read()
 
-    def wake(self) -> None:
-        for number, question in self._waiting.items():
-            self._working[number] = self._more(number, question)
-        self._waiting.clear()
+_hurry = _Hurry()
 
-    def work(self) -> None:
-        """A slice of each question."""
-        if not self.busy:
-            return
-        for number, work in list(self._working.items()):
-            try:
-                next(work)
-            except StopIteration as done:
-                self._working.pop(number)
-                if done.value is not None:
-                    self._send(done.value)
 
-    # What it sends
-
-    def _read(self) -> None:
-        try:
-            block = self._socket.recv(BLOCK)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            block = b""
-        if not block:
-            self._end()
-            return
-        self._in += block
-        written = 0
-        for kind, number, payload in wire.frames(self._in):
-            if kind == wire.BATCH:
-                self._store.file.write(self._name, number, _items(payload))
-                written = number
-            else:
-                self._asked(kind, number, payload)
-        if written:
-            last = wire.LAST.pack(self._store.file.last)
-            self._send(wire.frame(wire.ACK, written, last))
-
-    def _asked(self, kind: int, number: int, payload: bytes) -> None:
-        if kind == wire.HELLO:
-            self._name = payload.decode()
-        elif kind == wire.FIND:
-            self._working[number] = self._find(number, _selection(payload))
-        elif kind == wire.SHOW:
-            self._working[number] = self._show(number, _ids(payload))
-        elif kind == wire.NEXT:
-            self._working[number] = self._more(number, _next(payload))
-        elif kind == wire.DROP:
-            self._working.pop(number, None)
-            self._waiting.pop(number, None)
-
-    # What it asks
-
-    def _find(self, number: int, selection: Selection) -> Work:
-        found = yield from self._store.search.find(selection)
-        return wire.frame(wire.FOUND, number, _encode(found))
-
-    def _show(self, number: int, ids: list[int]) -> Work:
+@contextmanager
+def _hurried() -> Iterator[None]:
+    """Python's regular expressions can take for ever; they heed signals."""
+    _hurry.on = True
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_MATCH)
+    try:
         yield
-        return _page(number, 0, True, self._store.search.show(ids))
-
-    def _more(self, number: int, question: wire.Next) -> Work:
-        while True:
-            last = self._store.file.last
-            seen, events = yield from self._store.search.after(question.selection, question.seen)
-            if events or not question.wait:
-                return _page(number, seen, seen >= last, events)
-            question.seen = seen
-            if seen == self._store.file.last:
-                self._waiting[number] = question
-                return None
-
-    # The socket
-
-    def _send(self, frame: bytes) -> None:
-        self._out += frame
-        self._flush()
-
-    def _flush(self) -> None:
-        try:
-            while self._out:
-                del self._out[: self._socket.send(self._out)]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._out.clear()
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        if not self.ended and self._selector.get_key(self._socket).events != wanted:
-            self._selector.modify(self._socket, wanted, self)
-
-    def _end(self) -> None:
-        self.ended = True
-        self._selector.unregister(self._socket)
-        self._socket.close()
-        self._working.clear()
-        self._waiting.clear()
+    finally:
+        _hurry.on = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _page(number: int, seen: int, whole: bool, events: bytes) -> bytes:
-    return wire.frame(wire.PAGE, number, wire.PAGE_HEAD.pack(seen, whole) + events)
-
-
-_encode = msgspec.msgpack.Encoder().encode
 _items = msgspec.msgpack.Decoder(list[Any]).decode
 _ids = msgspec.msgpack.Decoder(list[int]).decode
 _selection = msgspec.msgpack.Decoder(Selection).decode
@@ -226,6 +210,6 @@ def main(arguments: list[str]) -> None:
     # It goes when its writers have gone, not before: what they say last must be kept.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, _hurry.ring)
     folder, max_bytes, max_days, *descriptors = arguments
-    file = LogFile(Path(folder), int(max_bytes), float(max_days))
-    Store(file, [socket.socket(fileno=int(each)) for each in descriptors]).run()
+    Store(Path(folder), int(max_bytes), float(max_days), [int(each) for each in descriptors]).run()

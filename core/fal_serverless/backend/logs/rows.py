@@ -21,6 +21,8 @@ Block = tuple[str, str, str, str, dict[str, str], bytes]
 
 LINE_HEAD = struct.Struct("!BdBI")
 """Index in LINE_LEVELS, seconds since 1970, bytes of the request id and of the text behind it."""
+END_OF_TIME = 253_402_300_800_000_000
+"""Microseconds since 1970 of the year 10000, which no datetime can have."""
 LINE_LEVELS: tuple[Level, ...] = (
     "DEBUG", "INFO", "WARNING", "ERROR", "STDOUT", "STDERR", "TRACE",
 )  # fmt: skip
@@ -91,6 +93,8 @@ def unpack(packed: bytes) -> Iterator[tuple[Level, int, str, str]]:
             known, time = LINE_LEVELS[level], round(seconds * 1_000_000)
         except (struct.error, IndexError, ValueError, OverflowError):
             return
+        if not 0 <= time < END_OF_TIME:
+            return
         text = start + head + name
         request_id = packed[start + head : text].decode("utf-8", "replace") if name else ""
         start = text + length
@@ -107,6 +111,15 @@ def last_texts(packed: bytes, most: int) -> list[str]:
         start = text + length
         spans.append((text, start))
     return [packed[a:b].decode("utf-8", "replace") for a, b in spans]
+
+
+def count_lines(packed: bytes) -> int:
+    """How many `unpack` gives, without reading them."""
+    start, count, head = 0, 0, LINE_HEAD.size
+    while start + head <= len(packed):
+        _, _, name, length = LINE_HEAD.unpack_from(packed, start)
+        start, count = start + head + name + length, count + 1
+    return count
 
 
 def micros(when: datetime) -> int:

@@ -1,41 +1,51 @@
 """How is what was asked found in the file? In slices, so that nobody else waits for long.
 
-Generators yield None after each slice of work. A search goes through the best index there is from
-the newest entry back; a tail goes through new entries by id.
+Generators yield None after each slice of work. Both directions go through windows of ids: a search
+from the newest back, a tail from the last one seen on. In a window SQLite does all of the work, by
+the best index there is; the next window is larger when that was quick, and a window that takes too
+long is tried again smaller.
 """
 
 from __future__ import annotations
 
-import heapq
 import re
-from collections.abc import Generator, Iterator
-from contextlib import closing
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from fal_serverless.backend.logs.file import Endpoint, LogFile, connect
+from fal_serverless.backend.logs.file import LogFile, Stream, hashed
+from fal_serverless.backend.logs.literal import condition_of, is_literal
 from fal_serverless.backend.logs.rows import micros, moment
 from fal_serverless.backend.logs.selection import Selection
-from fal_serverless.backend.logs.wire import BEGIN, END, Found
-from fal_serverless.models import LEVEL_RANK, LEVELS, SOURCES, Level, Source
+from fal_serverless.backend.logs.wire import BEGIN, END, SEAM, Found
+from fal_serverless.models import LEVEL_RANK, Level, Source
 
-SLICE = 2000
-"""Candidates of a search looked at in one go."""
-STRIDE = 5000
-"""Ids that a tail goes ahead in one go."""
+WINDOW = 2000
+"""Ids in the first window."""
+SLICE = 0.01
+"""Seconds that a window should take."""
+TOO_LONG = 0.05
+"""Seconds after which a window is given up."""
+CHECK_EVERY = 5000
+"""Steps of SQLite's between two looks at the clock."""
 PAGE = 1000
 """Entries in one page."""
 PAGE_BYTES = 512 * 1024
 """A page with more of them ends."""
-
 KEPT = 256
 """Selections remembered in the file's terms."""
 
-_COLUMNS = "id, time, level, source, endpoint, worker, request_id, message"
+_COLUMNS = "id, time, stream, worker, request_id, message"
+
+
+class TooSlow(Exception):
+    """One entry takes too long to be compared with an expression."""
 
 
 class Line(msgspec.Struct):
@@ -58,138 +68,216 @@ class Line(msgspec.Struct):
 class Wanted:
     """A selection in terms of the file."""
 
-    endpoints: list[int]
-    """Of these only."""
-    narrow: bool
-    """They are few enough to go through the index of each."""
+    way: str
+    """`FROM` with the index to use, and what it is used for."""
+    values: list[Any]
+    """Of all question marks, before those of the window."""
+    nothing: bool = False
+    """No entry can match."""
     parts: list[str] = field(default_factory=list)
-    """SQL that must hold for an entry."""
-    values: list[Any] = field(default_factory=list)
+    """What else must hold for an entry."""
+    expression: re.Pattern[str] | None = None
+    """What `matches` looks for."""
 
     def add(self, part: str, *values: Any) -> None:
-        self.parts.append(part)
+        self.parts.append(f" AND {part}")
         self.values.extend(values)
 
-    def sql(self) -> str:
-        return " AND ".join(self.parts) or "1"
+    def sql(self, order: str) -> str:
+        """For ids in a window; its bounds and the most of them are the last three values."""
+        rest = "".join(self.parts)
+        return f"SELECT id {self.way}{rest} AND id BETWEEN ? AND ? ORDER BY id {order} LIMIT ?"
+
+
+class Pace:
+    """How many ids the next window has."""
+
+    def __init__(self) -> None:
+        self.size = WINDOW
+
+    def took(self, seconds: float) -> None:
+        if seconds < SLICE / 4:
+            self.size *= 4
+        elif seconds > SLICE:
+            self.size = max(1, self.size // 2)
+
+    def took_too_long(self) -> None:
+        self.size = max(1, self.size // 8)
+
+
+Guard = Callable[[], AbstractContextManager[object]]
+"""Around what may take for ever; it raises TooSlow inside then."""
 
 
 class Search:
-    """All questions of one process, answered from a connection that only reads."""
+    """All questions of one process, answered from a connection that only reads.
 
-    def __init__(self, file: LogFile) -> None:
+    Every method may raise sqlite3.Error and TooSlow.
+    """
+
+    def __init__(self, file: LogFile, guard: Guard = nullcontext) -> None:
         self._file = file
-        self._connection = connect(file.path)
-        self._connection.execute("PRAGMA query_only=1")
-        self._kept: dict[Selection, tuple[int, Wanted | None]] = {}
-        self._connection.create_function("matches", 2, _matches, deterministic=True)
+        self._guard = guard
+        self._connection = file.reader()
+        self._kept: dict[Selection, tuple[int, Wanted]] = {}
+        self._late = 0.0
+        """When the window that is looked at has taken too long."""
+        self._too_slow: TooSlow | None = None
+        self._expression: re.Pattern[str] | None = None
+        self._connection.create_function("matches", 1, self._matches, deterministic=True)
 
     def close(self) -> None:
-        self._connection.close()
+        if self._file.path is not None:
+            self._connection.close()
 
     def find(self, selection: Selection) -> Generator[None, None, Found]:
         """The ids of the newest entries that match, ascending."""
-        wanted, most = self._wanted(selection), selection.query.lines
+        wanted, most, last = self._wanted(selection), selection.query.lines, self._file.last
         found: list[int] = []
-        last = self._file.last
-        candidates = self._candidates(wanted, selection, last)
-        for number, (entry, matched) in enumerate(candidates, 1):
-            if len(found) >= most:
-                break
-            if matched:
-                found.append(entry)
-            if number % SLICE == 0:
+        pace = Pace()
+        for first, end in [] if wanted.nothing else self._ranges(selection, last):
+            while end >= first and len(found) < most:
+                begin = max(first, end - pace.size + 1)
+                ids = self._ids(wanted, "DESC", (begin, end, most - len(found)), pace)
+                if ids is not None:
+                    found += ids
+                    end = begin - 1
                 yield
         return Found(found[::-1], last)
 
-    def show(self, ids: list[int]) -> bytes:
+    def show(self, ids: list[int]) -> tuple[int, bytes]:
+        """The entries, as many as fit a page, and the last one's id."""
+        events: list[bytes] = []
+        size = seen = 0
         query = f"SELECT {_COLUMNS} FROM entries WHERE id IN ({_listed(ids)}) ORDER BY id"
         with closing(self._connection.execute(query)) as rows:
-            return b"".join(event(row, self._file.names) for row in rows)
+            for row in rows:
+                events.append(event(row, self._file.names[row[2]]))
+                size, seen = size + len(events[-1]), row[0]
+                if size >= PAGE_BYTES:
+                    break
+        return seen or ids[-1], b"".join(events)
 
     def after(self, selection: Selection, seen: int) -> Generator[None, None, tuple[int, bytes]]:
         """The last id looked at, and a page of what matches after `seen`; empty: nothing new."""
-        events: list[bytes] = []
-        size = 0
-        # Endpoints that come up meanwhile have entries after this one only.
+        # Streams that come up meanwhile have entries after this one only.
         wanted, last = self._wanted(selection), self._file.last
-        query = self._forward(wanted)
-        while seen < last and len(events) < PAGE and size < PAGE_BYTES:
-            upto = min(last, seen + STRIDE)
-            values = (seen, upto, *wanted.values, PAGE - len(events))
-            with closing(self._connection.execute(query, values)) as rows:
-                for row in rows:
-                    events.append(event(row, self._file.names))
-                    size += len(events[-1])
-                    seen = row[0]
-                    if size >= PAGE_BYTES:
-                        break
-                else:
-                    if len(events) < PAGE:
-                        seen = upto
+        if seen > last:
+            # Of a file that is not there any more; all of this one is new.
+            seen = 0
+        if 0 < seen < self._file.removed:
+            return self._file.removed, self._missed(selection, seen)
+        pace = Pace()
+        seen = max(seen, self._file.first - 1)
+        while seen < last and not wanted.nothing:
+            upto = min(last, seen + pace.size)
+            ids = self._ids(wanted, "ASC", (seen + 1, upto, PAGE), pace)
+            if ids:
+                shown, events = self.show(ids)
+                whole = shown == ids[-1] and len(ids) < PAGE
+                return upto if whole else shown, events
+            if ids is not None:
+                seen = upto
             yield
-        return seen, b"".join(events)
+        return max(seen, last), b""
 
-    def _forward(self, wanted: Wanted) -> str:
-        # The plus keeps SQLite from an index that would have to be sorted for every page.
-        among = f"+endpoint IN ({_listed(wanted.endpoints)})"
-        return (
-            f"SELECT {_COLUMNS} FROM entries WHERE id > ? AND id <= ? AND {among}"
-            f" AND {wanted.sql()} ORDER BY id LIMIT ?"
-        )
+    def _missed(self, selection: Selection, seen: int) -> bytes:
+        """An entry that tells a reader who was too slow."""
+        count = self._file.removed - seen
+        said = f"up to {count} entries are left out here: they were removed before they were read"
+        row = (self._file.removed, round(time.time() * 1_000_000), 0, "", "", said)
+        return event(row, Stream(selection.user, "", "", "", "WARNING", "system"))
 
-    def _candidates(
-        self, wanted: Wanted, selection: Selection, last: int
-    ) -> Iterator[tuple[int, bool]]:
-        """Ids from the newest back, and whether each is wanted."""
+    def _ids(
+        self, wanted: Wanted, order: str, window: tuple[int, int, int], pace: Pace
+    ) -> list[int] | None:
+        """Those that match in a window; None when it has to be smaller."""
+        began = time.monotonic()
+        self._late, self._expression = began + TOO_LONG, wanted.expression
+        # A window of one entry cannot be smaller.
+        hurry = self._is_late if window[1] > window[0] else None
+        self._connection.set_progress_handler(hurry, CHECK_EVERY)
+        try:
+            with self._guard():
+                rows = self._connection.execute(wanted.sql(order), (*wanted.values, *window))
+                ids = [row[0] for row in rows]
+        except sqlite3.OperationalError as exc:
+            self._connection.set_progress_handler(None, 0)
+            slow, self._too_slow = self._too_slow, None
+            if slow is not None:
+                raise slow from exc
+            if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            pace.took_too_long()
+            return None
+        self._connection.set_progress_handler(None, 0)
+        pace.took(time.monotonic() - began)
+        return ids
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._late
+
+    def _matches(self, text: str) -> bool:
+        assert self._expression is not None
+        try:
+            return self._expression.search(text) is not None
+        except TooSlow as exc:
+            # SQLite forgets what it was.
+            self._too_slow = exc
+            raise
+
+    def _ranges(self, selection: Selection, last: int) -> Iterator[tuple[int, int]]:
+        """First and last id of where entries can be, from the newest back."""
         query = selection.query
-        low = self._begin(query.since) if query.since else 0
-        select = f"SELECT id, {wanted.sql()} FROM entries WHERE id BETWEEN {low} AND {last}"
-        values = wanted.values
         if query.request_id:
-            ways = [f" AND request_id = ? AND +endpoint IN ({_listed(wanted.endpoints)})"]
-            values = [*values, query.request_id]
-        elif wanted.narrow:
-            ways = [f" AND endpoint = {number}" for number in wanted.endpoints]
+            way = "spans JOIN requests ON span = first WHERE hash = ?"
+            values = [hashed(query.request_id)]
+        elif query.since or query.until:
+            way, values = "spans WHERE 1", []
         else:
-            ways = [f" AND +endpoint IN ({_listed(wanted.endpoints)})"]
-        cursors = [
-            self._connection.execute(f"{select}{way} ORDER BY id DESC", values) for way in ways
-        ]
-        return heapq.merge(*cursors, reverse=True)
-
-    def _begin(self, since: datetime) -> int:
-        """No entry before this id is as late."""
-        query = "SELECT max(id) FROM marks WHERE time < ?"
-        return self._connection.execute(query, (micros(since),)).fetchone()[0] or 0
+            yield self._file.first, last
+            return
+        if query.since:
+            way += " AND high >= ?"
+            values.append(micros(query.since))
+        if query.until:
+            way += " AND low <= ?"
+            values.append(micros(query.until))
+        select = f"SELECT first, last FROM {way} AND first <= ? ORDER BY first DESC"
+        found = self._connection.execute(select, (*values, last)).fetchall()
+        yield from _joined(found)
 
     def _wanted(self, selection: Selection) -> Wanted:
         """Kept, because a tail asks the same again and again."""
-        count, wanted = self._kept.get(selection, (0, None))
-        if wanted is None or count != len(self._file.endpoints):
+        version, wanted = self._kept.get(selection, (0, None))
+        if wanted is None or version != self._file.version:
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            wanted = want(selection, self._file.endpoints)
-            self._kept[selection] = (len(self._file.endpoints), wanted)
+            wanted = want(selection, self._file.streams)
+            self._kept[selection] = (self._file.version, wanted)
         return wanted
 
 
-def want(selection: Selection, endpoints: dict[Endpoint, int]) -> Wanted:
+def want(selection: Selection, streams: dict[Stream, int]) -> Wanted:
     query = selection.query
-    mine = {number: key[3] for key, number in endpoints.items() if key[0] == selection.user}
+    lowest = LEVEL_RANK[query.level] if query.level else 0
     chosen = [
         number
-        for number, revision in mine.items()
-        if (selection.revisions is None or revision in selection.revisions)
-        and (not query.revision or revision == query.revision)
+        for stream, number in streams.items()
+        if stream.user == selection.user
+        and (selection.revisions is None or stream.revision in selection.revisions)
+        and (not query.revision or stream.revision == query.revision)
+        and (not query.sources or stream.source in query.sources)
+        and LEVEL_RANK[stream.level] >= lowest
     ]
-    wanted = Wanted(chosen, len(chosen) < len(mine) or len(chosen) == 1)
-    if query.level:
-        lowest = LEVEL_RANK[query.level]
-        levels = [number for number, name in enumerate(LEVELS) if LEVEL_RANK[name] >= lowest]
-        wanted.add(f"level IN ({_listed(levels)})")
-    if query.sources:
-        wanted.add(f"source IN ({_listed([SOURCES.index(name) for name in query.sources])})")
+    among = f"stream IN ({_listed(chosen)})"
+    if len(chosen) == len(streams):
+        wanted = Wanted("FROM entries NOT INDEXED WHERE 1", [], not chosen)
+    elif query.request_id:
+        wanted = Wanted(f"FROM entries NOT INDEXED WHERE +{among}", [], not chosen)
+    else:
+        way = f"FROM entries INDEXED BY entries_of_stream WHERE {among}"
+        wanted = Wanted(way, [], not chosen)
     if query.worker:
         wanted.add("worker = ?", query.worker)
     if query.request_id:
@@ -199,40 +287,56 @@ def want(selection: Selection, endpoints: dict[Endpoint, int]) -> Wanted:
     if query.until:
         wanted.add("time <= ?", micros(query.until))
     if query.search:
-        wanted.add("matches(?, message)", query.search)
+        condition = condition_of(query.search)
+        if condition is not None:
+            wanted.add(*condition)
+        if not is_literal(query.search):
+            wanted.expression = re.compile(query.search, re.MULTILINE)
+            wanted.add("matches(message)")
     return wanted
 
 
-def event(row: Any, names: dict[int, Endpoint]) -> bytes:
+def event(row: Any, stream: Stream) -> bytes:
     """One entry, as a tail sends it."""
-    number, time, level, source, endpoint, worker, request_id, message = row
+    number, time, _, worker, request_id, message = row
+    user, function, alias, revision, level, source = stream
     line = Line(
         number,
         moment(time),
-        LEVELS[level],
-        SOURCES[source],
+        level,
+        source,
         message,
-        *names[endpoint],
+        user,
+        function,
+        alias,
+        revision,
         worker,
-        request_id or "",
+        request_id,
     )
     content = _encode(line)
     if not content.isascii():
         # Readers that split text into lines take these for line ends.
         content = content.replace(b"\xc2\x85", b"\\u0085")
         content = content.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return b"%b%b%b" % (BEGIN, content, END)
+    return b"%b%d%b%b%b" % (BEGIN, number, SEAM, content, END)
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-_compiled = lru_cache(64)(re.compile)
-
-
-def _matches(pattern: str, text: str) -> bool:
-    return _compiled(pattern).search(text) is not None
-
-
 def _listed(numbers: list[int]) -> str:
     return ",".join(map(str, numbers))
+
+
+def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans that lie side by side as one; both from the newest back."""
+    first = last = 0
+    for begin, end in spans:
+        if end + 1 == first:
+            first = begin
+            continue
+        if last:
+            yield first, last
+        first, last = begin, end
+    if last:
+        yield first, last

@@ -23,5 +23,5 @@ def check_search(text: str) -> None:
     """Raises BadInput when it is not a regular expression."""
     try:
         re.compile(text)
-    except re.error as exc:
+    except (re.error, RecursionError, OverflowError) as exc:
         raise BadInput(f"search {text!r} is not a regular expression: {exc}") from exc

@@ -4,15 +4,21 @@
 `wire`) and is kept until that says it is in the file; so a store that is killed costs nothing but
 time. Whoever sends many lines is told when they are in the file, and has to wait for that; what
 nobody can be made to wait for is left out and counted when the store is far behind.
+
+When nothing can be written (a full disk) nobody waits: what is said is held up to a bound and tried
+again, what is beyond it is left out and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import uuid
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +28,19 @@ import msgspec
 
 from fal_serverless.backend.logs import wire
 from fal_serverless.backend.logs.program import Program
-from fal_serverless.backend.logs.rows import Block, LogRow, entries_of, entry_of, row_of
+from fal_serverless.backend.logs.rows import (
+    Block,
+    LogRow,
+    count_lines,
+    entries_of,
+    entry_of,
+    row_of,
+)
 from fal_serverless.backend.logs.selection import Selection, check_search
+from fal_serverless.errors import from_json
 from fal_serverless.models import LogEntry
+
+logger = logging.getLogger("fal_serverless.backend")
 
 BATCH_SECONDS = 0.02
 """How long an entry may wait for its batch."""
@@ -33,7 +49,10 @@ FULL = 500
 CHUNK = 500
 """Entries asked for at once when many were found."""
 MOST_HELD = 64 << 20
-"""Bytes of batches that may wait for the store; then rows are left out."""
+"""Bytes of batches that may wait for the store; then rows are left out, and lines too when it
+cannot write."""
+TRY_AGAIN = 1.0
+"""Seconds between two tries to write what could not be written."""
 CLOSE_SECONDS = 10.0
 """How long the end waits for the store to write what is left."""
 
@@ -82,12 +101,15 @@ class LogStore:
         """Bytes of them."""
         self._left_out: Counter[tuple[str, str, str]] = Counter()
         """By user, function and revision."""
+        self._refused = ""
+        """Why nothing can be written; '' while all is well."""
+        self._trying: asyncio.TimerHandle | None = None
         self._questions: dict[int, Question] = {}
         self._last_question = 0
         self._taps: dict[str, Callable[[LogEntry], None]] = {}
         self._written = asyncio.Event()
-        self.last = 0
-        """The last id that an entry was given, as far as is known: ids count entries."""
+        self.kept = 0
+        """Entries that the file was ever given, as far as is known."""
         self.dropped = 0
         """Entries and lines that were left out since the start."""
         arguments = (str(folder), str(max_bytes), str(max_days))
@@ -145,6 +167,8 @@ class LogStore:
             pass
         for question in self._questions.values():
             question.answer.cancel()
+        if self._trying is not None:
+            self._trying.cancel()
         await self._program.close()
 
     # What is asked
@@ -155,46 +179,53 @@ class LogStore:
 
     async def follow(self, selection: Selection) -> AsyncGenerator[LogEntry, None]:
         """What `read` gives, then every matching entry as it comes, each once, in order."""
-        async for events in self.tail(selection):
-            for entry in _entries(events):
-                yield entry
+        async with aclosing(self._pages(selection, waits=True)) as pages:
+            async for page in pages:
+                for entry in _entries(page.events):
+                    yield entry
 
     async def found(self, selection: Selection) -> AsyncGenerator[bytes, None]:
         """What `read` gives, in pieces, as server-sent events."""
-        check_search(selection.query.search)
-        if selection.query.after is None:
-            found = await self._find(selection)
-            async for events in self._show(found.ids):
-                yield events
-            return
-        page = Page(selection.query.after, False, b"")
-        while not page.whole:
-            page = await self._next(selection, page.seen, wait=False)
-            yield page.events
+        async with aclosing(self._pages(selection, waits=False)) as pages:
+            async for page in pages:
+                if page.events:
+                    yield page.events
 
     async def tail(self, selection: Selection) -> AsyncGenerator[bytes, None]:
-        """What `follow` gives, in pieces, as server-sent events."""
+        """What `follow` gives, in pieces, as server-sent events.
+
+        An event without content says how far it is: there, a tail that is taken up again goes on.
+        """
+        async with aclosing(self._pages(selection, waits=True)) as pages:
+            async for page in pages:
+                yield (
+                    page.events
+                    if page.events and not page.whole
+                    else (page.events + wire.position(page.seen))
+                )
+
+    async def _pages(self, selection: Selection, *, waits: bool) -> AsyncGenerator[Page, None]:
+        """The newest that match, or all after those seen; `waits`: and all to come."""
         check_search(selection.query.search)
         seen = selection.query.after
         if seen is None:
-            found = await self._find(selection)
-            async for events in self._show(found.ids):
-                yield events
+            found = _found(await self._ask(wire.FIND, _encode(selection)))
+            async for page in self._show(found.ids):
+                yield page
             seen = found.last
-        while True:
-            page = await self._next(selection, seen, wait=True)
-            yield page.events
-            seen = page.seen
+            yield Page(seen, True, b"")
+        whole = not waits and selection.query.after is None
+        while waits or not whole:
+            question = _encode(wire.Next(selection, seen, waits))
+            page = _page(await self._ask(wire.NEXT, question))
+            yield page
+            seen, whole = page.seen, page.whole
 
-    async def _find(self, selection: Selection) -> wire.Found:
-        return _found(await self._ask(wire.FIND, _encode(selection)))
-
-    async def _show(self, ids: list[int]) -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(ids), CHUNK):
-            yield _page(await self._ask(wire.SHOW, _encode(ids[start : start + CHUNK]))).events
-
-    async def _next(self, selection: Selection, seen: int, *, wait: bool) -> Page:
-        return _page(await self._ask(wire.NEXT, _encode(wire.Next(selection, seen, wait))))
+    async def _show(self, ids: list[int]) -> AsyncGenerator[Page, None]:
+        while ids:
+            page = _page(await self._ask(wire.SHOW, _encode(ids[:CHUNK])))
+            yield Page(page.seen, False, page.events)
+            ids = ids[bisect_right(ids, page.seen) :]
 
     async def _ask(self, kind: int, payload: bytes) -> bytes:
         """The answer's payload, when the store has one."""
@@ -223,35 +254,66 @@ class LogStore:
         owed, self._owed = self._owed, []
         if self._held > MOST_HELD:
             items = [item for item in items if not self._leaves_out(item)]
+        if self._refused:
+            _ease(owed)
         self._last_batch += 1
         frame = wire.frame(wire.BATCH, self._last_batch, _packed(items))
         self._batches.append(Batch(self._last_batch, frame, owed))
         self._held += len(frame)
-        self._program.send(frame)
+        if not self._refused:
+            self._program.send(frame)
 
     def _leaves_out(self, item: LogRow | Block) -> bool:
-        """Lines of workers are bounded by those who send them; rows are not."""
-        if isinstance(item[-1], bytes):
-            return False
-        self._left_out[item[4], item[5], item[7]] += 1
-        self.dropped += 1
+        """Lines of workers are bounded by those who send them, unless nobody waits."""
+        if len(item) == 6:
+            if not self._refused:
+                return False
+            where, count = (item[0], item[1], item[2]), count_lines(item[5])
+        else:
+            where, count = (item[4], item[5], item[7]), 1
+        self._left_out[where] += count
+        self.dropped += count
         return True
 
     def _acknowledged(self, number: int) -> None:
         while self._batches and self._batches[0].number <= number:
             batch = self._batches.popleft()
             self._held -= len(batch.frame)
-            for eased, size in batch.owed:
-                eased(size)
+            _ease(batch.owed)
         self._written.set()
+        if self._refused:
+            self._refused = ""
+            logger.warning("log entries are written again")
+            for batch in self._batches:
+                self._program.send(batch.frame)
         if self._left_out and self._held < MOST_HELD // 2:
             self._own_up()
+
+    def _cannot(self, why: str) -> None:
+        """Nothing can be written: nobody waits, and it is tried again."""
+        if not self._refused:
+            logger.error(
+                "log entries cannot be written (%s): the last %s MB of them are held until they"
+                " can, and functions go on",
+                why,
+                MOST_HELD >> 20,
+            )
+        self._refused = why
+        for batch in self._batches:
+            _ease(batch.owed)
+        if self._trying is None:
+            self._trying = self._loop.call_later(TRY_AGAIN, self._try_again)
+
+    def _try_again(self) -> None:
+        self._trying = None
+        if self._batches and self._refused:
+            self._program.send(self._batches[0].frame)
 
     def _own_up(self) -> None:
         """Say how many entries are missing, where they are missing."""
         left_out, self._left_out = self._left_out, Counter()
         for (user, function, revision), count in left_out.items():
-            said = f"{count} lines are left out here: the log store could not keep up"
+            said = f"{count} lines are left out here: the log store could not keep them"
             now = datetime.now(UTC)
             self.append(
                 LogEntry(0, now, "WARNING", "system", said, user, function, revision=revision)
@@ -269,10 +331,26 @@ class LogStore:
 
     def _received(self, kind: int, number: int, payload: bytes) -> None:
         if kind == wire.ACK:
-            (self.last,) = wire.LAST.unpack(payload)
+            (self.kept,) = wire.COUNT.unpack(payload)
             self._acknowledged(number)
+        elif kind == wire.REFUSED:
+            self._cannot(payload.decode())
+        elif kind == wire.TOLD:
+            logger.error("%s", payload.decode())
+        elif kind == wire.FAILED and number in self._questions:
+            self._fail(self._questions[number], payload)
         elif number in self._questions and not self._questions[number].answer.done():
             self._questions[number].answer.set_result(payload)
+
+    def _fail(self, question: Question, payload: bytes) -> None:
+        if not question.answer.done():
+            question.answer.set_exception(from_json(json.loads(payload)))
+
+
+def _ease(owed: list[tuple[Eased, int]]) -> None:
+    for eased, size in owed:
+        eased(size)
+    owed.clear()
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -5,20 +5,24 @@ so a store that was killed and started again can be asked anew.
 
 1. Writer: HELLO with its name, which is its own for as long as it lives.
 2. Writer: BATCH, numbered from 1: a list of rows and blocks. Store: ACK with that number, when all
-   batches up to it are in the file, and with the last id given so far. A batch that is there
-   already is acknowledged, not written.
+   batches up to it are in the file, and with the number of entries ever written. A batch that is
+   there already is acknowledged, not written. When it cannot be written, REFUSED with its number
+   and why; it and all after it have to be sent again.
 3. Reader: FIND with a selection. Store: FOUND, the ids that match and the last id there is.
 4. Reader: SHOW with ids. Store: PAGE, those entries.
 5. Reader: NEXT with a selection and the last id seen. Store: PAGE with what came after, at once or
    when there is something; with `wait` false at once, also when it is empty.
 6. Reader: DROP, the answer to the question of that number is not wanted any more.
+7. Store: FAILED, an error as JSON: why the question of that number has no answer.
+8. Store: TOLD, a line for whoever runs the backend.
 
-The numbers of questions are the reader's. Entries are server-sent events: `data: {…}`, twice a
-newline, one after the other, ready to be passed on.
+The numbers of questions are the reader's. Entries are server-sent events: `id: N`, a newline,
+`data: {…}`, twice a newline, one after the other, ready to be passed on.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -30,15 +34,16 @@ HEAD = struct.Struct("!IBI")
 """Payload length, kind, number."""
 
 HELLO, BATCH, FIND, SHOW, NEXT, DROP = 1, 2, 3, 4, 5, 6
-ACK, FOUND, PAGE = 10, 11, 12
+ACK, FOUND, PAGE, REFUSED, FAILED, TOLD = 10, 11, 12, 13, 14, 15
 
 PAGE_HEAD = struct.Struct("!Q?")
 """The last id looked at, and whether there was nothing more at that time."""
 
-LAST = struct.Struct("!Q")
-"""The last id given so far."""
+COUNT = struct.Struct("!Q")
+"""Entries ever written."""
 
-BEGIN, END = b"data: ", b"\n\n"
+BEGIN, SEAM, END = b"id: ", b"\ndata: ", b"\n\n"
+_HEAD = re.compile(rb"(\n\n)?id: \d+\ndata: ")
 
 
 class Found(msgspec.Struct, array_like=True):
@@ -79,7 +84,15 @@ def frames(buffer: bytearray) -> Iterator[tuple[int, int, bytes]]:
         del buffer[:start]
 
 
+def position(seen: int) -> bytes:
+    """An event without content: a tail that is taken up again goes on from there."""
+    return b"%b%d%b" % (BEGIN, seen, END)
+
+
+def json_values(events: bytes) -> bytes:
+    """Entries as JSON, commas between them. JSON has no raw newlines: heads are unmistakable."""
+    return _HEAD.sub(b",", events.removesuffix(END))[1:]
+
+
 def json_list(events: bytes) -> bytes:
-    """Entries as one JSON list. JSON has no raw newlines, so the seams are unmistakable."""
-    inner = events.removeprefix(BEGIN).removesuffix(END)
-    return b"[" + inner.replace(END + BEGIN, b",") + b"]"
+    return b"[" + json_values(events) + b"]"

@@ -97,7 +97,7 @@ class Figures:
         self._write_workers(page, user)
         self._write_starts(page, user)
         page.family("fal_log_entries_total", "counter", "Entries written to the log.")
-        page.sample(self._logs.last)
+        page.sample(self._logs.kept)
         page.family("fal_log_dropped_total", "counter", "Log lines left out since the start.")
         page.sample(self._logs.dropped)
         write_process(page, self._began)

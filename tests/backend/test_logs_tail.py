@@ -1,0 +1,158 @@
+"""Tails of a real backend: cut, restarted, slow, many."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from bundles import Write
+from cutting import Cutter
+from fal_serverless.client import Client
+from fal_serverless.errors import BadInput, Unreachable
+from fal_serverless.models import LogQuery
+from running import RunningBackend, StartBackend, stores_on
+from serving import serve
+
+COUNTING = """
+import time
+from fal_serverless import isolated
+
+@isolated(serve=True)
+def count(first: int, upto: int, pause: float = 0.0):
+    for number in range(first, upto):
+        print(f"line {number}")
+        if pause and number % 20 == 0:
+            time.sleep(pause)
+    return upto
+"""
+
+
+@pytest.fixture
+async def counting(
+    backends: StartBackend, write: Write
+) -> AsyncIterator[tuple[RunningBackend, Client]]:
+    """A backend of one's own that serves `count`."""
+    backend = backends()
+    async with backend.client() as client:
+        await serve(backend, client, write(COUNTING), "count", "count", "public")
+        yield backend, client
+
+
+LINES = LogQuery(label="count", sources=("user",), search="^line", after=0)
+
+
+async def say(client: Client, first: int, upto: int, pause: float = 0.0) -> None:
+    body = json.dumps({"first": first, "upto": upto, "pause": pause}).encode()
+    assert (await client.invoke("count", body)).status == 200
+
+
+async def at_once(_lost: Unreachable, tries: int) -> None:
+    await asyncio.sleep(0.01 if tries < 1000 else 1)
+
+
+async def numbers(client: Client, count: int) -> list[int]:
+    """Of the first lines that a tail gives that goes on after every loss."""
+    found = []
+    async with aclosing(client.tail(LINES, lost=at_once)) as tail:
+        async for entry in tail:
+            found.append(int(entry.message.split()[1]))
+            if len(found) == count:
+                break
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_tail_that_is_cut_fifty_times_has_each_line_once(
+    counting: tuple[RunningBackend, Client], seed: int
+) -> None:
+    backend, client = counting
+    cutter = Cutter(backend.port, cuts=50, most=20_000, seed=seed)
+    async with cutter.running(), Client(cutter.url, backend.key) as reader:
+        saying = asyncio.create_task(say(client, 0, 4000, 0.005))
+        found = await asyncio.wait_for(numbers(reader, 4000), 60)
+        await saying
+    assert found == list(range(4000))
+    assert cutter.cuts == 50
+
+
+async def test_a_tail_outlives_backend_and_log_store(
+    backends: StartBackend, counting: tuple[RunningBackend, Client]
+) -> None:
+    backend, client = counting
+    async with backend.client() as reader:
+        reading = asyncio.create_task(numbers(reader, 3000))
+        await say(client, 0, 1000)
+        store = stores_on(backend.home / "state" / "logs")[0]
+        os.kill(store, signal.SIGKILL)
+        await say(client, 1000, 2000)
+        assert len(await client.logs(LogQuery(lines=1))) == 1
+        await asyncio.to_thread(backend.kill)
+        again = await asyncio.to_thread(backends, backend.home, backend.port)
+        async with again.client() as other:
+            await say(other, 2000, 3000)
+        assert await asyncio.wait_for(reading, 30) == list(range(3000))
+
+
+async def test_an_event_has_its_entrys_id_and_a_browser_goes_on_from_it(
+    counting: tuple[RunningBackend, Client],
+) -> None:
+    _, client = counting
+    await say(client, 0, 10)
+    seen = await client.logs(LINES)
+    url, headers = "/v1/logs/tail?label=count&sources=user", {"Last-Event-ID": str(seen[5].id)}
+    async with client._http.stream("GET", url, headers=headers) as answer:
+        lines = answer.aiter_lines()
+        events = [line async for line in _until(lines, '"line 9"')]
+    assert [line for line in events if line.startswith("id: ")] == [
+        f"id: {entry.id}" for entry in seen[6:]
+    ]
+
+
+async def _until(lines: AsyncIterator[str], text: str) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if text in line:
+            return
+
+
+@pytest.mark.parametrize("wrong", ["x", "-1", str(2**63)])
+async def test_an_id_that_is_none_is_refused(client: Client, wrong: str) -> None:
+    answer = await client._http.get("/v1/logs/tail", headers={"Last-Event-ID": wrong})
+    assert (answer.status_code, wrong in answer.text) == (400, True)
+    answer = await client._http.get(f"/v1/logs?after={wrong}")
+    assert answer.status_code == 400
+
+
+async def test_a_reader_that_does_not_read_holds_up_nobody(
+    counting: tuple[RunningBackend, Client],
+) -> None:
+    backend, client = counting
+    reader, writer = await asyncio.open_connection("127.0.0.1", backend.port)
+    query = "label=count&sources=user&search=%5Eline&after=0"
+    head = f"GET /v1/logs/tail?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Authorization: Key {backend.key}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    quick = asyncio.create_task(numbers(client, 50_000))
+    await say(client, 0, 50_000)
+    assert await asyncio.wait_for(quick, 30) == list(range(50_000))
+    said = b""
+    while b'"line 49999"' not in said[-400:]:
+        said += await reader.read(1 << 20)
+    assert said.count(b'"message":"line ') == 50_000
+    writer.close()
+
+
+async def test_an_expression_that_takes_for_ever_is_given_up(
+    client: Client, backend: RunningBackend
+) -> None:
+    await serve(backend, client, "texts.py", "call_text", "slowly", "public")
+    await client.invoke("slowly", json.dumps({"text": "a" * 60 + "!"}).encode())
+    with pytest.raises(BadInput, match="simpler"):
+        await client.logs(LogQuery(label="slowly", search="(a+)+$"))
+    assert await client.logs(LogQuery(label="slowly", search="a+"))

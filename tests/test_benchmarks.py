@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import load, processes
+from benchmarks import bench_logs, load, processes
 from benchmarks.figures import Figures, Key
 from benchmarks.load import BadRun
+from benchmarks.logs import live, past
 from benchmarks.parts import PARTS, Part, cold, growth
 from benchmarks.parts.logs import Tail, check_lines
 from benchmarks.parts.runs import failures_of
@@ -189,3 +190,22 @@ def test_a_cold_call_counts_only_with_the_answer_of_its_function(
     assert cold.interpreter_of(200, b'"/usr/bin/python"') == "/usr/bin/python"
     with pytest.raises(BadRun, match=f"{status}"):
         cold.interpreter_of(status, answer)
+
+
+def test_a_store_of_the_past_holds_all_that_is_asked_for(tmp_path: Path) -> None:
+    figures = Figures()
+    past.measure(past.LEAST, tmp_path, figures)
+    assert figures.median(Key("past", "entries")) == past.LEAST
+    assert all(millis(None) not in row for row in past.table(past.LEAST, figures).rows)
+
+
+def test_lines_reach_all_who_follow_and_read(tmp_path: Path) -> None:
+    figures = Figures()
+    live.measure(live.Setting(seconds=0.3, followers=3), tmp_path, figures)
+    assert [row[0] for row in live.table(figures).rows] == ["1 follow", "4 follow"]
+    assert figures.median(Key(live.MANY, "lines")) > 100
+
+
+def test_logs_are_measured_against_what_must_be_reached() -> None:
+    texts = [each.text for each in bench_logs.THRESHOLDS]
+    assert len(set(texts)) == len(texts) > 10

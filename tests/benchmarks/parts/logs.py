@@ -137,7 +137,7 @@ async def _loud(
         last = await client.logs(LogQuery(lines=1))
         following = asyncio.create_task(tail.follow(client, last[-1].id))
         try:
-            printing = asyncio.create_task(asyncio.to_thread(_flood, flood, seconds, rate))
+            printing = asyncio.create_task(asyncio.to_thread(flood_of, flood, seconds, rate))
             await _until(tail, 1, following, printing)
             measured = await asyncio.to_thread(timed, place, course, MANY)
             was_over = printing.done()
@@ -157,7 +157,7 @@ async def _loud(
     return Loud(measured, printed, tail)
 
 
-def _flood(place: Place, seconds: float, rate: int) -> int:
+def flood_of(place: Place, seconds: float, rate: int) -> int:
     """How many lines it came to."""
     body = json.dumps({"seconds": seconds, "per_second": rate}).encode()
     status, answer = calling.ask(place, body, place.targets[0], timeout=seconds + ARRIVAL)

@@ -55,6 +55,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection."""
 ANSWER_TIMEOUT = 60.0
 """Seconds for an answer of the control API that is not a stream."""
+NAMES = 10_000
+"""Names that the entries of a tail share; most are request ids, and old ones do not come again."""
 SILENCE = 45.0
 """Seconds without a byte after which a stream counts as lost; the backend writes every 15."""
 
@@ -315,12 +317,13 @@ class Client:
 
     async def _tail(self, query: LogQuery) -> AsyncGenerator[tuple[int, LogEntry | None], None]:
         """How far it is, with an entry or without."""
+        names: dict[str, str] = {}
         async with self._opened("GET", "/v1/logs/tail", params=_log_params(query)) as events:
             async for name, seen, data in events:
                 if name == "error":
                     raise errors.from_json(_json(data))
                 if seen:
-                    yield int(seen), _log_entry(data) if data else None
+                    yield int(seen), _log_entry(data, names) if data else None
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """What changes in the backend, as it happens; the first is always a `resync`."""
@@ -464,11 +467,19 @@ async def _events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[tuple[str, byt
                 yield name, fields.get(b"id", b"").strip(), fields.get(b"data", b"").strip()
 
 
-def _log_entry(data: bytes) -> LogEntry:
+def _log_entry(data: bytes, names: dict[str, str]) -> LogEntry:
+    """One string for each name that many entries have: those who keep them need half the memory."""
     try:
-        return _entry_decoder.decode(data)
+        entry = _entry_decoder.decode(data)
     except msgspec.MsgspecError as exc:
         raise errors.BadAnswer(f"not a LogEntry: {exc}") from exc
+    if len(names) > NAMES:
+        names.clear()
+    for field in ("user", "function", "alias", "revision", "worker", "request_id"):
+        name = getattr(entry, field)
+        # It is frozen for everybody else; nobody has seen it yet.
+        object.__setattr__(entry, field, names.setdefault(name, name))
+    return entry
 
 
 _entry_decoder = msgspec.json.Decoder(LogEntry)

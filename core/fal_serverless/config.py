@@ -490,5 +490,6 @@ def editor_command() -> list[str]:
 
 
 def pager_command() -> list[str]:
-    """What reads long texts here: $PAGER, else less with colours."""
-    return shlex.split(os.environ.get("PAGER", "")) or ["less", "-R"]
+    """What reads long texts here: $PAGER, else less; less with colours in any case."""
+    command = shlex.split(os.environ.get("PAGER", "")) or ["less"]
+    return [*command, "-R"] if Path(command[0]).name == "less" else command

@@ -321,7 +321,7 @@ class Pruned:
     """Nothing was removed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogEntry:
     id: int
     """Grows by time of arrival; 0 before it is stored."""

@@ -1,21 +1,25 @@
-"""The pure parts of a log: text, time, places, filters, buffer, inbox, resume."""
+"""The pure parts of a log: text, time, places, filters, buffer, inbox, resume, span, parts."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from fal_serverless.errors import BadInput
 from fal_serverless.models import LogEntry, LogQuery
-from fal_tui.logs import lines
+from fal_tui.logs import lines, span
 from fal_tui.logs.buffer import Gap, LogBuffer, dropped, reconnected
 from fal_tui.logs.clock import CLOCKS, WIDTHS, age, following, written
 from fal_tui.logs.filters import Filter, all_of, replaced, without
 from fal_tui.logs.inbox import Inbox
+from fal_tui.logs.parts import ROWS, parts
 from fal_tui.logs.places import Places
 from fal_tui.logs.printable import printable
 from fal_tui.logs.resume import Resume, delay
+from fal_tui.logs.span import MOST
 
 NOW = datetime(2026, 5, 4, 12, 30, 15, 123_000, tzinfo=UTC)
 
@@ -54,8 +58,22 @@ class TestText:
         assert lines.clean(line) == seen
         assert lines.styled(line).plain == seen
 
-    def test_a_very_long_line_is_cut(self) -> None:
-        assert len(lines.clean("x" * 1_000_000)) == lines.LONGEST
+    def test_of_a_very_long_line_the_beginning_is_drawn_and_the_rest_counted(self) -> None:
+        drawn = lines.clean("x" * 1_000_000)
+        assert drawn == "x" * lines.LONGEST + " … 980,000 more characters: c copies them"
+        assert lines.seen("x" * 1_000_000) == "x" * 1_000_000
+
+    def test_of_very_many_lines_the_first_are_drawn_and_the_rest_counted(self) -> None:
+        message = "\n".join("x" * 5000)
+        assert lines.drawn(message)[-1] == "… 4,000 more lines: c copies them"
+        assert lines.height(message, None) == lines.MOST + 1
+
+    def test_what_is_searched_is_the_whole_text_line_for_line(self) -> None:
+        assert lines.seen("\x1b[31mred\x1b[0m\r\n10%\r20%\n\x07\n") == "red\n20%\n␇"
+
+    def test_colours_go_to_a_pager_and_nothing_else_that_acts(self) -> None:
+        text = lines.coloured("\x1b[31mred\x1b[2J\nplain\n\x1b]52;c;eA==\x07")
+        assert text == "\x1b[31mred␛[2J\x1b[0m\nplain\n␛]52;c;eA==␇"
 
     @pytest.mark.parametrize("text", ["", "x", "x" * 30, "日本語" * 9, "a日" * 11, "é" * 21])
     def test_the_height_of_a_wrapped_line_is_the_number_of_its_pieces(self, text: str) -> None:
@@ -117,6 +135,14 @@ class TestFilters:
     def test_colours_do_not_hide_what_is_looked_for(self) -> None:
         passes = all_of([Filter("keep", "time out")])
         assert passes is not None and passes(entry(1, "\x1b[31mtime\x1b[0m out"))
+
+    def test_they_look_through_all_lines_of_an_entry(self) -> None:
+        traceback = "Traceback:\n  File x\nValueError: no good"
+        for pattern in ("^valueerror", "file x$", "^  File"):
+            passes = all_of([Filter("keep", pattern)])
+            assert passes is not None and passes(entry(1, traceback)), pattern
+        hidden = all_of([Filter("hide", "ValueError")])
+        assert hidden is not None and not hidden(entry(1, traceback))
 
     def test_there_is_one_level_at_a_time_and_any_number_of_words(self) -> None:
         stack: tuple[Filter, ...] = ()
@@ -211,7 +237,99 @@ class TestResume:
         assert [resume.is_new(entry(n)) for n in (5, 6, 6, 4, 7)] == [
             True, True, False, False, True,
         ]  # fmt: skip
+        assert resume.count == 3
         assert resume.query() == LogQuery(label="call", lines=50, after=7)
+
+    def test_where_nothing_was_seen_yet_more_may_have_come_than_was_asked_for(self) -> None:
+        resume = Resume(LogQuery(label="call", lines=50))
+        assert [resume.query().lines for _ in range(2)] == [50, MOST]
 
     def test_tries_become_rarer(self) -> None:
         assert [delay(n, (1, 2)) for n in range(4)] == [1, 2, 2, 2]
+
+
+LOCAL = NOW.astimezone()
+
+
+class TestSpan:
+    @pytest.mark.parametrize(
+        ("text", "since", "until"),
+        [
+            ("2h – 1h", timedelta(hours=2), timedelta(hours=1)),
+            ("90m", timedelta(minutes=90), None),
+            ("1.5h to now", timedelta(minutes=90), None),
+            ("3d..2d", timedelta(days=3), timedelta(days=2)),
+            ("20s 10s", timedelta(seconds=20), timedelta(seconds=10)),
+        ],
+    )
+    def test_so_long_ago(self, text: str, since: timedelta, until: timedelta | None) -> None:
+        found = span.parse(text, NOW)
+        assert found.since == NOW - since
+        assert found.until == (NOW - until if until else None)
+
+    def test_a_clock_is_its_last_time_here(self) -> None:
+        before, after = LOCAL - timedelta(hours=1), LOCAL + timedelta(minutes=5)
+        found = span.parse(f"{before:%H:%M} - {LOCAL:%H:%M}", NOW)
+        assert found.since == before.replace(second=0, microsecond=0)
+        assert found.until == LOCAL.replace(second=0, microsecond=0)
+        assert found.ended(NOW) and found.from_top
+        yet = span.parse(f"{before:%H:%M} - {after:%H:%M}", NOW)
+        assert yet.until == after.replace(second=0, microsecond=0)
+        assert not yet.ended(NOW)
+
+    def test_a_day_and_its_clock_are_one_moment(self) -> None:
+        found = span.parse("2026-05-04 09:00 – 2026-05-04T10:00:00Z", NOW)
+        assert found.since == datetime(2026, 5, 4, 9).astimezone()
+        assert found.until == datetime(2026, 5, 4, 10, tzinfo=UTC)
+        assert span.parse("2026-05-04 09:00", NOW).until is None
+
+    @pytest.mark.parametrize("text", ["", "–", "soon", "25:00", "1h – 2h", "9999999999999d"])
+    def test_what_is_no_range_is_refused_with_a_reason(self, text: str) -> None:
+        with pytest.raises(BadInput, match=r"from when|is no time|is not before"):
+            span.parse(text, NOW)
+
+    def test_it_is_asked_of_the_backend(self) -> None:
+        query = LogQuery(label="call", lines=1000)
+        asked = span.within(query, span.last(5), NOW, 2_000_000)
+        assert asked == LogQuery(label="call", lines=span.MOST, since=NOW - timedelta(minutes=5))
+        assert span.within(query, span.HEAD, NOW, 50).after == 0
+        assert span.within(query, span.ALL, NOW, 50).lines == 50
+        assert span.within(query, span.TAIL, NOW, 50) == query
+
+
+class TestParts:
+    def test_every_row_has_what_it_copies(self) -> None:
+        found = parts(entry(7, 'got {"a": [1, "x"], "b": {}}', request_id="r-1", alias="call"))
+        assert [(part.indent, part.name, part.text, part.value) for part in found[:7]] == [
+            (0, "", 'got {"a": [1, "x"], "b": {}}', 'got {"a": [1, "x"], "b": {}}'),
+            (0, "", "{", '{"a": [1, "x"], "b": {}}'),
+            (1, '"a"', "[", '[1, "x"]'),
+            (2, "", "1,", "1"),
+            (2, "", '"x"', "x"),
+            (1, "", "],", '[1, "x"]'),
+            (1, '"b"', "{}", "{}"),
+        ]
+        assert {part.name: part.value for part in found[8:]} == {
+            "time": NOW.isoformat(), "level": "STDOUT", "source": "user", "alias": "call",
+            "request id": "r-1", "user": "1", "id": "7",
+        }  # fmt: skip
+
+    def test_what_entries_have_in_common_can_be_asked_for(self) -> None:
+        names = {"request_id": "r-1", "worker": "w-1", "revision": "abc", "alias": "call"}
+        queries = [part.query for part in parts(entry(1, **names)) if part.query]
+        assert queries == [
+            LogQuery(label="call"), LogQuery(revision="abc"), LogQuery(worker="w-1"),
+            LogQuery(request_id="r-1"),
+        ]  # fmt: skip
+
+    def test_a_huge_message_is_shown_in_part_and_copied_whole(self) -> None:
+        message = "\n".join(str(number) for number in range(5000))
+        found = parts(entry(1, message))
+        assert [part.text for part in found[ROWS : ROWS + 1]] == [
+            "… 3,000 more lines: c copies them"
+        ]
+        assert found[ROWS].value == message
+        long = parts(entry(1, json.dumps({"list": list(range(5000)), "x": "y" * 50_000})))
+        rest = next(part for part in long if part.kind == "rest")
+        assert rest.text == "… 3,005 more lines: c copies them"
+        assert len(json.loads(rest.value)["list"]) == 5000

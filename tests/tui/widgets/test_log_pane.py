@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from fal_serverless import errors
 from fal_serverless.client import Client
 from fal_serverless.models import LogEntry, LogQuery
-from fal_tui.logs.buffer import Gap
+from fal_tui.logs.buffer import LIMIT, Gap
+from fal_tui.logs.span import MOST
+from fal_tui.screens.ask import AskScreen
+from fal_tui.screens.pick import PickScreen
 from fal_tui.widgets.log_pane import LogPane
 from fal_tui.widgets.log_title import LogTitle
 
@@ -53,7 +56,8 @@ class Backend:
         while True:
             await self.status()
             while place < len(self.stored):
-                yield self.stored[place]
+                if query.request_id in ("", self.stored[place].request_id):
+                    yield self.stored[place]
                 place += 1
             self.news.clear()
             await self.news.wait()
@@ -62,13 +66,15 @@ class Backend:
 class Logs(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "go_back", "Back")]
 
-    def __init__(self, backend: Backend | None) -> None:
+    def __init__(self, backend: Backend | None, limit: int = LIMIT) -> None:
         super().__init__()
         self.backend = backend
+        self.limit = limit
         self.gone_back = 0
 
     def compose(self) -> ComposeResult:
-        yield LogPane(lambda: cast(Client | None, self.backend), delays=[0.05])
+        get = lambda: cast(Client | None, self.backend)  # noqa: E731
+        yield LogPane(get, limit=self.limit, delays=[0.05])
 
     def on_mount(self) -> None:
         self.pane.show(LogQuery(label="call"), "call")
@@ -206,20 +212,129 @@ async def test_sources_other_than_the_function_can_be_hidden() -> None:
         assert app.messages() == ["line 1", "line 2"]
 
 
-async def test_the_time_range_goes_round_and_filters_stay() -> None:
+async def test_another_time_range_is_asked_of_the_backend_and_filters_stay() -> None:
     backend = Backend(entry(1), entry(2))
     app = Logs(backend)
-    async with app.run_test(size=(100, 12)) as pilot:
+    async with app.run_test(size=(100, 24)) as pilot:
         await pilot.pause(0.1)
-        await pilot.press("&", "2", "enter", "T", "T")
+        await pilot.press("&", "2", "enter", "T", "j", "j", "enter")
         await pilot.pause(0.1)
-        since = backend.asked[-1].since
-        assert since is not None
-        assert 295 < (datetime.now(UTC) - since).total_seconds() < 330
+        asked = backend.asked[-1]
+        assert asked.since is not None and (asked.label, asked.lines) == ("call", MOST)
+        assert 295 < (datetime.now(UTC) - asked.since).total_seconds() < 330
         assert "last 5m" in app.title_line
         assert app.messages() == ["line 2"]
-        for _ in range(5):
-            await pilot.press("T")
+        await pilot.press("T", "t")
         await pilot.pause(0.1)
         assert backend.asked[-1] == LogQuery(label="call")
         assert "last" not in app.title_line
+
+
+async def test_every_range_that_is_promised_is_offered() -> None:
+    app = Logs(Backend())
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.press("T")
+        assert isinstance(app.screen, PickScreen)
+        names = [choice.label for choice in app.screen.choices]
+        minutes = [f"last {each}" for each in ("1m", "5m", "15m", "30m", "1h")]
+        assert names == ["tail", *minutes, "head", "all", "from – to"]
+        await pilot.press("escape")
+        assert len(backend_asked(app)) == 1
+
+
+def backend_asked(app: Logs) -> list[LogQuery]:
+    assert app.backend is not None
+    return app.backend.asked
+
+
+async def test_head_begins_at_the_first_line_and_ends_when_no_more_can_be_kept() -> None:
+    app = Logs(Backend(*[entry(n) for n in range(1, 101)]), limit=50)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("T", "h")
+        await pilot.pause(0.2)
+        assert backend_asked(app)[-1].after == 0
+        assert app.messages()[0] == "line 1"
+        assert app.messages()[-1] == "— the first 48 lines: T shows others —"
+        assert "○ full" in app.title_line and "head" in app.title_line
+        assert app.pane.view.scroll_offset.y == 0
+
+
+async def test_from_and_to_are_typed_and_a_wrong_one_is_told() -> None:
+    app = Logs(Backend(entry(1)))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("T", "f", *"soon", "enter")
+        assert isinstance(app.screen, AskScreen)
+        assert "is no time" in str(app.screen.query_one("#problem", Static).render())
+        await pilot.press(*["backspace"] * 4, *"2h", "space", *"1h", "enter")
+        await pilot.pause(0.1)
+        asked = backend_asked(app)[-1]
+        assert asked.since is not None and asked.until is not None
+        assert asked.until - asked.since == timedelta(hours=1)
+        assert "○ past" in app.title_line and "2h – 1h" in app.title_line
+
+
+async def test_when_only_the_newest_lines_came_it_is_said_where_older_ones_are() -> None:
+    app = Logs(Backend(*[entry(n) for n in range(1, 101)]))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.pause(0.2)
+        assert app.pane.view.before == "— the newest 100 lines: T goes further back —"
+        app.pane.show(LogQuery(label="call", lines=200), "call")
+        await pilot.pause(0.2)
+        assert app.pane.view.before == ""
+
+
+async def test_a_request_is_asked_of_the_backend_and_escape_comes_back_without_loss() -> None:
+    stored = [entry(n, request_id="r-7" if n % 7 == 0 else "") for n in range(1, 101)]
+    backend = Backend(*stored)
+    app = Logs(backend)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("!", "9", "enter")
+        app.pane.view.go_to(76)
+        await pilot.press("m", "enter", "f")
+        await pilot.pause(0.2)
+        assert backend.asked[-1] == LogQuery(request_id="r-7", lines=MOST)
+        assert app.messages() == [f"line {n}" for n in range(7, 101, 7)]
+        assert "request r-7" in app.title_line and "esc back to call" in app.title_line
+        backend.add(entry(101, request_id="r-7"), entry(102))
+        await pilot.pause(0.1)
+        assert app.messages()[-1] == "line 101"
+        await pilot.press("escape")
+        await pilot.pause(0.2)
+        assert backend.asked[-1].after == 100
+        assert app.messages()[-2:] == ["line 101", "line 102"]
+        assert (app.pane.view.cursor, app.pane.view.chips()) == (76, ["!9"])
+        assert app.gone_back == 0
+
+
+async def test_from_one_request_to_a_worker_and_back_to_where_one_was() -> None:
+    stored = [entry(n, request_id="r-1", worker="w-1") for n in range(1, 5)]
+    app = Logs(Backend(*stored))
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("enter", "f")
+        await pilot.pause(0.1)
+        await pilot.press("enter", "G", "k", "k", "k", "enter")
+        await pilot.pause(0.1)
+        assert backend_asked(app)[-1] == LogQuery(worker="w-1", lines=MOST)
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert app.title_line.strip().startswith("call")
+
+
+async def test_what_a_reader_misses_while_disconnected_is_all_there_though_nothing_was_seen() -> (
+    None
+):
+    backend = Backend()
+    app = Logs(backend)
+    async with app.run_test(size=(80, 12)) as pilot:
+        await pilot.pause(0.1)
+        backend.cut()
+        await pilot.pause(0.1)
+        backend.stored += [entry(n) for n in range(1, 301)]
+        backend.error = None
+        await pilot.pause(0.3)
+        assert backend.asked[-1].lines == MOST
+        assert app.messages()[1:] == [f"line {n}" for n in range(1, 301)]

@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from pathlib import Path
+import re
+from dataclasses import replace
+from datetime import datetime
 from random import Random
-from typing import Any
 
 import pytest
-from textual.app import App, ComposeResult
 
 from fal_serverless.models import LogEntry
-from fal_tui.logs.buffer import Gap
 from fal_tui.logs.filters import Filter
 from fal_tui.logs.lines import height
-from fal_tui.widgets.line_panel import LinePanel
 from fal_tui.widgets.log_drawing import prefix_width
 from fal_tui.widgets.log_view import LogView
-
-
-def entry(number: int, message: str = "", **fields: Any) -> LogEntry:
-    given = {"level": "STDOUT", "source": "user", "user": "1", **fields}
-    return LogEntry(number, datetime.now(UTC), message=message or f"line {number}", **given)
-
-
-def entries(count: int, start: int = 0) -> list[LogEntry]:
-    return [entry(number) for number in range(start, start + count)]
-
-
-class Logs(App[None]):
-    def __init__(self, limit: int = 1000, folder: Path | None = None) -> None:
-        super().__init__()
-        self.limit, self.folder = limit, folder
-
-    def compose(self) -> ComposeResult:
-        yield LogView(self.limit, folder=self.folder)
-
-    def on_mount(self) -> None:
-        self.view.focus()
-
-    @property
-    def view(self) -> LogView:
-        return self.query_one(LogView)
-
-    def text(self) -> list[str]:
-        return [self.view.render_line(y).text.rstrip() for y in range(self.view.size.height)]
-
-    def messages(self) -> list[str]:
-        return [line[23:] for line in self.text()]
-
-    async def put(self, pilot: Any, items: Iterable[LogEntry | Gap]) -> None:
-        self.view.write(items)
-        while self.view.waiting and not self.view.paused:
-            await pilot.pause(0.02)
-        await pilot.pause()
+from tui.widgets.log_app import Logs, entries, entry
 
 
 async def test_it_follows_the_end_until_one_scrolls_up() -> None:
@@ -160,18 +120,47 @@ async def test_e_finds_errors_both_ways() -> None:
         assert app.view.cursor == 70
 
 
-async def test_a_traceback_is_one_error() -> None:
+TRACEBACK = "Traceback (most recent call last):\n" + "\n".join(f"  frame {n}" for n in range(30))
+
+
+async def test_a_traceback_is_one_error_and_hangs_on_its_first_line() -> None:
     app = Logs()
-    async with app.run_test(size=(80, 10)) as pilot:
-        errors = {*range(20, 25), *range(60, 64)}
-        await app.put(
-            pilot, [entry(n, level="ERROR" if n in errors else "INFO") for n in range(100)]
-        )
+    async with app.run_test(size=(80, 12)) as pilot:
+        bad = entry(50, "Traceback:\n  File x\nValueError: no good", level="ERROR")
+        await app.put(pilot, [*entries(50), bad, replace(bad, id=51), *entries(20, 52)])
         seen = []
-        for key in ("E", "E", "e", "j", "E"):
+        for key in ("E", "E", "e"):
             await pilot.press(key)
             seen.append(app.view.cursor)
-        assert seen == [60, 20, 60, 61, 60]
+        assert seen == [51, 50, 51]
+        row = app.messages().index("Traceback:")
+        assert app.text()[row + 1].endswith("│   File x")
+        assert app.text()[row + 2].endswith("│ ValueError: no good")
+        app.view.set_filters([Filter("keep", "no good")])
+        await pilot.pause()
+        assert [line.strip("│ ") for line in app.messages()[:3]] == [
+            "Traceback:", "File x", "ValueError: no good",
+        ]  # fmt: skip
+        app.view.set_filters([])
+        await pilot.press("c")
+        assert app.clipboard.splitlines()[1:] == ["  File x", "ValueError: no good"]
+
+
+async def test_an_entry_higher_than_the_pane_is_read_row_by_row() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, [*entries(20), entry(20, TRACEBACK), *entries(20, 21)])
+        app.view.go_to(19)
+        seen = []
+        for _ in range(40):
+            await pilot.press("j")
+            seen.append((app.view.cursor, app.messages()))
+        rows = {line.strip("│ ") for cursor, lines in seen for line in lines if cursor == 20}
+        assert {f"frame {n}" for n in range(30)} <= rows
+        assert seen[-1][0] > 20
+        for _ in range(40):
+            await pilot.press("k")
+        assert app.view.cursor < 20
 
 
 async def test_colours_stay_and_other_control_characters_are_shown() -> None:
@@ -248,37 +237,37 @@ async def test_bookmarks_go_round() -> None:
         assert app.view.cursor == 40
 
 
-async def test_enter_shows_the_whole_line_and_f_only_its_request() -> None:
+async def test_what_was_set_aside_comes_back_as_it_was() -> None:
     app = Logs()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await app.put(pilot, entries(5))
-        await app.put(pilot, [entry(9, 'got {"a": [1, 2]}', request_id="r-1")])
-        await pilot.press("enter")
-        assert isinstance(app.screen, LinePanel)
-        await pilot.press("f")
+    async with app.run_test(size=(60, 10)) as pilot:
+        view = app.view
+        await app.put(pilot, [entry(n, f"line {n} " + "y" * 90) for n in range(100)])
+        view.set_filters([Filter("keep", "[02468] ")])
+        view.search("line 4")
+        view.go_to(40)
+        await pilot.press("m", "k", "right")
         await pilot.pause()
-        assert app.messages()[0] == 'got {"a": [1, 2]}'
-        assert app.view.chips() == ["req r-1"]
+        before, chips = app.text(), view.chips()
+        held = view.set_aside()
+        await app.put(pilot, entries(7))
+        assert view.buffer.counts() == "7 lines" and view.chips() == []
+        view.put_back(held)
+        await pilot.pause()
+        assert (app.text(), view.chips(), view.follow) == (before, chips, False)
+        await app.put(pilot, entries(10, 100))
+        assert app.text()[:8] == before[:8]
 
 
-async def test_shown_lines_are_saved_to_a_file(tmp_path: Path) -> None:
-    app = Logs(folder=tmp_path)
-    async with app.run_test(size=(80, 10)) as pilot:
-        await app.put(pilot, entries(20))
-        app.view.set_filters([Filter("keep", "1[0-4]")])
-        await pilot.press("ctrl+s")
-        (saved,) = tmp_path.iterdir()
-        lines = saved.read_text().splitlines()
-        assert [line.split()[-1] for line in lines] == ["10", "11", "12", "13", "14"]
-
-
-async def test_copy_takes_the_marked_lines() -> None:
+async def test_pausing_loses_nothing_when_lines_are_set_aside() -> None:
     app = Logs()
-    async with app.run_test(size=(80, 10)) as pilot:
-        await app.put(pilot, entries(20))
-        app.view.go_to(3)
-        await pilot.press("space", "j", "space", "c")
-        assert [line.split()[-1] for line in app.clipboard.splitlines()] == ["3", "5"]
+    async with app.run_test(size=(60, 10)) as pilot:
+        await app.put(pilot, entries(3))
+        await pilot.press("p")
+        await app.put(pilot, entries(3, 3))
+        view = app.view
+        view.put_back(view.set_aside())
+        await pilot.pause()
+        assert app.messages()[:6] == [f"line {n}" for n in range(6)]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -340,6 +329,39 @@ async def test_errors_hits_and_bookmarks_are_ticks_beside_the_scroll_bar() -> No
         await pilot.press("g", "m")
         ticks = [line[-1] for line in app.text()]
         assert (ticks[0], ticks[1], ticks[5]) == ("◆", "━", "━")
+
+
+async def test_the_times_go_round_and_ages_grow() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, [entry(1)])
+        local = f"{datetime.now():%H}:"
+        shown = []
+        for _ in range(4):
+            shown.append(app.text()[0].split()[0])
+            await pilot.press("t")
+        assert shown[0].startswith(local) and shown[1].endswith("Z")
+        assert shown[2] == "stdout" and re.fullmatch(r"\ds", shown[3])
+
+
+async def test_above_the_first_line_it_is_said_that_there_may_be_older_ones() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(30))
+        await pilot.press("ctrl+u")
+        before = app.messages()
+        app.view.say_before("— older ones are elsewhere —")
+        assert app.messages() == before
+        await pilot.press("g")
+        assert app.messages()[:2] == ["— older ones are elsewhere —", "line 0"]
+
+
+async def test_a_reader_from_the_top_is_not_told_of_new_lines() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.view.follow = app.view.counts_new = False
+        await app.put(pilot, entries(30))
+        assert (app.messages()[0], app.view.new) == ("line 0", 0)
 
 
 async def test_an_empty_log_says_so() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from fal_tui.logs.parts import json_in
 from fal_tui.widgets.clipboard import MOST, cut, wrapped
 from fal_tui.widgets.columns import Column, fit
 from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.layout import Layout
-from fal_tui.widgets.line_panel import json_in
 from fal_tui.widgets.paths import entries, place, typed_for
 from fal_tui.widgets.phases import Progress
 from fal_tui.widgets.rows import Order, Row, nearest, sorted_rows

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fal_serverless.models import LogEntry
-from fal_tui.logs.filters import Filter, all_of
+from fal_tui.logs.filters import Filter, Passes, all_of
 
 LIMIT = 100_000
 """Items kept by default."""
@@ -60,7 +60,7 @@ class LogBuffer:
         self._items: list[Item] = []
         self._shown: list[int] = []
         self._filters: tuple[Filter, ...] = ()
-        self._passes: Callable[[LogEntry], bool] | None = None
+        self._passes: Passes | None = None
 
     @property
     def total(self) -> int:
@@ -113,18 +113,11 @@ class LogBuffer:
         """Where among the shown items it stands, or the next one after it; may be their count."""
         return bisect_left(self._shown, number)
 
-    def find(
-        self, start: int, step: int, wanted: Callable[[Item], bool], *, runs: bool = False
-    ) -> int | None:
-        """The number of the first shown item that is wanted, from index `start` on, by `step`.
-
-        With `runs` only the first of several in a row counts, as in a traceback.
-        """
+    def find(self, start: int, step: int, wanted: Callable[[Item], bool]) -> int | None:
+        """The number of the first shown item that is wanted, from index `start` on, by `step`."""
         end = len(self._shown) if step > 0 else -1
         for index in range(start, end, step):
-            if wanted(self.item(self._shown[index])) and not (
-                runs and index and wanted(self.item(self._shown[index - 1]))
-            ):
+            if wanted(self.item(self._shown[index])):
                 return self._shown[index]
         return None
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fal_serverless.models import LEVEL_RANK, LogEntry
-from fal_tui.logs.lines import clean
+from fal_tui.logs.lines import seen
 from fal_tui.widgets.filtering import matcher
 
-Passes = Callable[[LogEntry], bool]
+Passes = Callable[[LogEntry], object]
+"""Something true when an entry passes."""
 
-Kind = Literal["keep", "hide", "level", "sources", "request"]
+Kind = Literal["keep", "hide", "level", "sources"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Filter:
 
     kind: Kind
     value: str
-    """keep, hide: what was typed; level: its name; sources: names with commas; request: its id."""
+    """keep, hide: what was typed; level: its name; sources: names with commas."""
 
     @property
     def chip(self) -> str:
@@ -43,7 +44,7 @@ def all_of(filters: Sequence[Filter]) -> Passes | None:
 
 
 def replaced(filters: Sequence[Filter], new: Filter) -> tuple[Filter, ...]:
-    """The stack with `new` on top; of level, sources and request there is only one at a time."""
+    """The stack with `new` on top; of level and sources there is only one at a time."""
     single = new.kind not in ("keep", "hide")
     kept = [one for one in filters if one != new and not (single and one.kind == new.kind)]
     return (*kept, new)
@@ -55,12 +56,12 @@ def without(filters: Sequence[Filter], kind: Kind) -> tuple[Filter, ...]:
 
 def _keep(value: str) -> Passes:
     found = matcher(value)
-    return lambda entry: found(clean(entry.message))
+    return lambda entry: found(seen(entry.message))
 
 
 def _hide(value: str) -> Passes:
     found = matcher(value)
-    return lambda entry: not found(clean(entry.message))
+    return lambda entry: not found(seen(entry.message))
 
 
 def _level(value: str) -> Passes:
@@ -74,16 +75,11 @@ def _sources(value: str) -> Passes:
     return lambda entry: entry.source in wanted
 
 
-def _request(value: str) -> Passes:
-    return lambda entry: entry.request_id == value
-
-
 _PASSES: dict[Kind, Callable[[str], Passes]] = {
     "keep": _keep,
     "hide": _hide,
     "level": _level,
     "sources": _sources,
-    "request": _request,
 }
 
 _CHIPS: dict[Kind, Callable[[str], str]] = {
@@ -91,5 +87,4 @@ _CHIPS: dict[Kind, Callable[[str], str]] = {
     "hide": lambda value: f"!{value}",
     "level": lambda value: f"≥{value.lower()}",
     "sources": lambda value: value.replace(",", "+"),
-    "request": lambda value: f"req {value[:8]}",
 }

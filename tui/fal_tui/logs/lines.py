@@ -17,7 +17,9 @@ from fal_tui.logs.printable import printable
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
 LONGEST = 20_000
-"""Characters of one line that are drawn; the line panel shows the rest."""
+"""Characters of one line that are drawn; how many more there are is said."""
+MOST = 1_000
+"""Lines of one entry that are drawn; how many more there are is said."""
 
 
 def split(message: str) -> list[str]:
@@ -25,6 +27,32 @@ def split(message: str) -> list[str]:
     if "\n" not in message:
         return [message]
     return message.rstrip("\n").split("\n")
+
+
+def drawn(message: str) -> list[str]:
+    """Its lines, of very many the first ones and how many there are besides."""
+    lines = split(message)
+    if len(lines) <= MOST:
+        return lines
+    return [*lines[:MOST], f"… {len(lines) - MOST:,} more lines: c copies them"]
+
+
+def seen(message: str) -> str:
+    """All of its text as it is searched and copied: as `clean`, but whole, line for line."""
+    if message.isprintable():
+        return message
+    return "\n".join(
+        line if line.isprintable() else printable(_COLOUR.sub("", _last_state(line).expandtabs()))
+        for line in split(message)
+    )
+
+
+def coloured(message: str) -> str:
+    """As `seen`, with the colours that its lines gave themselves; each ends with none."""
+    if message.isprintable():
+        return message
+    safe = (_only_colours(_last_state(line).expandtabs()) for line in split(message))
+    return "\n".join(line + "\x1b[0m" if "\x1b" in line else line for line in safe)
 
 
 def clean(line: str) -> str:
@@ -38,14 +66,8 @@ def styled(line: str) -> Text:
     """The same characters as `clean`, with the colours that the line gave itself."""
     if line.isprintable() and len(line) <= LONGEST:
         return Text(line, end="")
-    kept: list[str] = []
-    place = 0
-    laid_out = _laid_out(line)
-    for colour in _COLOUR.finditer(laid_out):
-        kept += printable(laid_out[place : colour.start()]), colour[0].replace(":", ";")
-        place = colour.end()
-    kept.append(printable(laid_out[place:]))
-    text = AnsiDecoder().decode_line("".join(kept)) if place else Text(kept[-1])
+    safe = _only_colours(_laid_out(line))
+    text = AnsiDecoder().decode_line(safe) if "\x1b" in safe else Text(safe)
     text.end = ""
     return text
 
@@ -60,8 +82,8 @@ def chopped(text: str, width: int) -> list[str]:
 def height(message: str, width: int | None) -> int:
     """Rows that it takes; `width` None: lines are not wrapped."""
     if width is None:
-        return len(split(message)) if "\n" in message else 1
-    return sum(_rows(clean(line), width) for line in split(message))
+        return len(drawn(message)) if "\n" in message else 1
+    return sum(_rows(clean(line), width) for line in drawn(message))
 
 
 def cells(line: str) -> int:
@@ -74,13 +96,25 @@ def _rows(text: str, width: int) -> int:
     return len(chopped(text, width))
 
 
+def _only_colours(line: str) -> str:
+    kept: list[str] = []
+    place = 0
+    for colour in _COLOUR.finditer(line):
+        kept += printable(line[place : colour.start()]), colour[0].replace(":", ";")
+        place = colour.end()
+    return "".join([*kept, printable(line[place:])])
+
+
 def _laid_out(line: str) -> str:
-    line = line.rstrip("\r")
-    if "\r" in line:
-        line = _last_overwrite(line)
-    return line.expandtabs()[:LONGEST]
+    line = _last_state(line).expandtabs()
+    if len(line) <= LONGEST:
+        return line
+    return f"{line[:LONGEST]} … {len(line) - LONGEST:,} more characters: c copies them"
 
 
-def _last_overwrite(line: str) -> str:
+def _last_state(line: str) -> str:
     """A progress bar: what a terminal would show in the end."""
+    line = line.rstrip("\r")
+    if "\r" not in line:
+        return line
     return next((part for part in reversed(line.split("\r")) if part.strip()), "")

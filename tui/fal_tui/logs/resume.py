@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fal_serverless.models import LogEntry, LogQuery
+from fal_tui.logs.span import MOST
 
 DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try; the last one repeats."""
@@ -15,18 +16,29 @@ class Resume:
     """One tail over all its connections."""
 
     def __init__(self, query: LogQuery) -> None:
-        self._query = query
+        self._query = self.query_first = query
         self._last: int | None = query.after
+        self.count = 0
+        """Entries seen."""
+        self._asked = False
 
     def query(self) -> LogQuery:
-        """For the next connection: all after the last entry seen."""
-        return self._query if self._last is None else replace(self._query, after=self._last)
+        """For the next connection: all after the last entry seen.
+
+        Where none was seen yet, what came while the connection was lost may be more than the
+        lines that were wanted at first.
+        """
+        again, self._asked = self._asked, True
+        if self._last is not None:
+            return replace(self._query, after=self._last)
+        return replace(self._query, lines=MOST) if again and self._query.lines else self._query
 
     def is_new(self, entry: LogEntry) -> bool:
         """Whether it was not seen before; it counts as seen from now on."""
         if self._last is not None and entry.id <= self._last:
             return False
         self._last = entry.id
+        self.count += 1
         return True
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from re import Pattern
 
 from fal_tui.logs.buffer import Gap, Item
-from fal_tui.logs.lines import clean
+from fal_tui.logs.lines import seen
 from fal_tui.logs.places import Places
 
 
@@ -23,7 +23,7 @@ class Ticks:
             return
         if item.level == "ERROR":
             self.errors.append(number)
-        if found is not None and found(clean(item.message)):
+        if found is not None and found(seen(item.message)):
             self.hits.append(number)
 
     def forget_before(self, number: int) -> None:

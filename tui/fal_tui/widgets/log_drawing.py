@@ -21,8 +21,8 @@ from textual.strip import Strip
 from fal_serverless.endpoint import is_revision_id
 from fal_serverless.models import LogEntry
 from fal_tui.logs.buffer import Gap, Item
-from fal_tui.logs.clock import WIDTHS, Clock, written
-from fal_tui.logs.lines import chopped, split, styled
+from fal_tui.logs.clock import WIDTHS, Clock, in_full, written
+from fal_tui.logs.lines import chopped, coloured, drawn, seen, styled
 from fal_tui.logs.printable import printable
 from fal_tui.widgets.log_looks import LABEL_COLOURS
 
@@ -74,12 +74,15 @@ def body(item: Item, look: Look, console: Console) -> list[Strip]:
         return [Strip([Segment(printable(item.text), look.style("gap"))])]
     style = look.style(_message_style(item))
     rows: list[Text] = []
-    for line in split(item.message):
+    for line in drawn(item.message):
         text = styled(line)
         if look.hits is not None:
             text.highlight_regex(look.hits, look.style("hit"))
         rows += _wrapped(text, look.wrap)
-    return [Strip(Segment.apply_style(row.render(console), style)) for row in rows]
+    strips = [Strip(Segment.apply_style(row.render(console), style)) for row in rows[:1]]
+    # of an error in many lines only the first one shouts
+    style += Style(bold=False)
+    return strips + [Strip(Segment.apply_style(row.render(console), style)) for row in rows[1:]]
 
 
 def name(entry: LogEntry) -> str:
@@ -92,12 +95,13 @@ def kind(entry: LogEntry) -> str:
     return entry.level.lower() if entry.source == "user" else entry.source
 
 
-def plain(item: Item, clock: Clock = "local") -> str:
-    """One line of text for the clipboard and for files."""
+def plain(item: Item, *, labels: bool = False, colours: bool = False) -> str:
+    """All its lines for the clipboard, files and pagers, without other control characters."""
     if isinstance(item, Gap):
         return item.text
-    at = written(item.time, clock, item.time)
-    return f"{at} {kind(item):<{KIND}} {item.message}".lstrip()
+    message = coloured(item.message) if colours else seen(item.message)
+    label = f"{printable(name(item))} " if labels and name(item) else ""
+    return f"{in_full(item.time)} {kind(item):<{KIND}} {label}{message}"
 
 
 def _wrapped(text: Text, width: int | None) -> list[Text]:

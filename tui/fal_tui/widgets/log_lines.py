@@ -6,12 +6,13 @@ Entries come by `write`; where they come from, and what keys do, is not known he
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 from textual.message import Message
 from textual.timer import Timer
 
-from fal_tui.logs.buffer import LIMIT, Gap, Item
+from fal_tui.logs.buffer import LIMIT, Gap, Item, LogBuffer
 from fal_tui.logs.filters import Filter
 from fal_tui.logs.inbox import Inbox
 from fal_tui.logs.lines import height
@@ -22,6 +23,25 @@ from fal_tui.widgets.log_sheet import LogSheet
 
 FRAME = 0.05
 """Seconds between two repaints at least, however fast entries come."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """All that was shown, and how, to come back to it."""
+
+    buffer: LogBuffer
+    places: Places
+    cursor: int | None
+    bookmarks: set[int]
+    marks: set[int]
+    sought: str
+    before: str
+    widest: int
+    follow: bool
+    counts_new: bool
+    new: int
+    x: int
+    y: int
 
 
 class LogLines(LogSheet):
@@ -52,6 +72,8 @@ class LogLines(LogSheet):
         super().__init__(limit, labels=labels, id=id, classes=classes)
         self.new = 0
         """Lines that came since the reader left the end."""
+        self.counts_new = True
+        """False: one reads from the top, and what comes is not new but further down."""
         self.paused = False
         self._inbox = Inbox(limit)
         self._flushed = 0.0
@@ -72,17 +94,65 @@ class LogLines(LogSheet):
         """Start anew; filters, search and the way of reading stay."""
         self._inbox.take()
         self.new = 0
+        self.before = ""
         self.buffer.clear()
         self._places, self._ticks = Places(), Ticks()
         self.cursor = None
         self._bookmarks.clear()
         self._marks.clear()
-        self._strips.clear()
+        self._forget_drawn()
         self._widest = 0
         self.paused = False
         self.follow = True
         self._fit()
         self._changed()
+
+    def set_aside(self) -> Held:
+        """Start anew without filters and search; `put_back` brings back all there was."""
+        self.paused = False
+        self._flush()
+        held = Held(
+            self.buffer,
+            self._places,
+            self.cursor,
+            set(self._bookmarks),
+            set(self._marks),
+            self.sought,
+            self.before,
+            self._widest,
+            self.follow,
+            self.counts_new,
+            self.new,
+            round(self.scroll_offset.x),
+            round(self.scroll_offset.y),
+        )
+        self.buffer = LogBuffer(held.buffer.limit)
+        self.sought, self.hits = "", None
+        self.clear()
+        return held
+
+    def put_back(self, held: Held) -> None:
+        """What was set aside, in place of what is shown."""
+        self.clear()
+        self.buffer, self._places = held.buffer, held.places
+        self.cursor, self._bookmarks, self._marks = held.cursor, held.bookmarks, held.marks
+        self.before, self._widest, self.new = held.before, held.widest, held.new
+        self.sought, self.hits = held.sought, pattern(held.sought) if held.sought else None
+        self.counts_new = held.counts_new
+        self.set_reactive(LogLines.follow, held.follow)
+        self._fit()
+        if not held.follow:
+            self._scroll(held.y)
+        # the pane may have another width now
+        self._arrange()
+        self.scroll_to(x=held.x, animate=False, force=True)
+        self._changed()
+
+    def say_before(self, text: str) -> None:
+        """Say above the first line why there may be older ones."""
+        lead = self._lead
+        self.before = text
+        self._fit(lead - self._lead)
 
     @property
     def waiting(self) -> int:
@@ -115,7 +185,7 @@ class LogLines(LogSheet):
         gone = self._places.drop(delta.removed) - (self._lead - lead)
         self._add_places(delta.added)
         self._forget_trimmed()
-        if not self.follow:
+        if not self.follow and self.counts_new:
             self.new += delta.added
         self._fit(gone)
         self._changed()
@@ -271,7 +341,3 @@ class LogLines(LogSheet):
     def _changed(self) -> None:
         if self.is_mounted:
             self.post_message(self.Changed(self))
-
-    def _grow_older(self) -> None:
-        if self.clock == "relative":
-            self.refresh()

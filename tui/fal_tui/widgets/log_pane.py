@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -28,8 +29,10 @@ from fal_tui.logs import span
 from fal_tui.logs.buffer import LIMIT, Gap, reconnected
 from fal_tui.logs.filters import Filter, replaced, without
 from fal_tui.logs.resume import DELAYS, Resume, delay
-from fal_tui.logs.span import SPANS
-from fal_tui.widgets.log_lines import LogLines
+from fal_tui.logs.span import ALL, FORMS, HEAD, MINUTES, MOST, TAIL, Span
+from fal_tui.screens.ask import AskScreen
+from fal_tui.screens.pick import Choice, PickScreen
+from fal_tui.widgets.log_lines import Held, LogLines
 from fal_tui.widgets.log_title import LogTitle
 from fal_tui.widgets.log_view import LogView
 
@@ -47,8 +50,31 @@ _HINTS: dict[Asking, str] = {
     "keep": "keep only lines with … (!x: without, -f x: fuzzy)",
     "hide": "hide lines with …",
 }
+_SPANS = {
+    "tail": ("t", "tail", "the newest lines, and on", TAIL),
+    **{
+        span.last(minutes).chip: ("", span.last(minutes).chip, "and on", span.last(minutes))
+        for minutes in MINUTES
+    },
+    "head": ("h", "head", "from the first line that is stored", HEAD),
+    "all": ("a", "all", "as much as is kept here, and on", ALL),
+}
+"""Key, name, meaning of each part of a log that is offered."""
+_FROM_TO = "from-to"
 _FINAL = (errors.NotFound, errors.NotAllowed, errors.NotAuthenticated, errors.BadInput)
 """Trying again would not help."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is shown, and how far its tail has come."""
+
+    query: LogQuery
+    title: str
+    span: Span
+    resume: Resume
+    held: Held | None = None
+    """The lines, while something else is shown."""
 
 
 class LogPane(Vertical):
@@ -89,10 +115,11 @@ class LogPane(Vertical):
         self._delays = delays
         self._asking: Asking = "search"
         self._sought_before = ""
-        self.query_shown: LogQuery | None = None
-        """What `show` was given; None: nothing yet."""
-        self._span = SPANS[0]
+        self._course: Course | None = None
+        self._before: Course | None = None
+        """Where one was when all of a request was asked for, to come back to."""
         self.view = LogView(limit, folder=folder)
+        self.view.asks = True
         self._title = LogTitle(self.view)
 
     def compose(self) -> ComposeResult:
@@ -104,33 +131,64 @@ class LogPane(Vertical):
 
     def show(self, query: LogQuery, title: str) -> None:
         """Tail this from now on, in place of what was shown."""
-        self.query_shown, self._span = query, SPANS[0]
-        self.view.title = title or named(query)
-        self.view.labels = not (query.label or query.revision or query.request_id)
-        self._start(query)
+        self._before = None
+        self.view.labels = _is_wide(query)
+        self._start(query, title or named(query), TAIL)
 
-    def _start(self, query: LogQuery) -> None:
+    def _start(self, query: LogQuery, title: str, part: Span) -> None:
+        limit = self.view.buffer.limit
+        resume = Resume(span.within(query, part, datetime.now(UTC), limit))
         self.view.clear()
-        self._title.say(self.view.title, self._span.chip)
+        self.view.follow = self.view.counts_new = not part.from_top
+        self._run(Course(query, title, part, resume))
+
+    def _run(self, course: Course) -> None:
+        """Go on where its tail has come to."""
+        self._course = course
+        self.view.title = course.title
+        back = f"esc back to {self._before.title}" if self._before is not None else ""
+        self._title.say(course.title, *filter(None, (course.span.chip, back)))
         self._title.connection("◐ connecting")
-        self.run_worker(self._tail(query), group="tail", exclusive=True, exit_on_error=False)
+        self.run_worker(self._tail(course), group="tail", exclusive=True, exit_on_error=False)
+
+    @on(LogView.Asked)
+    def _show_asked(self, event: LogView.Asked) -> None:
+        """All entries of a request (or the like) that the backend has; `escape` comes back."""
+        event.stop()
+        if self._course is None:
+            return
+        query = replace(event.query, lines=MOST)
+        held = self.view.set_aside()
+        if self._before is None:
+            self._before = replace(self._course, held=held)
+        self.view.labels = _is_wide(query)
+        self._start(query, named(query), TAIL)
+
+    def _come_back(self, before: Course) -> None:
+        self._before = None
+        self.view.labels = _is_wide(before.query)
+        if before.held is not None:
+            self.view.put_back(before.held)
+        self._run(replace(before, held=None))
 
     def stop(self) -> None:
         """Close the connection; the lines stay."""
         self.workers.cancel_group(self, "tail")
         self._title.connection("○ stopped")
 
-    async def _tail(self, query: LogQuery) -> None:
-        resume, attempt = Resume(query), 0
+    async def _tail(self, course: Course) -> None:
+        attempt = 0
         lost: float | None = None
         while True:
             try:
-                client = await self._reach(lost)
+                client = await self._reach()
                 if lost is not None:
                     self.view.write([reconnected(monotonic() - lost)])
                     lost, attempt = None, 0
-                self._title.connection("")
-                await self._read(client, resume)
+                ended = course.span.ended(datetime.now(UTC))
+                self._title.connection("○ past" if ended else "", lost=False)
+                if await self._read(client, course):
+                    return
             except _FINAL as exc:
                 self._end(exc)
                 return
@@ -139,25 +197,42 @@ class LogPane(Vertical):
                 await self._wait(delay(attempt, self._delays), exc)
                 attempt += 1
 
-    async def _reach(self, lost: float | None) -> Client:
-        """The client; after a loss only when its backend answers again."""
+    async def _reach(self) -> Client:
+        """The client, when its backend answers."""
         client = self._client()
         if client is None:
             raise errors.Unreachable("no backend yet")
-        if lost is not None:
-            await _answers(client)
+        await _answers(client)
         return client
 
-    async def _read(self, client: Client, resume: Resume) -> None:
-        count = 0
+    async def _read(self, client: Client, course: Course) -> bool:
+        """Until no more is wanted (True). Raises Unreachable when the stream ends."""
+        resume = course.resume
+        # room is left for the line that says so, and for one about what was dropped
+        limit = max(self.view.buffer.limit - 2, 1)
+        count, past = 0, self._past(resume)
         async with aclosing(client.tail(resume.query())) as entries:
             async for entry in entries:
                 if resume.is_new(entry):
                     self.view.write([entry])
                 count += 1
+                if count == past:
+                    self.view.say_before(f"— the newest {past:,} lines: T goes further back —")
+                if course.span.head and resume.count >= limit:
+                    self._fill_up(limit)
+                    return True
                 if count % BREATH == 0:
                     await asyncio.sleep(0)
         raise errors.Unreachable("the log stream ended")
+
+    def _past(self, resume: Resume) -> int:
+        """Lines of the past that are asked for; 0: all from some entry on."""
+        query = resume.query_first
+        return 0 if query.after is not None or resume.count else query.lines
+
+    def _fill_up(self, limit: int) -> None:
+        self.view.write([Gap(f"— the first {limit:,} lines: T shows others —")])
+        self._title.connection("○ full", lost=False)
 
     async def _wait(self, seconds: float, why: errors.FalError) -> None:
         """Count down where the reader sees it."""
@@ -220,11 +295,29 @@ class LogPane(Vertical):
         self._set_single(None if some else Filter("sources", "user"), "sources")
 
     def action_span(self) -> None:
-        """How far back it goes: as at first, 1 to 60 minutes, all; what is filtered stays so."""
-        if self.query_shown is not None:
-            self._span = span.following(self._span)
-            limit = self.view.buffer.limit
-            self._start(span.within(self.query_shown, self._span, datetime.now(UTC), limit))
+        """Another part of the same log, asked of the backend; what is filtered stays so."""
+        if self._course is None:
+            return
+        choices = [Choice(id, name, means, key) for id, (key, name, means, _) in _SPANS.items()]
+        choices.append(Choice(_FROM_TO, "from – to", "as 14:00 – 14:30, or 2h – 1h", "f"))
+        chip = self._course.span.chip
+        chosen = chip if chip in _SPANS else _FROM_TO if chip else "tail"
+        self.app.push_screen(PickScreen("Time range", choices, chosen=chosen), self._span_chosen)
+
+    def _span_chosen(self, id: str | None) -> None:
+        if id == _FROM_TO:
+            question = AskScreen("From – to", FORMS, check=_wrong_range)
+            self.app.push_screen(question, self._range_typed)
+        elif id is not None:
+            self._show_part(_SPANS[id][3])
+
+    def _range_typed(self, text: str | None) -> None:
+        if text:
+            self._show_part(span.parse(text, datetime.now(UTC)))
+
+    def _show_part(self, part: Span) -> None:
+        if self._course is not None:
+            self._start(self._course.query, self._course.title, part)
 
     def _set_single(self, new: Filter | None, kind: Literal["level", "sources"]) -> None:
         rest = without(self.view.filters, kind)
@@ -238,20 +331,36 @@ class LogPane(Vertical):
             self.view.highlight(self._sought_before)
         elif self.view.hits is not None:
             self.view.search("")
-        else:
+        elif self.view.filters:
             self.view.set_filters(self.view.filters[:-1])
+        elif self._before is not None:
+            self._come_back(self._before)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """`escape` goes on to the screen when there is nothing to take back here."""
         if action != "undo" or not self.is_mounted:
             return True
         asking = self.query_one(Input).has_class("asking")
-        return asking or self.view.hits is not None or bool(self.view.filters)
+        narrowed = self.view.hits is not None or bool(self.view.filters)
+        return asking or narrowed or self._before is not None
 
     @on(LogLines.Changed)
     def _view_changed(self, event: LogLines.Changed) -> None:
         self._title.refresh()
         self.refresh_bindings()
+
+
+def _is_wide(query: LogQuery) -> bool:
+    """Whether its lines may be of several endpoints, so that each says whose it is."""
+    return not (query.label or query.revision)
+
+
+def _wrong_range(text: str) -> str:
+    try:
+        span.parse(text, datetime.now(UTC))
+    except errors.BadInput as exc:
+        return exc.message
+    return ""
 
 
 def named(query: LogQuery) -> str:

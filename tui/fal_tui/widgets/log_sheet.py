@@ -6,9 +6,9 @@ in here, and no key is known.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from re import Pattern
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -32,6 +32,19 @@ TICKS = {"error": "━", "tick": "━", "mark": "◆"}
 """What is drawn beside the scroll bar; later ones cover earlier ones."""
 GUTTER = 2
 """Cells left of the prefix: cursor bar, bookmark or mark."""
+
+
+class Row(NamedTuple):
+    """All that one row on the screen depends on, besides the look."""
+
+    number: int
+    part: int
+    width: int
+    x: int
+    cursor: str
+    """The style of the cursor; '' where it is not."""
+    sign: str
+    tick: str
 
 
 class LogSheet(ScrollView):
@@ -60,6 +73,8 @@ class LogSheet(ScrollView):
         self.hits: Pattern[str] | None = None
         self.empty = "No lines yet: they appear here as they are written"
         """Shown while there is none."""
+        self.before = ""
+        """Why there may be older lines than those shown; '' when there are none."""
         self._places = Places()
         self._ticks = Ticks()
         self._tick_cells: dict[int, str] | None = None
@@ -67,17 +82,19 @@ class LogSheet(ScrollView):
         self._bookmarks: set[int] = set()
         self._marks: set[int] = set()
         self._strips: LRUCache[int, list[Strip]] = LRUCache(STRIPS)
+        self._rows: LRUCache[Row, Strip] = LRUCache(STRIPS)
         self._look: Look | None = None
         self._widest = 0
         self._own_scroll = False
+        self._today = date.today()
         self.set_reactive(LogSheet.labels, labels)
 
     # Where things are
 
     @property
     def _lead(self) -> int:
-        """Rows above the first item: the line that says what was dropped."""
-        return 1 if self.buffer.trimmed else 0
+        """Rows above the first item: the line that says what was dropped, or not asked for."""
+        return 1 if self.buffer.trimmed or self.before else 0
 
     @property
     def _rows_seen(self) -> int:
@@ -121,12 +138,24 @@ class LogSheet(ScrollView):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._look = None
-        self._strips.clear()
+        self._forget_drawn()
 
     def _forget_look(self) -> None:
         self._look = None
-        self._strips.clear()
+        self._forget_drawn()
         self.refresh()
+
+    def _forget_drawn(self) -> None:
+        self._strips.clear()
+        self._rows.clear()
+
+    def _grow_older(self) -> None:
+        """Ages change each second, other times with the day."""
+        today = date.today()
+        if self.clock == "relative" or today != self._today:
+            self._today = today
+            self._rows.clear()
+            self.refresh()
 
     def _looks(self) -> Look:
         if self._look is None:
@@ -134,31 +163,35 @@ class LogSheet(ScrollView):
                 name: foreground(self.get_component_rich_style(f"log--{name}")) for name in LOOKS
             }
             styles["hit"] = self.get_component_rich_style("log--hit")
+            # asked for once: to compute it takes longer than to draw a line
+            styles["base"] = self.rich_style
+            for name in ("mark", "tick"):
+                styles[name] = foreground(self.get_component_rich_style(f"log--{name}"))
+            for name in ("cursor", "cursor-blurred"):
+                background = self.get_component_rich_style(f"log--{name}").bgcolor
+                styles[name] = Style(bgcolor=background)
             self._look = Look(styles, self.clock, self.labels, self._wrap_width, self.hits)
         return self._look
 
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y - self._lead
-        return Strip.join([self._line(row, y, self._width), self._tick(y)])
+        tick = self._tick(y)
+        if 0 <= row < self._places.rows:
+            return self._row(*self._places.at(row), tick)
+        line = self._first_line() if row < 0 else self._below(y)
+        return Strip.join([line, self._ticked(tick)])
 
-    def _line(self, row: int, y: int, width: int) -> Strip:
-        if row < 0:
-            return self._dropped_line(width)
-        if row >= self._places.rows:
-            return self._below(y, width)
-        index, part = self._places.at(row)
-        return self._row(self.buffer.shown[index], part, width)
-
-    def _tick(self, y: int) -> Strip:
-        """Errors, hits and bookmarks, as they lie along the scroll bar."""
+    def _tick(self, y: int) -> str:
+        """Errors, hits and bookmarks, as they lie along the scroll bar; '' for none."""
         if self._tick_cells is None:
             self._tick_cells = self._find_ticks()
-        name = self._tick_cells.get(y)
-        style = self.rich_style
-        if name is None:
-            return Strip([Segment(" ", style)])
-        mark = foreground(self.get_component_rich_style(f"log--{name}"))
-        return Strip([Segment(TICKS[name], style + mark)])
+        return self._tick_cells.get(y, "")
+
+    def _ticked(self, tick: str) -> Strip:
+        base = self._looks().style("base")
+        if not tick:
+            return Strip([Segment(" ", base)], 1)
+        return Strip([Segment(TICKS[tick], base + self._looks().style(tick))], 1)
 
     def _find_ticks(self) -> dict[int, str]:
         kinds = {
@@ -173,9 +206,9 @@ class LogSheet(ScrollView):
             for cell in along(numbers, shown, places, rows)
         }
 
-    def _below(self, y: int, width: int) -> Strip:
+    def _below(self, y: int) -> Strip:
         """Nothing; when there is no line at all, why."""
-        style = self.rich_style
+        width, style = self._width, self._looks().style("base")
         if y != 1 or self._places.rows:
             return Strip.blank(width, style)
         style += self._looks().style("aside")
@@ -186,33 +219,50 @@ class LogSheet(ScrollView):
             return f"None of {self.buffer.total:,} lines passes: esc takes the last filter away"
         return self.empty
 
-    def _dropped_line(self, width: int) -> Strip:
-        text = dropped(self.buffer.missing).text
-        style = self.rich_style + self._looks().style("gap")
-        return Strip([Segment(" " * self._prefix + text, style)]).adjust_cell_length(width, style)
+    def _first_line(self) -> Strip:
+        text = dropped(self.buffer.missing).text if self.buffer.trimmed else self.before
+        style = self._looks().style("base") + self._looks().style("gap")
+        indent = self._prefix if self._prefix + len(text) <= self._width else GUTTER
+        line = Strip([Segment(" " * indent + text, style)])
+        return line.adjust_cell_length(self._width, style)
 
-    def _row(self, number: int, part: int, width: int) -> Strip:
-        style = self._row_style(number)
-        head = Strip([*self._gutter(number, part), *self._head(number, part)])
-        rows = self._body(number)
-        text = rows[part] if part < len(rows) else Strip.blank(0)
-        room = max(width - head.cell_length, 0)
-        x = self.scroll_offset.x
-        more = text.cell_length > x + room
-        text = text.crop(x, x + room - more)
+    def _row(self, index: int, part: int, tick: str) -> Strip:
+        """Drawn once: while new lines come, most rows only stand somewhere else."""
+        number = self.buffer.shown[index]
+        cursor = sign = ""
+        if number == self.cursor:
+            cursor = "cursor" if self.has_focus else "cursor-blurred"
+        if part == 0:
+            sign = "◆" if number in self._bookmarks else "✓" if number in self._marks else ""
+        row = Row(number, part, self._width, self.scroll_offset.x, cursor, sign, tick)
+        drawn = self._rows.get(row)
+        if drawn is None:
+            drawn = self._rows[row] = Strip.join([self._draw(row), self._ticked(tick)])
+        return drawn
+
+    def _draw(self, row: Row) -> Strip:
+        style = self._looks().style("base")
+        if row.cursor:
+            style += self._looks().style(row.cursor)
+        head = Strip([*self._gutter(row), *self._head(row.number, row.part)])
+        rows = self._body(row.number)
+        text = rows[row.part] if row.part < len(rows) else Strip.blank(0)
+        room = max(row.width - head.cell_length, 0)
+        more = text.cell_length > row.x + room
+        text = text.crop(row.x, row.x + room - more)
         if more:
             text = Strip([*text, Segment("›", self._looks().style("time"))])
-        return Strip.join([head, text]).adjust_cell_length(width, style).apply_style(style)
+        return Strip.join([head, text]).adjust_cell_length(row.width, style).apply_style(style)
 
-    def _gutter(self, number: int, part: int) -> list[Segment]:
-        bar = "▌" if number == self.cursor and self.has_focus else " "
-        sign = "◆" if number in self._bookmarks else "✓" if number in self._marks else " "
-        mark = foreground(self.get_component_rich_style("log--mark"))
-        return [Segment(bar), Segment(sign if part == 0 else " ", mark)]
+    def _gutter(self, row: Row) -> list[Segment]:
+        bar = "▌" if row.cursor == "cursor" else " "
+        return [Segment(bar), Segment(row.sign or " ", self._looks().style("mark"))]
 
     def _head(self, number: int, part: int) -> list[Segment]:
         if part:
-            return [Segment(" " * (self._prefix - GUTTER))]
+            # the rest of an entry hangs on its first line
+            room = self._prefix - GUTTER
+            return [Segment(f"{'│':>{room - 1}} " if room > 1 else "", self._looks().style("time"))]
         return prefix(self.buffer.item(number), self._looks(), datetime.now(UTC))
 
     def _body(self, number: int) -> list[Strip]:
@@ -229,10 +279,3 @@ class LogSheet(ScrollView):
             self._widest = cells
             if not self.wrap:
                 self.call_later(self._fit)
-
-    def _row_style(self, number: int) -> Style:
-        style = self.rich_style
-        if number == self.cursor:
-            name = "log--cursor" if self.has_focus else "log--cursor-blurred"
-            style += Style(bgcolor=self.get_component_rich_style(name).bgcolor)
-        return style

@@ -41,18 +41,19 @@ class LogTitle(Widget):
         super().__init__()
         self._view = view
         self._what = "logs"
-        self._span = ""
+        self._chips: tuple[str, ...] = ()
         self._connection = ""
+        self._lost = False
 
-    def say(self, what: str, span: str = "") -> None:
-        """What is shown, and how far back."""
-        self._what, self._span = what, span
+    def say(self, what: str, *chips: str) -> None:
+        """What is shown, and which part of it."""
+        self._what, self._chips = what, chips
         self.refresh()
 
-    def connection(self, text: str) -> None:
-        """What is wrong with it; '' when it is live."""
-        if text != self._connection:
-            self._connection = text
+    def connection(self, text: str, *, lost: bool = True) -> None:
+        """What is wrong with it, or why nothing more comes; '' when it is live."""
+        if (text, lost) != (self._connection, self._lost):
+            self._connection, self._lost = text, lost
             self.refresh()
 
     def on_click(self, event: events.Click) -> None:
@@ -64,8 +65,7 @@ class LogTitle(Widget):
         """Name and state on the left, counts on the right; chips go first when it is narrow."""
         width = self.size.width
         right = self._styled(self._view.buffer.counts() + " ", "counts")
-        chips = [self._span] if self._span else []
-        left = self._left(chips + self._view.chips())
+        left = self._left([*self._chips, *self._view.chips()])
         if left.cell_len + right.cell_len >= width:
             right = self._styled("", "counts")
         if left.cell_len > width:
@@ -85,14 +85,14 @@ class LogTitle(Widget):
     def _states(self) -> list[Text]:
         view, states = self._view, []
         if self._connection:
-            states.append(self._styled(self._connection, "lost"))
+            states.append(self._styled(self._connection, "lost" if self._lost else "counts"))
         if view.paused:
             states.append(self._styled(f"❚❚ paused, {view.waiting:,} waiting · p", "held"))
         elif view.follow:
             states += [] if self._connection else [self._styled("● following", "live")]
         elif view.new:
             states.append(self._styled(f"+{view.new:,} new · G", "held"))
-        else:
+        elif not self._connection:
             states.append(self._styled("○ held · G follows", "counts"))
         return states
 

@@ -11,13 +11,13 @@ from typing import ClassVar
 from textual import events
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from fal_serverless.config import pager_command
-from fal_serverless.models import LogEntry
+from fal_serverless.models import LogEntry, LogQuery
 from fal_tui.logs.buffer import LIMIT, Gap, Item
 from fal_tui.logs.clock import following
-from fal_tui.logs.filters import Filter, replaced
-from fal_tui.logs.lines import clean
+from fal_tui.logs.lines import seen
 from fal_tui.widgets.clipboard import copy
 from fal_tui.widgets.line_panel import LinePanel
 from fal_tui.widgets.log_drawing import plain
@@ -59,6 +59,13 @@ class LogView(LogLines, can_focus=True):
         Binding("p", "pause", "Pause"),
     ]
 
+    class Asked(Message):
+        """Entries are wanted that may be anywhere in the log."""
+
+        def __init__(self, query: LogQuery) -> None:
+            super().__init__()
+            self.query = query
+
     def __init__(
         self,
         limit: int = LIMIT,
@@ -71,6 +78,8 @@ class LogView(LogLines, can_focus=True):
         super().__init__(limit, labels=labels, id=id, classes=classes)
         self.title = "logs"
         """What it shows, for the name of a saved file."""
+        self.asks = False
+        """Whether somebody can answer `Asked`."""
         self._folder = folder
 
     # What is looked for
@@ -91,7 +100,7 @@ class LogView(LogLines, can_focus=True):
     def _is_hit(self, item: Item) -> bool:
         if self.hits is None or isinstance(item, Gap):
             return False
-        return self.hits.search(clean(item.message)) is not None
+        return self.hits.search(seen(item.message)) is not None
 
     def _current_index(self) -> int:
         """Where the reader is among the shown: the cursor's line, else the lowest one seen."""
@@ -99,13 +108,11 @@ class LogView(LogLines, can_focus=True):
             return min(self.buffer.index(self.cursor), len(self.buffer.shown) - 1)
         return self._index_at(self.scroll_offset.y + self._rows_seen - 1)
 
-    def _seek(
-        self, step: int, wanted: Callable[[Item], bool], missing: str, *, runs: bool = False
-    ) -> None:
+    def _seek(self, step: int, wanted: Callable[[Item], bool], missing: str) -> None:
         start = self._current_index()
         if self.cursor is not None or step > 0:
             start += step
-        self._go_to_found(self.buffer.find(start, step, wanted, runs=runs), missing)
+        self._go_to_found(self.buffer.find(start, step, wanted), missing)
 
     def _go_to_found(self, number: int | None, missing: str) -> None:
         if number is None:
@@ -116,7 +123,7 @@ class LogView(LogLines, can_focus=True):
     # Keys
 
     def action_step(self, steps: int) -> None:
-        if not self.buffer.shown:
+        if not self.buffer.shown or self._read_on(steps):
             return
         if self.cursor is None:
             seen = self._rows_seen - 1 if steps < 0 else 0
@@ -126,6 +133,19 @@ class LogView(LogLines, can_focus=True):
             index = self.buffer.index(self.cursor) + steps
         index = min(max(index, 0), len(self.buffer.shown) - 1)
         self.go_to(self.buffer.shown[index])
+
+    def _read_on(self, steps: int) -> bool:
+        """Whether the line under the cursor goes on out of sight; then by one row of it."""
+        if self.cursor is None:
+            return False
+        index = self.buffer.index(self.cursor)
+        top = self.scroll_offset.y
+        start, end = self._places.start(index) + self._lead, self._places.end(index) + self._lead
+        below = end > top + self._rows_seen and start <= top + self._rows_seen
+        if (steps > 0 and below) or (steps < 0 and start < top < end):
+            self._scroll(top + steps)
+            return True
+        return False
 
     def action_first(self) -> None:
         if self.buffer.shown:
@@ -168,12 +188,12 @@ class LogView(LogLines, can_focus=True):
             self._seek(step, self._is_hit, f"No hit further {_way(step)}")
 
     def action_level(self, level: str, step: int) -> None:
-        """To the next line of that level; a traceback counts once."""
+        """To the next line of that level."""
 
         def wanted(item: Item) -> bool:
             return isinstance(item, LogEntry) and item.level == level
 
-        self._seek(step, wanted, f"No {level.lower()} further {_way(step)}", runs=True)
+        self._seek(step, wanted, f"No {level.lower()} further {_way(step)}")
 
     def action_bookmark(self) -> None:
         number = self._number_in_hand()
@@ -203,11 +223,11 @@ class LogView(LogLines, can_focus=True):
         number = self._number_in_hand()
         item = self.buffer.item(number) if number is not None else None
         if isinstance(item, LogEntry):
-            self.app.push_screen(LinePanel(item), self._only_request)
+            self.app.push_screen(LinePanel(item, asks=self.asks), self._ask_for)
 
-    def _only_request(self, request_id: str | None) -> None:
-        if request_id:
-            self.set_filters(replaced(self.filters, Filter("request", request_id)))
+    def _ask_for(self, query: LogQuery | None) -> None:
+        if query is not None:
+            self.post_message(self.Asked(query))
 
     def action_copy(self) -> None:
         """The marked lines, else the line under the cursor, else what is on the screen."""
@@ -222,7 +242,9 @@ class LogView(LogLines, can_focus=True):
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         path = (self._folder or Path.cwd()) / f"{_file_name(self.title)}-{stamp}.log"
         try:
-            path.write_text(self._text(self.buffer.shown) + "\n")
+            path.write_text(
+                self._text(self.buffer.shown) + "\n", encoding="utf-8", errors="replace"
+            )
         except OSError as exc:
             said = f"Cannot write {path}: {exc.strerror}"
             self.app.notify(said, severity="error", markup=False)
@@ -234,7 +256,8 @@ class LogView(LogLines, can_focus=True):
         command = pager_command()
         try:
             with self.app.suspend():
-                subprocess.run(command, input=self._text(self.buffer.shown), text=True, check=False)
+                text = self._text(self.buffer.shown, colours=True)
+                subprocess.run(command, input=text.encode(errors="replace"), check=False)
         except (SuspendNotSupported, OSError) as exc:
             said = f"Cannot run {command[0]}: {exc or 'not from here'}"
             self.app.notify(said, severity="error", markup=False)
@@ -252,8 +275,9 @@ class LogView(LogLines, can_focus=True):
         first, last = self._index_at(top), self._index_at(top + self._rows_seen - 1)
         return list(self.buffer.shown[first : last + 1])
 
-    def _text(self, numbers: Iterable[int]) -> str:
-        return "\n".join(plain(self.buffer.item(number)) for number in numbers)
+    def _text(self, numbers: Iterable[int], *, colours: bool = False) -> str:
+        items = (self.buffer.item(number) for number in numbers)
+        return "\n".join(plain(item, labels=self.labels, colours=colours) for item in items)
 
     # Mouse
 

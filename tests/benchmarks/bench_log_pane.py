@@ -154,12 +154,14 @@ def painting(backend: RunningBackend, rate: int) -> list[float]:
     """
     count = int(rate * SECONDS)
     reached: list[tuple[int, int]] = []
+    began = time.time_ns()
     with opened(backend) as screen, calling(backend, count, rate):
         rest, newest, ends = b"", -1, time.monotonic() + SECONDS + PATIENCE
         while newest < count - 1 and time.monotonic() < ends:
             rest += screen.read(0.5)
             now = time.time_ns()
-            seen = max((int(found[1]) for found in PRINTED.finditer(rest)), default=-1)
+            lines = [found for found in PRINTED.finditer(rest) if int(found[2]) > began]
+            seen = max((int(found[1]) for found in lines), default=-1)
             if seen > newest:
                 newest = seen
                 reached.append((newest, now))

@@ -22,7 +22,7 @@ from fal_serverless.endpoint import is_revision_id
 from fal_serverless.models import LogEntry
 from fal_tui.logs.buffer import Gap, Item
 from fal_tui.logs.clock import WIDTHS, Clock, in_full, written
-from fal_tui.logs.lines import chopped, coloured, drawn, seen, styled
+from fal_tui.logs.lines import LONGEST, chopped, coloured, drawn, seen, styled
 from fal_tui.logs.printable import printable
 from fal_tui.widgets.log_looks import LABEL_COLOURS
 
@@ -73,8 +73,12 @@ def body(item: Item, look: Look, console: Console) -> list[Strip]:
     if isinstance(item, Gap):
         return [Strip([Segment(printable(item.text), look.style("gap"))])]
     style = look.style(_message_style(item))
+    message = item.message
+    if look.hits is None and look.wrap is None and message.isprintable() and len(message) < LONGEST:
+        # most lines: nothing to find out about them
+        return [Strip([Segment(message, style)])]
     rows: list[Text] = []
-    for line in drawn(item.message):
+    for line in drawn(message):
         text = styled(line)
         if look.hits is not None:
             text.highlight_regex(look.hits, look.style("hit"))

@@ -17,6 +17,7 @@ from textual.geometry import Size
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from fal_tui.logs.buffer import LIMIT, LogBuffer, dropped
 from fal_tui.logs.clock import Clock
@@ -86,6 +87,7 @@ class LogSheet(ScrollView):
         self._look: Look | None = None
         self._widest = 0
         self._own_scroll = False
+        self._measured, self._cells = Size(0, 0), 0
         self._today = date.today()
         self.set_reactive(LogSheet.labels, labels)
 
@@ -113,16 +115,25 @@ class LogSheet(ScrollView):
     @property
     def _width(self) -> int:
         """Cells of a line; the last column is for ticks."""
-        return max(self.scrollable_content_region.width - 1, 0)
+        if self.size != self._measured:
+            self._measured = self.size
+            self._cells = max(self.scrollable_content_region.width - 1, 0)
+        return self._cells
 
     def _fit(self, gone: int = 0) -> None:
         """Make the scrolled area as large as the text, and keep the reader where he is."""
         y = self.scroll_offset.y
         self._tick_cells = None
         width = 0 if self.wrap else self._prefix + self._widest + 1
-        self.virtual_size = Size(width, self._lead + self._places.rows)
+        self._set_extent(Size(width, self._lead + self._places.rows))
         self._scroll(self.max_scroll_y if self.follow else y - gone)
         self.refresh()
+
+    def _set_extent(self, size: Size) -> None:
+        """The scrolled area. Its bar is always there, so that no other widget must be laid out."""
+        if size != self.virtual_size:
+            self.set_reactive(Widget.virtual_size, size)
+            self._scroll_update(size)
 
     def _scroll(self, y: float) -> None:
         self._own_scroll = True
@@ -237,22 +248,29 @@ class LogSheet(ScrollView):
         row = Row(number, part, self._width, self.scroll_offset.x, cursor, sign, tick)
         drawn = self._rows.get(row)
         if drawn is None:
-            drawn = self._rows[row] = Strip.join([self._draw(row), self._ticked(tick)])
+            drawn = self._rows[row] = self._draw(row)
         return drawn
 
     def _draw(self, row: Row) -> Strip:
+        """In one go, because this is done for every line that is seen."""
         style = self._looks().style("base")
         if row.cursor:
             style += self._looks().style(row.cursor)
-        head = Strip([*self._gutter(row), *self._head(row.number, row.part)])
         rows = self._body(row.number)
         text = rows[row.part] if row.part < len(rows) else Strip.blank(0)
-        room = max(row.width - head.cell_length, 0)
+        room = max(row.width - self._prefix, 0)
         more = text.cell_length > row.x + room
-        text = text.crop(row.x, row.x + room - more)
+        if more or row.x:
+            text = text.crop(row.x, row.x + room - more)
+        segments = [*self._gutter(row), *self._head(row.number, row.part), *text]
         if more:
-            text = Strip([*text, Segment("›", self._looks().style("time"))])
-        return Strip.join([head, text]).adjust_cell_length(row.width, style).apply_style(style)
+            segments.append(Segment("›", self._looks().style("time")))
+        else:
+            segments.append(Segment(" " * (room - text.cell_length)))
+        if self._prefix > row.width:
+            segments = list(Strip(segments).crop(0, row.width))
+        drawn = list(Segment.apply_style(segments, style))
+        return Strip([*drawn, *self._ticked(row.tick)], row.width + 1)
 
     def _gutter(self, row: Row) -> list[Segment]:
         bar = "▌" if row.cursor == "cursor" else " "

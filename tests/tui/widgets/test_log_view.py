@@ -372,3 +372,30 @@ async def test_an_empty_log_says_so() -> None:
         app.view.set_filters([Filter("level", "ERROR")])
         await pilot.pause()
         assert "None of 3 lines passes" in app.text()[1]
+
+
+async def test_while_one_reads_new_lines_below_do_not_draw_again_what_is_seen() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(50))
+        await pilot.press("ctrl+u")
+        drawn: list[int] = []
+        render = app.view.render_line
+        app.view.render_line = lambda y: drawn.append(y) or render(y)  # type: ignore[func-returns-value]
+        await app.put(pilot, entries(20, 50))
+        assert drawn == [] and app.view.new == 20
+        await app.put(pilot, [entry(70, level="ERROR")])
+        app.view._grow_older()
+        await pilot.pause()
+        assert drawn and app.text()[9].endswith("━")
+
+
+async def test_growing_text_moves_no_other_widget() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(5))
+        layouts: list[bool] = []
+        refresh = app.screen._refresh_layout
+        app.screen._refresh_layout = lambda *a, **k: layouts.append(True) or refresh(*a, **k)  # type: ignore[func-returns-value]
+        await app.put(pilot, entries(50, 5))
+        assert app.messages()[-1] == "line 54" and layouts == []

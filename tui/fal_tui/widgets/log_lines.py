@@ -181,13 +181,14 @@ class LogLines(LogSheet):
         if self.paused or not self._inbox.count:
             return
         lead = self._lead
+        below = self._places.rows + lead >= self.scroll_offset.y + self._rows_seen
         delta = self.buffer.extend(self._inbox.take())
         gone = self._places.drop(delta.removed) - (self._lead - lead)
         self._add_places(delta.added)
         self._forget_trimmed()
         if not self.follow and self.counts_new:
             self.new += delta.added
-        self._fit(gone)
+        self._fit(gone, seen=self.follow or gone != 0 or not below)
         self._changed()
 
     def _add_places(self, count: int) -> None:

@@ -89,6 +89,7 @@ class LogSheet(ScrollView):
         self._own_scroll = False
         self._measured, self._cells = Size(0, 0), 0
         self._today = date.today()
+        self._late_ticks = False
         self.set_reactive(LogSheet.labels, labels)
 
     # Where things are
@@ -120,14 +121,20 @@ class LogSheet(ScrollView):
             self._cells = max(self.scrollable_content_region.width - 1, 0)
         return self._cells
 
-    def _fit(self, gone: int = 0) -> None:
-        """Make the scrolled area as large as the text, and keep the reader where he is."""
+    def _fit(self, gone: int = 0, *, seen: bool = True) -> None:
+        """Make the scrolled area as large as the text, and keep the reader where he is.
+
+        `seen` False: what is on the screen stays as it is, but for ticks, which may wait.
+        """
         y = self.scroll_offset.y
         self._tick_cells = None
         width = 0 if self.wrap else self._prefix + self._widest + 1
         self._set_extent(Size(width, self._lead + self._places.rows))
         self._scroll(self.max_scroll_y if self.follow else y - gone)
-        self.refresh()
+        if seen:
+            self.refresh()
+        else:
+            self._late_ticks = True
 
     def _set_extent(self, size: Size) -> None:
         """The scrolled area. Its bar is always there, so that no other widget must be laid out."""
@@ -167,6 +174,9 @@ class LogSheet(ScrollView):
             self._today = today
             self._rows.clear()
             self.refresh()
+        elif self._late_ticks:
+            self.refresh()
+        self._late_ticks = False
 
     def _looks(self) -> Look:
         if self._look is None:

@@ -45,6 +45,7 @@ SIZE = (160, 45)
 """So high that no line of a flow is scrolled past between two frames."""
 LEAST = 60
 """Keys pressed; fewer are no measurement."""
+NAP = 0.005
 LABEL = "talk"
 FUNCTION = """
 import time
@@ -283,6 +284,27 @@ async def filling(entries: list[LogEntry]) -> tuple[float, float]:
         return filled, await frame - started
 
 
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """Seconds that a program which only sleeps wakes up too late: what the machine itself costs."""
+    late: list[float] = []
+    over = threading.Event()
+
+    def sleep() -> None:
+        while not over.is_set():
+            began = time.perf_counter()
+            time.sleep(NAP)
+            late.append(time.perf_counter() - began - NAP)
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    try:
+        yield late
+    finally:
+        over.set()
+        thread.join()
+
+
 def p99(values: list[float]) -> float:
     return statistics.quantiles(values, n=100)[98]
 
@@ -328,9 +350,11 @@ def main() -> int:
         try:
             asyncio.run(prepare(backend, Path(folder) / "talk.py"))
             missed = 0
-            for figure in figures(backend):
-                print(figure.line(), flush=True)
-                missed += not figure.holds
+            with watched() as late:
+                for figure in figures(backend):
+                    print(figure.line(), flush=True)
+                    missed += not figure.holds
+            print(f"meanwhile a sleeping thread woke up late by {p99(late) * 1000:.1f} ms, p99")
         finally:
             backend.stop()
     return int(missed > 0)

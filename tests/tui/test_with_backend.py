@@ -134,3 +134,30 @@ async def test_the_tail_goes_on_when_a_killed_backend_is_back(
             ]
             assert len(ids) == len(set(ids)) and ids == sorted(ids)
             assert app.messages().count("shouting one") == 1
+
+
+async def test_the_lines_of_a_worker_that_is_gone_and_of_a_request_are_asked_for(
+    backend: RunningBackend, tmp_path: Path
+) -> None:
+    async with backend.client() as client:
+        app = Shell(client)
+        async with app.run_test(size=(120, 30)) as pilot:
+            await app.serve(pilot, backend.config, app_file(tmp_path), "shout")
+            await pilot.press("enter")
+            await client.invoke("shout", b'{"text": "first"}')
+            second = await client.invoke("shout", b'{"text": "second"}')
+            worker = (await client.logs(LogQuery(request_id=second.request_id)))[0].worker
+            await client.stop_worker(worker)
+            app.pane.show(LogQuery(label="shout", lines=1), "shout")
+            await until(pilot, lambda: any(worker in text for text in app.messages()))
+            app.pane.show(LogQuery(worker=worker), worker)
+            await until(pilot, lambda: "shouting second" in app.messages())
+            assert "shouting first" in app.messages()
+            app.pane.view.go_to(app.messages().index("shouting second"))
+            app.pane.view.focus()
+            await pilot.press("enter", "f")
+            await until(pilot, lambda: app.pane.view.title == f"request {second.request_id[:13]}")
+            await until(pilot, lambda: len(app.messages()) == 2)
+            assert app.messages()[0] == "shouting second" and "POST / 200" in app.messages()[1]
+            await pilot.press("escape")
+            await until(pilot, lambda: "shouting first" in app.messages())

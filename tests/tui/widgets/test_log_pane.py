@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, ClassVar, cast
 
+import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
@@ -66,15 +68,18 @@ class Backend:
 class Logs(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "go_back", "Back")]
 
-    def __init__(self, backend: Backend | None, limit: int = LIMIT) -> None:
+    def __init__(
+        self, backend: Backend | None, limit: int = LIMIT, delays: Sequence[float] = (0.05,)
+    ) -> None:
         super().__init__()
+        self.delays = delays
         self.backend = backend
         self.limit = limit
         self.gone_back = 0
 
     def compose(self) -> ComposeResult:
         get = lambda: cast(Client | None, self.backend)  # noqa: E731
-        yield LogPane(get, limit=self.limit, delays=[0.05])
+        yield LogPane(get, limit=self.limit, delays=self.delays)
 
     def on_mount(self) -> None:
         self.pane.show(LogQuery(label="call"), "call")
@@ -338,3 +343,27 @@ async def test_what_a_reader_misses_while_disconnected_is_all_there_though_nothi
         await pilot.pause(0.3)
         assert backend.asked[-1].lines == MOST
         assert app.messages()[1:] == [f"line {n}" for n in range(1, 301)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_cut_fifty_times_each_line_is_there_once(seed: int) -> None:
+    chance = Random(seed)
+    backend = Backend()
+    app = Logs(backend, delays=[0.001])
+    async with app.run_test(size=(80, 12)) as pilot:
+        for _ in range(50):
+            first = len(backend.stored) + 1
+            backend.add(*[entry(n) for n in range(first, first + chance.randrange(20))])
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+            backend.cut()
+            await asyncio.sleep(chance.choice([0, 0.002]))
+            backend.error = None
+            backend.news.set()
+        last = f"line {len(backend.stored)}"
+        async with asyncio.timeout(30):
+            while last not in app.messages():
+                await pilot.pause(0.02)
+        lines = [text for text in app.messages() if text.startswith("line")]
+        assert lines == [f"line {n}" for n in range(1, len(backend.stored) + 1)]
+        assert any("reconnected" in text for text in app.messages())

@@ -108,10 +108,10 @@ class LinePanel(ModalScreen[LogQuery | None]):
         """The keys, by the row that the cursor is on."""
         keys = []
         if self.asks and self.part.query is not None:
-            keys.append(f"enter all of this {self.part.name.removesuffix(' id')}")
-        keys += ["c copy value", "m message", "y JSON"]
+            keys.append("enter its lines")
+        keys += ["c copy", "m message", "y JSON"]
         if self.entry.request_id:
-            keys += ["r request id", *(["f all of the request"] if self.asks else [])]
+            keys += ["r request id", *(["f request"] if self.asks else [])]
         self.query_one(Vertical).border_subtitle = Text(" · ".join([*keys, "esc"]))
 
     def on_option_list_option_selected(self) -> None:

@@ -51,13 +51,13 @@ _HINTS: dict[Asking, str] = {
     "hide": "hide lines with …",
 }
 _SPANS = {
-    "tail": ("t", "tail", "the newest lines, and on", TAIL),
+    "tail": ("t", "tail", "the newest lines, and what comes", TAIL),
     **{
-        span.last(minutes).chip: ("", span.last(minutes).chip, "and on", span.last(minutes))
+        span.last(minutes).chip: ("", span.last(minutes).chip, "and what comes", span.last(minutes))
         for minutes in MINUTES
     },
     "head": ("h", "head", "from the first line that is stored", HEAD),
-    "all": ("a", "all", "as much as is kept here, and on", ALL),
+    "all": ("a", "all", "as much as is kept here, and what comes", ALL),
 }
 """Key, name, meaning of each part of a log that is offered."""
 _FROM_TO = "from-to"

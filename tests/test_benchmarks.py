@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_logs, load, processes
+from benchmarks import bench_log_pane, bench_logs, load, processes
 from benchmarks.figures import Figures, Key
 from benchmarks.load import BadRun
 from benchmarks.logs import live, past
@@ -209,3 +209,25 @@ def test_lines_reach_all_who_follow_and_read(tmp_path: Path) -> None:
 def test_logs_are_measured_against_what_must_be_reached() -> None:
     texts = [each.text for each in bench_logs.THRESHOLDS]
     assert len(set(texts)) == len(texts) > 10
+
+
+def test_what_the_log_pane_paints_is_read_from_the_terminal() -> None:
+    row = "\x1b[0m\u258c\x1b[1m 12:00:00.000 stdout  line {} @1795548975069706956 handled"
+    seen = (row.format(7) + "line 8 @" + row.format(9)).encode()
+    assert bench_log_pane.cursor(seen) == 9
+    assert bench_log_pane.cursor(b"line 8 @1795548975069706956 handled") is None
+    assert [int(found[1]) for found in bench_log_pane.PRINTED.finditer(seen)] == [7, 9]
+
+
+def test_a_figure_of_the_log_pane_says_whether_it_holds() -> None:
+    good, bad = (bench_log_pane.Figure("memory", value, 60, "MB") for value in (60.0, 60.1))
+    assert good.line().endswith("≤ 60  reached") and bad.line().endswith("≤ 60  MISSED")
+
+
+async def test_the_log_pane_is_filled_and_filtered_up_to_a_frame() -> None:
+    now = datetime.now(UTC)
+    lines = [
+        LogEntry(n, now, "STDOUT", "user", f"handled a request in {n % 97} ms", "1")
+        for n in range(200)
+    ]
+    assert all(seconds > 0 for seconds in await bench_log_pane.filling(lines))

@@ -27,8 +27,8 @@ from fal_tui.widgets.cells import foreground
 from fal_tui.widgets.log_drawing import Look, body, prefix, prefix_width
 from fal_tui.widgets.log_looks import COMPONENTS, CSS, LOOKS
 
-STRIPS = 1024
-"""Drawn entries that are kept."""
+STRIPS = 256
+"""Drawn entries that are kept, and drawn rows: a few screens. Each is dozens of objects."""
 TICKS = {"error": "━", "tick": "━", "mark": "◆"}
 """What is drawn beside the scroll bar; later ones cover earlier ones."""
 GUTTER = 2

@@ -64,6 +64,7 @@ def talk(lines: int, rate: float = 0):
 """
 PRINTED = re.compile(rb"line (\d+) @(\d{19}) ")
 UNDER_CURSOR = re.compile(rb"\xe2\x96\x8c[^\xe2]*?line (\d+) @")
+LEFT = re.compile(rb"held \xc2\xb7 G|new \xc2\xb7 G")
 EXPRESSION = "request in 9[0-6] ms$"
 
 
@@ -195,7 +196,7 @@ def pressing(backend: RunningBackend, rate: int) -> list[float]:
         began = time.monotonic()
         time.sleep(1)
         while time.monotonic() < began + SECONDS:
-            took.append(screen.press("k", lambda seen: b"new \xc2\xb7 G" in seen))
+            took.append(screen.press("k", lambda seen: LEFT.search(seen) is not None))
             place = where(screen)
             for key, number in (("k", place - 1), ("k", place - 2), ("j", place - 1), ("j", place)):
                 took.append(screen.press(key, lambda seen, number=number: cursor(seen) == number))

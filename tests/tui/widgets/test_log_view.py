@@ -399,3 +399,20 @@ async def test_growing_text_moves_no_other_widget() -> None:
         app.screen._refresh_layout = lambda *a, **k: layouts.append(True) or refresh(*a, **k)  # type: ignore[func-returns-value]
         await app.put(pilot, entries(50, 5))
         assert app.messages()[-1] == "line 54" and layouts == []
+
+
+async def test_a_step_draws_the_line_left_and_the_line_reached() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(50))
+        app.view.go_to(45)
+        await pilot.pause()
+        row = app.messages().index("line 45")
+        drawn: list[int] = []
+        render = app.view.render_line
+        app.view.render_line = lambda y: drawn.append(y) or render(y)  # type: ignore[func-returns-value]
+        await pilot.press("j")
+        await pilot.pause()
+        assert set(drawn) == {row, row + 1}
+        rows = [strip.text for strip in app.screen._compositor.render_strips()]
+        assert rows[row + 1].startswith("▌") and not rows[row].startswith("▌")

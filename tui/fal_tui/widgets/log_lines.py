@@ -251,10 +251,17 @@ class LogLines(LogSheet):
         index = self.buffer.index(number)
         if index >= len(self.buffer.shown):
             return
+        top, before = self.scroll_offset.y, self.cursor
         self.follow = False
         self.cursor = self.buffer.shown[index]
         self._show_index(index)
-        self.refresh()
+        if before is None or self.scroll_offset.y != top:
+            self.refresh()
+            return
+        for each in (before, self.cursor):
+            place = self._shown_index(each)
+            start, end = self._places.start(place), self._places.end(place)
+            self.refresh_lines(start + self._lead, end - start)
 
     # Where things are
 

@@ -15,8 +15,10 @@ import termios
 import time
 from typing import Any, Callable
 
-PATIENCE = 0.05
-"""Seconds to wait for the backend's reading. Who is not read by then never will be waited for."""
+PATIENCE = 0.5
+"""Seconds to wait for the backend's reading; a busy one takes its time."""
+RESPITE = 10.0
+"""Seconds without such waits after one that was in vain."""
 PAUSE = 0.0002
 NONE = bytes(4)
 """What the kernel says of an empty pipe."""
@@ -32,7 +34,8 @@ class Raw:
     def __init__(self) -> None:
         self.has_children = False
         """Somebody may write whom we do not see, and whom it is worth waiting for."""
-        self._gave_up = False
+        self._none_until = 0.0
+        """When the next call waits, by the monotonic clock."""
 
     def install(self) -> None:
         end_lines_of_c()
@@ -50,16 +53,20 @@ class Raw:
 
     def settle(self) -> None:
         """Until what was written so far is read."""
-        until = time.monotonic() + PATIENCE
+        now = time.monotonic()
+        until = now + PATIENCE
         while any(map(_is_unread, (1, 2))):
-            if time.monotonic() > until:
+            if now < self._none_until:
+                return
+            if now > until:
                 # Somebody writes all the time, or it is no pipe any more.
-                self._gave_up, self.has_children = True, False
+                self._none_until = now + RESPITE
                 return
             time.sleep(PAUSE)
+            now = time.monotonic()
 
     def _note(self) -> None:
-        self.has_children = not self._gave_up
+        self.has_children = True
 
     def _noting(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*args: Any, **more: Any) -> Any:

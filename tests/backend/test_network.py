@@ -214,6 +214,7 @@ def test_who_is_believed() -> None:
         ("127.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4"),
         ("127.0.0.1", "6.6.6.6, 1.2.3.4, 10.1.0.5", "1.2.3.4"),
         ("127.0.0.1", "10.1.0.5", "10.1.0.5"),
+        ("127.0.0.1", "1.2.3.4, <script>", "127.0.0.1"),
     ],
 )
 def test_a_caller_is_the_last_one_no_proxy_of_ours_is(address: str, said: str, caller: str) -> None:
@@ -233,6 +234,12 @@ async def test_only_trusted_proxies_say_how_a_request_came(
             headers = dict(json.loads((await connection.ask(asked)).body)["headers"])
             assert headers["x-forwarded-proto"] == proto
             assert headers["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
+        key = {"Authorization": f"Key {backend.key}", "X-Forwarded-For": "1.2.3.4"}
+        async with httpx.AsyncClient(headers=key) as http:
+            asked = await http.patch(f"{backend.url}/v1/endpoints/echo", json={"auth": "shared"})
+            assert asked.is_success
+        (newest,) = await client.audit(1)
+        assert newest.address == ("1.2.3.4" if proto == "https" else "127.0.0.1")
     assert backend.stop() == 0
 
 

@@ -46,7 +46,7 @@ from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.listen import Sockets, listen
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.metrics.figures import Figures
-from fal_serverless.backend.network import scheme
+from fal_serverless.backend.network import Proxies, scheme
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
@@ -183,6 +183,7 @@ class Backend:
                 settings.public_url or self._base,
             ),
             self.figures,
+            Proxies(settings.trusted_proxies),
             settings.metrics_public,
             self._status,
             stopping,

@@ -19,6 +19,7 @@ from fal_serverless.backend.housekeeping import Housekeeping
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.backend.metrics.figures import Figures
+from fal_serverless.backend.network import Proxies
 from fal_serverless.backend.publisher import Publisher
 from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
@@ -42,6 +43,7 @@ class Rooms:
     audit: AuditLog
     views: Views
     figures: Figures
+    proxies: Proxies
     metrics_public: bool
     """Whether this machine may see figures without a key."""
     status: Callable[[User], Status]
@@ -59,7 +61,8 @@ def caller(request: Request) -> User:
     found = credentials.find(request.scope["headers"], request.scope["query_string"])
     key = rooms(request).keys.check_admin(found.credential)
     user = rooms(request).registry.user(key.user)
-    address = request.client.host if request.client else ""
+    client = request.client.host if request.client else ""
+    address = rooms(request).proxies.caller(client, request.scope["headers"])
     act_as(Actor(user.id, user.nickname, key.id, address))
     return user
 

@@ -63,7 +63,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     name = host.strip("[]")
-    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+    return is_address(name) and ipaddress.ip_address(name).is_loopback
 
 
 class Proxies:
@@ -89,19 +89,19 @@ class Proxies:
         """Who asks: the last address that no trusted proxy of ours is at."""
         said = b",".join(value for name, value in headers if name == b"x-forwarded-for")
         before = [part.strip() for part in said.decode("latin-1").split(",")]
-        while before and _is_address(before[-1]) and self.trusts(address):
+        while before and is_address(before[-1]) and self.trusts(address):
             address = before.pop()
         return address
 
     def _is_listed(self, address: str) -> bool:
-        if not _is_address(address):
+        if not is_address(address):
             return False
         found = ipaddress.ip_address(address)
         mapped = getattr(found, "ipv4_mapped", None)
         return any((mapped or found) in network for network in self._networks)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:

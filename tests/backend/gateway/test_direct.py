@@ -18,7 +18,7 @@ import pytest
 from backend.gateway.raw import Wire, post, wire
 from fal_serverless.backend.engine import Exchange
 from fal_serverless.backend.engine.process import memory
-from fal_serverless.backend.gateway.call import Caller, Head
+from fal_serverless.backend.gateway.call import Caller, Head, Opened
 from fal_serverless.backend.gateway.direct import LARGEST, DirectCall, DirectForm
 from fal_serverless.client import Client
 from fal_serverless.models import AuthMode, LogQuery, NewKey
@@ -658,7 +658,7 @@ async def test_who_leaves_when_his_stream_is_about_to_begin_ends_it() -> None:
     place: Any = SimpleNamespace(endpoint=endpoint)
     rules: Any = SimpleNamespace(ledger=ledger)
     head = Head(b"POST", "/", "", b"", [], {}, True, 0)
-    form = DirectForm(rules, place, ("1", "label"), Caller("", 0), head, calling)
+    form = DirectForm(Opened(rules, place, ("1", "label"), Caller("", 0), head), calling)
     call = DirectCall(form, cast(Any, connection))
     call.on_end()
     (exchange,) = submitted

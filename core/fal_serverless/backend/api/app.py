@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fal_serverless.backend.api import aliases, calls, environments, functions, metrics, system
 from fal_serverless.backend.api.context import Rooms
+from fal_serverless.backend.network import is_address
 from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFound, to_json
 
 logger = logging.getLogger("fal_serverless.api")
@@ -90,15 +90,7 @@ class HostCheck:
 
     def _is_ours(self, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
-        return name in self._names or _is_address(name)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+        return name in self._names or is_address(name)
 
 
 def _response(error: FalError) -> Response:

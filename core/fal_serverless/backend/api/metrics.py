@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,6 +9,7 @@ from starlette.routing import Route
 from fal_serverless.backend import credentials
 from fal_serverless.backend.api.context import answer, caller, rooms
 from fal_serverless.backend.metrics.exposition import CONTENT_TYPE
+from fal_serverless.backend.network import is_loopback
 from fal_serverless.errors import BadInput
 
 PROXIED = ("forwarded", "x-forwarded-for", "via")
@@ -49,10 +48,7 @@ def _is_from_here(request: Request) -> bool:
     """Nobody between, as far as that can be known."""
     if request.client is None or any(name in request.headers for name in PROXIED):
         return False
-    try:
-        return ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(request.client.host)
 
 
 def _has_key(request: Request) -> bool:

@@ -86,6 +86,17 @@ class Head(NamedTuple):
     """Bytes of the body."""
 
 
+class Opened(NamedTuple):
+    """A request whose caller may make it."""
+
+    rules: Rules
+    place: Place
+    label: tuple[str, str]
+    """User and label of the endpoint."""
+    caller: Caller
+    head: Head
+
+
 class EndpointForm(ABC):
     """A head that opens an endpoint, and what can be said of its calls before they come."""
 
@@ -102,14 +113,8 @@ class EndpointForm(ABC):
         "what",
     )
 
-    def __init__(
-        self,
-        rules: Rules,
-        place: Place,
-        label: tuple[str, str],
-        caller: Caller,
-        head: Head,
-    ) -> None:
+    def __init__(self, opened: Opened) -> None:
+        rules, place, label, caller, head = opened
         self._rules = rules
         self._label = label
         self._key_id, self._keys = caller

@@ -12,15 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from fal_serverless.backend.engine import Exchange, ReplyStream
 from fal_serverless.backend.engine.exchange import meta_after_id
 from fal_serverless.backend.gateway.answers import CORS, header_value
-from fal_serverless.backend.gateway.call import (
-    Caller,
-    Calling,
-    EndpointCall,
-    EndpointForm,
-    Head,
-    Place,
-    Rules,
-)
+from fal_serverless.backend.gateway.call import Calling, EndpointCall, EndpointForm, Opened
 from fal_serverless.backend.gateway.ledger import CLIENT_CLOSED
 from fal_serverless.backend.gateway.protocol import Connection
 from fal_serverless.errors import FalError
@@ -34,16 +26,9 @@ class DirectForm(EndpointForm):
 
     __slots__ = ("alias", "calling", "meta")
 
-    def __init__(
-        self,
-        rules: Rules,
-        place: Place,
-        label: tuple[str, str],
-        caller: Caller,
-        head: Head,
-        calling: Calling,
-    ) -> None:
-        super().__init__(rules, place, label, caller, head)
+    def __init__(self, opened: Opened, calling: Calling) -> None:
+        super().__init__(opened)
+        place, head = opened.place, opened.head
         self.calling = calling
         self.alias = place.endpoint.label if place.endpoint.is_alias else ""
         query = head.query.decode("latin-1")

@@ -15,7 +15,7 @@ from fal_serverless.backend import credentials
 from fal_serverless.backend.credentials import Credential, KeyTable
 from fal_serverless.backend.gateway import direct, passage
 from fal_serverless.backend.gateway.answers import Pairs
-from fal_serverless.backend.gateway.call import Caller, EndpointForm, Head, Place, Run
+from fal_serverless.backend.gateway.call import Caller, EndpointForm, Head, Opened, Place, Run
 from fal_serverless.backend.gateway.direct import DirectForm
 from fal_serverless.backend.gateway.ledger import Ledger
 from fal_serverless.backend.gateway.passage import PassageForm
@@ -96,14 +96,14 @@ class Calls:
         parser = connection.parser
         method, keep_alive = parser.get_method(), parser.should_keep_alive()
         head = Head(method, path, prefix, query, listed, headers, keep_alive, length)
-        of = (self, place, label, caller, head)
+        opened = Opened(self, place, label, caller, head)
         calling, places = place.run
         if calling is not None:
             served = method == b"POST" and path in ("", "/") and length <= self._largest_served
-            return DirectForm(*of, calling) if served else None
+            return DirectForm(opened, calling) if served else None
         if places is None or method in (b"OPTIONS", b"CONNECT") or length > self._largest_exposed:
             return None
-        return PassageForm(*of, places, self._lots, connection, self._proxies)
+        return PassageForm(opened, places, self._lots, connection, self._proxies)
 
     def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool:
         """Whether a caller who was let in by that version of the keys may go there still."""

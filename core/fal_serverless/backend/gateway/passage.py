@@ -13,14 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from fal_serverless.backend.engine import Pool
 from fal_serverless.backend.engine.pool import Slot, Turn
-from fal_serverless.backend.gateway.call import (
-    Caller,
-    EndpointCall,
-    EndpointForm,
-    Head,
-    Place,
-    Rules,
-)
+from fal_serverless.backend.gateway.call import EndpointCall, EndpointForm, Head, Opened
 from fal_serverless.backend.gateway.forwarding import (
     HOP_BY_HOP,
     REPLACED,
@@ -56,17 +49,14 @@ class PassageForm(EndpointForm):
 
     def __init__(
         self,
-        rules: Rules,
-        place: Place,
-        label: tuple[str, str],
-        caller: Caller,
-        head: Head,
+        opened: Opened,
         places: Pool,
         lots: Lots,
         connection: Connection,
         proxies: Proxies,
     ) -> None:
-        super().__init__(rules, place, label, caller, head)
+        super().__init__(opened)
+        head = opened.head
         self.places = places
         self.lots = lots
         self.is_bare = head.method == b"HEAD"

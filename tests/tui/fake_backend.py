@@ -352,7 +352,8 @@ class FakeBackend:
 
 
 def _sse(event: str, data: Any) -> bytes:
-    return f"event: {event}\ndata: {json.dumps(data)}\n\n".encode()
+    position = f"id: {data['id']}\n" if event == "entry" else ""
+    return f"{position}event: {event}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def two_functions() -> FakeBackend:

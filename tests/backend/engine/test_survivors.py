@@ -131,7 +131,10 @@ async def test_an_end_that_was_asked_for_leaves_nothing(
     await until(lambda: len(sleepers(mark)) == COUNT)
     (worker,) = stage.engine.workers()
     began = time.monotonic()
-    await getattr(stage.engine, end)(spec.revision if end == "retire" else worker.id)
+    if end == "retire":
+        await stage.engine.retire(spec.revision)
+    else:
+        await stage.engine.stop_worker(worker.id, "somebody")
     assert time.monotonic() - began < QUICK
     await gone_quickly(mark)
 

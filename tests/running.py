@@ -29,6 +29,8 @@ class RunningBackend:
     url: str
     env: dict[str, str] = field(repr=False)
     """For programs that shall use this backend as their embedded one."""
+    said: list[str] = field(default_factory=list, repr=False)
+    """Lines that it wrote to its standard error."""
 
     @property
     def config(self) -> config.Config:
@@ -111,7 +113,7 @@ def start_backend(home: Path, port: int = 0, **settings: str) -> RunningBackend:
     for line in process.stderr:
         heard.append(line)
         if "listening on" in line:
-            # Nobody reads on: a full pipe would stop the backend.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return RunningBackend(home, process, line.split()[-1], env)
+            # A full pipe would stop the backend.
+            threading.Thread(target=heard.extend, args=(process.stderr,), daemon=True).start()
+            return RunningBackend(home, process, line.split()[-1], env, heard)
     raise AssertionError(f"the backend did not start: {''.join(heard)}")

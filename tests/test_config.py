@@ -55,6 +55,7 @@ def test_every_setting_is_read_from_file_and_environment(
     ("name", "text"),
     [
         ("PORT", "many"),
+        ("PORT", "65536"),
         ("DRAIN_TIMEOUT", "x"),
         ("LOG_MAX_DAYS", ""),
         ("LOG_OVERFLOW", "lose"),
@@ -69,6 +70,18 @@ def test_a_wrong_value_names_setting_and_place(tmp_path: Path, name: str, text: 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match=r"config\.toml is not valid TOML"):
         load(put(tmp_path, "port =\n"))
+
+
+@pytest.mark.parametrize("text", ["contexts = 3\n", "port = []\n"])
+def test_a_value_of_another_kind_is_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"must be .*in config\.toml"):
+        load(put(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["contexts = 3\n", "[contexts]\nlocal = 3\n"])
+def test_credentials_that_are_none_are_told(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"must be .*in credentials\.toml"):
+        load(put(tmp_path, text, "credentials.toml"))
 
 
 @pytest.mark.parametrize("entry", ["", "url = 3", 'url = "ftp://x"'])

@@ -58,6 +58,8 @@ class Settings:
     """Largest request body of an exposed port; 413 above."""
     max_header_size: int = 64 * 1024
     """Largest request head; 431 above."""
+    head_timeout: float = 30
+    """How long a client may take to send a request's head; 408 and the end of it above."""
     queue_size: int = 1000
     """Calls that may wait per endpoint; 503 above."""
     request_timeout: float = 3600
@@ -266,7 +268,7 @@ def _settings(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
 
 CHOICES = {"log_overflow": ("wait", "drop")}
 """What a setting may be, where few words are meant."""
-RANGES = {"gateways": (1, 64)}
+RANGES = {"gateways": (1, 64), "port": (0, 65535)}
 """From what to what a number may be, where not every number makes sense."""
 
 
@@ -282,7 +284,7 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
         if kind == "bool":
             return _truth(value)
         return str(value)
-    except ValueError as exc:
+    except (TypeError, ValueError) as exc:
         meant = {"bool": "true or false"}.get(kind, f"a {kind}")
         raise InvalidSetting(f"{name} must be {meant}, not {value!r} (in {where})") from exc
 
@@ -307,16 +309,26 @@ def _in_range(name: str, value: int, where: str) -> int:
 
 def _contexts(data: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Context]:
     contexts = {LOCAL: Context(LOCAL, "")}
-    entries = {**data.get("contexts", {})}
-    for name, entry in entries.items():
+    for name, entry in _table(data, "config.toml").items():
         if name != LOCAL:
             contexts[name] = _context(name, entry)
-    for name, secret in secrets.get("contexts", {}).items():
+    for name, secret in _table(secrets, "credentials.toml").items():
+        if not isinstance(secret, dict):
+            raise InvalidSetting(
+                f"contexts.{name} must be a table with a key (in credentials.toml)"
+            )
         if name in contexts:
             known = contexts[name]
             user = known.user_id or str(secret.get("user_id", ""))
             contexts[name] = replace(known, key=str(secret.get("key", "")), user_id=user)
     return contexts
+
+
+def _table(data: dict[str, Any], where: str) -> dict[str, Any]:
+    found = data.get("contexts", {})
+    if not isinstance(found, dict):
+        raise InvalidSetting(f"contexts must be tables: [contexts.NAME] (in {where})")
+    return found
 
 
 def _context(name: str, entry: Any) -> Context:

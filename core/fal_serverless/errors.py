@@ -15,7 +15,8 @@ FalError                      anything this project reports; the rest is a bug
 │   │   ├── NotServable       it has, but neither `serve` nor `exposed_port`
 │   │   └── NotPicklable      it cannot be sent to a worker
 │   ├── PythonMismatch        pickled by one Python minor, to be run by another
-│   └── BuildFailed           the environment could not be made (uv's own words)
+│   ├── BuildFailed           the environment could not be made (uv's own words)
+│   └── HeadTooSlow           a request line and headers that do not end
 ├── NotAuthenticated          no key, or none that we know
 ├── NotAllowed                a valid key without the right
 │   └── ReadOnly              the context is read-only; nothing was sent
@@ -31,6 +32,7 @@ FalError                      anything this project reports; the rest is a bug
 │   └── ResultLost            what it returned cannot be pickled there, or not be read here
 ├── TooManyCalls              a key calls more often than it may
 ├── QueueFull                 more calls are waiting than the endpoint may hold
+├── StateFailed               what a backend keeps cannot be read or written: a full disk, a damage
 ├── Unreachable               no backend answers there
 ├── PortTaken                 somebody else listens on that port
 └── BadAnswer                 the backend's answer is not one we understand
@@ -139,6 +141,11 @@ class BuildFailed(BadInput):
     status = 422
 
 
+class HeadTooSlow(BadInput):
+    code = "head_too_slow"
+    status = 408
+
+
 class NotAuthenticated(FalError):
     code = "not_authenticated"
     status = 401
@@ -211,6 +218,11 @@ class TooManyCalls(FalError):
 class QueueFull(FalError):
     code = "queue_full"
     status = 503
+
+
+class StateFailed(FalError):
+    code = "state_failed"
+    status = 507
 
 
 class Unreachable(FalError):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -152,6 +153,17 @@ async def test_one_build_for_two_stores_on_one_folder(tmp_path: Path) -> None:
     )
     told = [any("Creating virtual" in line for line in log) for log in logs]
     assert sorted(told) == [False, True]
+
+
+@pytest.mark.parametrize("part", ["bin", "lib", "pyvenv.cfg"])
+async def test_one_that_lacks_a_part_is_built_again(tmp_path: Path, part: str) -> None:
+    store = make_store(tmp_path)
+    made = await store.ensure(OURS, [], no_log)
+    lost = tmp_path / "envs" / made.key / part
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    assert not store.holds(made)
+    assert await store.ensure(OURS, [], no_log) == made
+    assert lost.exists() and store.holds(made)
 
 
 async def test_a_folder_without_marker_is_built_again(tmp_path: Path) -> None:

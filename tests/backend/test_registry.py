@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,20 @@ def test_everything_published_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.resolve("1", "call") == second
     assert next(m.to_revision for m in again.moves("1", "call")) == second.revision
     assert again.source(second.revision) == "source"
+
+
+def test_the_newest_revision_is_the_one_that_came_last_whatever_the_clock_says(
+    tmp_path: Path,
+) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    database = open_database(sqlite_url(tmp_path / "registry.db"))
+    registry = Registry(database, lambda: now)
+    registry.add_user("ada")
+    first = serve(registry, "call")
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    second = serve(registry, "call")
+    for each in (registry, Registry(database)):
+        assert [r.id for r in each.revisions("1", "call")] == [second.revision, first.revision]
 
 
 def test_an_anonymous_function_answers_under_its_id_only(registry: Registry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from fal_serverless import source
 from fal_serverless.client import Client
-from fal_serverless.errors import BuildFailed, Conflict, NotFound, WorkerFailed
+from fal_serverless.errors import BuildFailed, Conflict, NotFound, StateFailed, WorkerFailed
 from fal_serverless.models import LogQuery
 from running import FUNCTIONS, RunningBackend, StartBackend
 from serving import serve
@@ -81,6 +82,54 @@ def test_a_second_backend_on_the_same_state_is_refused(backend: RunningBackend) 
     )
     assert done.returncode == 1
     assert "runs on" in done.stderr
+
+
+def test_a_state_folder_that_cannot_be_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder has to be")
+    done = subprocess.run(
+        [sys.executable, "-m", "fal_serverless.backend"],
+        env={**os.environ, "FAL_SERVERLESS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert done.stderr.startswith(f"Error: the state folder {tmp_path}/state cannot be used: ")
+
+
+def test_what_a_killed_backend_had_begun_to_write_goes(backends: StartBackend) -> None:
+    one = backends()
+    one.kill()
+    begun = one.home / "state" / ".backend.json.half"
+    keys, others = one.home / ".credentials.toml.half", one.home / ".credentials.toml.others"
+    for path in (begun, keys, others):
+        path.write_text("half")
+    os.utime(keys, (0, 0))
+    backends(one.home)
+    assert [path.exists() for path in (begun, keys, others)] == [False, False, True]
+
+
+async def test_a_full_disk_refuses_changes_in_a_line_and_costs_no_call(
+    backends: StartBackend,
+) -> None:
+    one = backends()
+    async with one.client() as client:
+        served = await serve(one, client, "texts.py", "call_text", "call")
+        # A process whose files must not grow meets what a full disk means.
+        pid = one.process.pid
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        with pytest.raises(StateFailed):
+            await serve(one, client, "texts.py", "call_text", "call")
+        with pytest.raises(StateFailed, match="nothing was changed"):
+            await client.generate_key("API", "laptop")
+        assert (await client.invoke("call", b'{"text": "x"}')).body == b'"x"'
+        assert (await client.alias("call")).revision == served.revision.id
+        assert len(await client.keys()) == 1
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        again = await serve(one, client, "texts.py", "call_text", "call")
+        assert (await client.alias("call")).revision == again.revision.id
+    assert folders(one.home) == sorted([served.revision.id, again.revision.id])
 
 
 @pytest.mark.parametrize(

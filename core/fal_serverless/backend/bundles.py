@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from fal_serverless.config import make_private
-from fal_serverless.errors import BadAnswer, BadInput, TooLarge
+from fal_serverless.errors import BadAnswer, BadInput, StateFailed, TooLarge
 from fal_serverless.models import BundleInfo, from_json
 
 MAX_BUNDLE = 256 * 1024**2
@@ -28,12 +28,15 @@ class BundleStore:
         return self._root / revision_id
 
     def unpack(self, revision_id: str, data: bytes) -> BundleInfo:
-        """Raises BadInput for what is not a bundle, TooLarge."""
+        """Raises BadInput for what is not a bundle, TooLarge, StateFailed."""
         aside = self._root / f".{revision_id}"
         try:
             aside.mkdir(mode=0o700)
             info = _unpack(data, aside)
             aside.rename(self.folder(revision_id))
+        except OSError as exc:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise StateFailed(f"the bundle cannot be kept: {exc.strerror}") from exc
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
@@ -58,7 +61,7 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
                 if name in bundle.namelist():
                     (folder / name).write_bytes(bundle.read(name))
         info = from_json(BundleInfo, json.loads((folder / "bundle.json").read_text()))
-    except (zipfile.BadZipFile, OSError, ValueError, BadAnswer) as exc:
+    except (zipfile.BadZipFile, FileNotFoundError, ValueError, BadAnswer) as exc:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
     if not info.from_source and not (folder / "function.pickle").exists():
         raise BadInput("the bundle holds neither a pickled function nor says `from_source`")

@@ -6,13 +6,14 @@ SQLAlchemy Core on SQLite (write-ahead log, one file in the state folder) or on 
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from fal_serverless.errors import InvalidSetting
+from fal_serverless.errors import InvalidSetting, StateFailed
 
 HEAD = "0002"
 """The newest migration. A database that is there already needs no Alembic, and no time for it."""
@@ -120,17 +121,57 @@ audit = sa.Table(
 
 
 def open_database(url: str) -> sa.Engine:
-    """The database at `url`, at its newest migration. Raises InvalidSetting."""
+    """The database at `url`, at its newest migration. Raises InvalidSetting, StateFailed.
+
+    Whoever uses it meets StateFailed where the disk or the file is what is wrong.
+    """
     try:
         engine = sa.create_engine(url)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare_sqlite)
             sa.event.listen(engine, "begin", _begin_immediate)
+            sa.event.listen(engine, "handle_error", _told, retval=True)
+            _look_over(engine)
         _upgrade(engine)
     except (sa.exc.ArgumentError, sa.exc.OperationalError, ImportError) as exc:
         reason = str(getattr(exc, "orig", None) or exc).splitlines()[0]
         raise InvalidSetting(f"the database cannot be opened: {reason}") from exc
     return engine
+
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_UNUSABLE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+)
+
+
+def _told(context: sa.engine.ExceptionContext) -> BaseException | None:
+    """What SQLite says of its file and the disk, as an error of ours."""
+    error = context.original_exception
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    place = context.engine.url.database if context.engine is not None else "the registry"
+    if code in _DAMAGED:
+        return _damaged(place, str(error))
+    if code in _UNUSABLE:
+        return StateFailed(f"{place} cannot be used: {error}; nothing was changed")
+    return None
+
+
+def _damaged(place: str | None, why: str) -> StateFailed:
+    return StateFailed(
+        f"{place} is damaged ({why}): put a copy in its place, or move it away to begin anew"
+    )
+
+
+def _look_over(engine: sa.Engine) -> None:
+    """Raises StateFailed for a damage, also where it would be met much later."""
+    with engine.connect() as connection:
+        found = connection.scalar(sa.text("PRAGMA quick_check(1)"))
+    if found != "ok":
+        raise _damaged(engine.url.database, " ".join(str(found).split()))
 
 
 def sqlite_url(path: Path) -> str:
@@ -149,8 +190,14 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 
 def _upgrade(engine: sa.Engine) -> None:
-    if _version(engine) == HEAD:
+    found = _version(engine)
+    if found == HEAD:
         return
+    if found is not None and found > HEAD:
+        raise StateFailed(
+            f"the registry {engine.url.render_as_string()} has the schema {found}, which is newer "
+            f"than what this version knows ({HEAD}): update fal-tui, or use the copy of before"
+        )
     from alembic import command
     from alembic.config import Config
 

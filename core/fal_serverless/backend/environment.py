@@ -85,7 +85,7 @@ class EnvironmentStore:
 
     def exists(self, key: str) -> bool:
         """Whether it is there, and whole."""
-        parts = (MARKER, "bin/python")
+        parts = (MARKER, "bin/python", "pyvenv.cfg", "lib")
         return all(os.access(f"{self.root}/{key}/{part}", os.F_OK) for part in parts)
 
     def holds(self, made: Environment) -> bool:

@@ -12,7 +12,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,11 +59,12 @@ from fal_serverless.config import (
     LOCAL,
     Config,
     Context,
+    Paths,
     make_private,
     save_context,
     write_whole,
 )
-from fal_serverless.errors import Conflict, FalError
+from fal_serverless.errors import Conflict, FalError, StateFailed
 from fal_serverless.models import Change, Status, User, Worker
 
 logger = logging.getLogger("fal_serverless.backend")
@@ -71,14 +72,21 @@ logger = logging.getLogger("fal_serverless.backend")
 TICK = 1.0
 """Seconds between two looks at what happened."""
 LATE = 0.005
+ABANDONED = 60.0
+"""Seconds after which nobody is still writing a file aside."""
 
 
 def run(config: Config, *, any_port: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT. Raises PortTaken, Conflict, InvalidSetting at the start."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises PortTaken, Conflict, InvalidSetting, StateFailed at the start.
+    """
     network.check(config.settings)
-    make_private(config.paths.state)
     logging.getLogger("uvicorn.error").addFilter(NoCutAnswers())
+    with _writable(config.paths.state):
+        make_private(config.paths.state)
     with _only_one(config.paths.state / "backend.lock"):
+        _sweep(config.paths)
         settings = config.settings
         count = settings.gateways
         port, sockets = listen(settings.host, settings.port, any_port=any_port, count=count)
@@ -117,6 +125,11 @@ class Backend:
         `sockets` are those of each gateway; the first are this process's.
         """
         _raise_file_limit()
+        with _writable(self._config.paths.state):
+            self._make_rooms()
+        await self._listen(sockets)
+
+    def _make_rooms(self) -> None:
         settings, paths = self._config.settings, self._config.paths
         self.logs = LogStore(paths.state / "logs", settings.log_max_bytes, settings.log_max_days)
         self.engine = LocalEngine(
@@ -151,7 +164,6 @@ class Backend:
         )
         self.figures = Figures(self.meter, self.starts, self.registry, self.engine.loads, self.logs)
         self._ensure_owner()
-        await self._listen(sockets)
 
     def _front(self, stopping: asyncio.Event, ledger: Ledger, lots: Lots) -> Front:
         settings = self._config.settings
@@ -260,8 +272,8 @@ class Backend:
         ledger = Ledger(self.logs.put, self.meter.count)
         lots = Lots(self._config.settings.request_timeout)
         front, door = self._front(stopping, ledger, lots), self._door(ledger, lots)
-        http = connection(self._config.settings.max_header_size, door)
         settings = self._config.settings
+        http = connection(settings.max_header_size, door, settings.head_timeout)
         server = Server(uvicorn_config(front, http, settings))
         self.gateways = self._further(server, http, sockets[1:])
 
@@ -282,8 +294,10 @@ class Backend:
         ticking = asyncio.create_task(self._tick())
         settling = asyncio.create_task(self.publisher.settle())
         starting = asyncio.create_task(self.gateways.start())
-        info = self._announce()
+        info = self._config.paths.backend
         try:
+            with _writable(self._config.paths.state):
+                self._announce(info)
             await server.serve(sockets[0])
         finally:
             info.unlink(missing_ok=True)
@@ -308,10 +322,10 @@ class Backend:
         else:
             logger.info("read the certificate again")
 
-    def _announce(self) -> Path:
+    def _announce(self, info: Path) -> None:
         """Say where we are. Connections wait in the backlog until the server accepts them."""
         settings = self._config.settings
-        info = {
+        said = {
             "pid": os.getpid(),
             "port": self._port,
             "url": self._base,
@@ -321,9 +335,8 @@ class Backend:
             "domain": settings.domain,
             "tls_cert": str(Path(settings.tls_cert).absolute()) if settings.tls_cert else "",
         }
-        write_whole(self._config.paths.backend, json.dumps(info), 0o600)
+        write_whole(info, json.dumps(said), 0o600)
         logger.info("listening on %s", self._base)
-        return self._config.paths.backend
 
     def _ensure_owner(self) -> None:
         """The first user, and a key for this machine that opens the backend."""
@@ -384,12 +397,35 @@ class Backend:
 @contextmanager
 def _only_one(path: Path) -> Iterator[IO[str]]:
     """Two backends on one state folder would each overwrite what the other knows."""
-    with path.open("a") as lock:
+    with _writable(path.parent):
+        opened = path.open("a")
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise Conflict(f"a backend runs on {path.parent} already; stop it first") from exc
         yield lock
+
+
+@contextmanager
+def _writable(state: Path) -> Iterator[None]:
+    """What the disk says, as an error of ours."""
+    try:
+        yield
+    except OSError as exc:
+        named = f" ({exc.filename})" if exc.filename else ""
+        said = exc.strerror or exc
+        raise StateFailed(f"the state folder {state} cannot be used: {said}{named}") from exc
+
+
+def _sweep(paths: Paths) -> None:
+    """Remove what a killed backend had begun to write; somebody else may write credentials now."""
+    for path in (paths.backend, paths.credentials):
+        before = time.time() - (0 if path == paths.backend else ABANDONED)
+        for aside in path.parent.glob(f".{path.name}.*"):
+            with suppress(OSError):
+                if aside.stat().st_mtime <= before:
+                    aside.unlink()
 
 
 def _raise_file_limit() -> None:

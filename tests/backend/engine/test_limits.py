@@ -106,6 +106,43 @@ async def test_what_children_take_counts(make_stage: Any, make_spec: Any) -> Non
         await stage.call(make_spec(HOG, machine_type="XS"), {"child": True})
 
 
+PARTED = """
+import os, time
+def f():
+    kept = bytearray(b'x') * (200 << 20)
+    for _ in range(4):
+        if os.fork() == 0:
+            time.sleep(600)
+    time.sleep(2)
+    return len(kept) >> 20
+"""
+
+
+async def test_what_forks_share_counts_once(make_stage: Any, make_spec: Any) -> None:
+    assert await make_stage().json(make_spec(PARTED, machine_type="XS")) == 200
+
+
+FORKS = """
+import os, time
+def f(many=False):
+    while many:
+        if os.fork() == 0:
+            time.sleep(600)
+    return 'fine'
+"""
+
+
+async def test_who_forks_for_ever_is_ended_and_told_so(
+    make_stage: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_PROCESSES", 60)
+    stage = make_stage()
+    spec = make_spec(FORKS, max_concurrency=1)
+    with pytest.raises(WorkerFailed, match=r"killed: too many processes \(more than 60\)"):
+        await stage.call(spec, {"many": True})
+    assert await stage.json(spec) == "fine"
+
+
 async def test_nothing_is_left_of_a_cgroup(cgroup: str, make_stage: Any, make_spec: Any) -> None:
     if WAYS == ["watched"]:
         with pytest.raises(OSError, match=r"denied|Read-only|there is no"):
@@ -147,7 +184,8 @@ def test_workers_take_turns_on_the_processors(tmp_path: Path) -> None:
     cores = [found.claim(f"w-{n}", "XS").cores for n in range(2)]
     assert all(len(each) == 1 for each in cores)
     assert cores[0] != cores[1] or len(os.sched_getaffinity(0)) == 1
-    assert found.claim("w-3", "GPU-H100").orders == {}
+    free = found.claim("w-3", "GPU-H100")
+    assert (free.cores, free.orders["limits"]["memory"]) == ((), None)
 
 
 def test_where_nothing_can_be_done_it_is_said(tmp_path: Path) -> None:

@@ -86,6 +86,13 @@ async def test_the_traceback_of_a_failed_start_is_in_the_log_and_the_error(
     assert stage.lines() == ["half", "\n".join(failed.value.data["log"][1:])]
 
 
+async def test_sources_that_cannot_be_unpacked_are_told(stage: Any, make_spec: Any) -> None:
+    spec = make_spec("def f(): return 1")
+    (spec.folder / "sources.zip").write_bytes(b"PK nothing")
+    with pytest.raises(WorkerFailed, match=r"files of revision .* cannot be unpacked: "):
+        await stage.engine.warm(spec)
+
+
 async def test_a_start_that_takes_too_long(stage: Any, make_spec: Any) -> None:
     source = "import time\ndef load(): time.sleep(60)\ndef f(_): pass"
     spec = make_spec(source, setup="load", startup_timeout=0.3)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -17,6 +17,8 @@ from fal_serverless.backend.gateway.protocol import Connection, Taken, connectio
 
 IDLE = 0.3
 """Seconds until an idle connection is closed."""
+HEAD = 1.5
+"""Seconds that a head may take."""
 
 
 class Parcel(Taken):
@@ -115,7 +117,7 @@ async def stand() -> AsyncIterator[Stand]:
     door = Porter()
     config = uvicorn.Config(
         general,
-        http=connection(1000, door),
+        http=connection(1000, door, HEAD),
         lifespan="off",
         log_config=None,
         timeout_keep_alive=IDLE,  # type: ignore[arg-type]
@@ -170,6 +172,47 @@ async def test_a_call_that_runs_is_not_idle(stand: Stand) -> None:
             parcel.answer()
             assert (await connection.answer()).body == b"x"
         assert await connection.rest() == b""
+
+
+@pytest.mark.parametrize("before", [b"", post("/", b"x")])
+async def test_a_head_that_does_not_end_is_answered_and_closed(stand: Stand, before: bytes) -> None:
+    async with stand.wire() as connection:
+        if before:
+            assert (await connection.ask(before)).body == b"x"
+        began = now()
+        await connection.send(b"POST / HTTP/1.1\r\nX-Slow: ")
+        dribbling = asyncio.create_task(dribble(connection))
+        answer = await connection.answer()
+        assert (answer.status, b"head_too_slow" in answer.body) == (408, True)
+        assert HEAD < now() - began < 20 * HEAD
+        assert await connection.rest() == b""
+        dribbling.cancel()
+
+
+async def dribble(connection: Wire) -> None:
+    with suppress(OSError):
+        while True:
+            await connection.send(b"x")
+            await asyncio.sleep(IDLE / 3)
+
+
+async def test_a_connection_that_brings_nothing_is_closed(stand: Stand) -> None:
+    async with stand.wire() as connection:
+        began = now()
+        assert await connection.rest() == b""
+        assert HEAD < now() - began < 20 * HEAD
+
+
+async def test_a_head_begun_while_a_call_runs_has_its_time_afterwards(stand: Stand) -> None:
+    stand.door.is_quick = False
+    async with stand.wire() as connection:
+        await connection.send(post("/", b"x") + b"POST /gen")
+        parcel = await stand.door.taken.get()
+        await asyncio.sleep(1.2 * HEAD)
+        parcel.answer()
+        assert (await connection.answer()).body == b"x"
+        await connection.send(post("/general")[len(b"POST /gen") :])
+        assert (await connection.answer()).body == b"general"
 
 
 async def test_while_one_is_answered_the_next_is_not_shown_at_the_door(stand: Stand) -> None:

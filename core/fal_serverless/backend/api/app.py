@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -14,11 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fal_serverless.backend.api import aliases, calls, environments, functions, metrics, system
+from fal_serverless.backend.api.bugs import told
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.backend.network import is_address
 from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFound, to_json
-
-logger = logging.getLogger("fal_serverless.api")
 
 
 def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[None]]) -> ASGIApp:
@@ -114,5 +112,4 @@ async def _answer_http(request: Request, exc: Exception) -> Response:
 
 
 async def _answer_bug(request: Request, exc: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
-    return _response(FalError("Internal Server Error"))
+    return _response(told(exc, f"{request.method} {request.url.path}"))

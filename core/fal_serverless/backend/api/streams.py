@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.responses import StreamingResponse
 
-from fal_serverless.errors import FalError
+from fal_serverless.backend.api.bugs import told
 from fal_serverless.errors import to_json as error_json
 from fal_serverless.models import to_json
 
@@ -52,7 +52,8 @@ async def _lines(
                 yield ": alive\n\n"
     except StopAsyncIteration:
         return
-    except FalError as error:
+    except Exception as exc:
+        error = told(exc, "a stream")
         yield f"event: error\ndata: {json.dumps(error_json(error))}\n\n"
     finally:
         await _end(stop, step, items)

@@ -12,7 +12,7 @@
 A limit over what the machine has is none. Where the settings name a cgroup, the kernel sees to the
 limits; elsewhere the worker's supervisor looks at its memory several times a second, and the worker
 is bound to as many processors as its share comes to, rounded up. Where neither can be done, a line
-in the log says so.
+in the log says so. On Linux a worker that has more than 1,000 processes is ended, too.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ from typing import Any
 from fal_serverless.backend.engine import survivors
 
 MB, GB = 1 << 20, 1 << 30
+MOST_PROCESSES = 1000
+"""Of one worker: who has more forks for ever."""
 PERIOD = 100_000
 """Microseconds in which a share of the processors is counted."""
 NOTE = "ended"
 """File in a worker's folder by which its supervisor says why it ended it."""
+OUT_OF_MEMORY = "out of memory"
+"""What stands in it then."""
 MOUNT = Path("/sys/fs/cgroup")
 
 
@@ -77,7 +81,9 @@ class Room:
     cores: tuple[int, ...] = ()
     """Numbers of the processors it is bound to; none: to no one."""
     is_watched: bool = False
-    """Its supervisor looks at its memory."""
+    """Its supervisor counts its processes, and …"""
+    is_weighed: bool = False
+    """… looks at its memory."""
     unenforced: str = ""
     """What cannot be done about its limits; '' for nothing."""
 
@@ -87,12 +93,20 @@ class Room:
         most = size(self.machine.memory or 0)
         return f"killed: out of memory (machine type {self.machine_type} has {most})"
 
+    def ended(self, note: str) -> str:
+        """The same, by the note of the supervisor that ended it."""
+        return self.out_of_memory if note == OUT_OF_MEMORY else f"killed: {note}"
+
     @property
     def orders(self) -> dict[str, Any]:
         """For its supervisor."""
         if not (self.cgroups or self.cores or self.is_watched):
             return {}
-        watched = {"memory": self.machine.memory, "note": str(self.folder / NOTE)}
+        watched = {
+            "memory": self.machine.memory if self.is_weighed else None,
+            "processes": MOST_PROCESSES,
+            "note": str(self.folder / NOTE),
+        }
         joined = {"cgroups": [str(path) for path in self.cgroups], "cores": list(self.cores)}
         return {"limits": joined | (watched if self.is_watched else {})}
 
@@ -132,7 +146,7 @@ class Limits:
     def claim(self, worker: str, machine_type: str) -> Room:
         """Room for a worker that is about to start. Raises OSError."""
         machine = within(MACHINES.get(machine_type, Machine()), self._there_is)
-        room = Room(machine_type, machine, self._run_dir / worker)
+        room = Room(machine_type, machine, self._run_dir / worker, is_watched=self._linux)
         if machine == Machine():
             return room
         if self._cgroups is not None:
@@ -140,7 +154,7 @@ class Limits:
         if not self._linux:
             said = f"machine type {machine_type} ({machine}) is not enforced on this system"
             return replace(room, unenforced=said)
-        return replace(room, cores=self._bind(machine), is_watched=machine.memory is not None)
+        return replace(room, cores=self._bind(machine), is_weighed=machine.memory is not None)
 
     def release(self, room: Room) -> bool:
         """When its worker is gone; whether the kernel ended something for want of memory."""

@@ -205,8 +205,13 @@ def _clear(run_dir: Path) -> None:
 
 def _unpack(spec: Spec) -> None:
     """The sources as files: a function may read what lies beside it, and bytecode is kept."""
-    with made_whole(spec.folder / "sources") as aside:
-        archive = spec.folder / "sources.zip"
-        if aside is not None and archive.exists():
-            with zipfile.ZipFile(archive) as sources:
-                sources.extractall(aside)
+    archive = spec.folder / "sources.zip"
+    try:
+        with made_whole(spec.folder / "sources") as aside:
+            if aside is not None and archive.exists():
+                with zipfile.ZipFile(archive) as sources:
+                    sources.extractall(aside)
+    except (OSError, zipfile.BadZipFile) as exc:
+        raise WorkerFailed(
+            f"the files of revision '{spec.revision}' cannot be unpacked: {exc}"
+        ) from exc

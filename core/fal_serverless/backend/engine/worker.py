@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from fal_serverless.backend.engine import frames, process, startup
 from fal_serverless.backend.engine.exchange import Exchange, ReplyStream
 from fal_serverless.backend.engine.journal import Herald, Journal
-from fal_serverless.backend.engine.limits import Room
+from fal_serverless.backend.engine.limits import OUT_OF_MEMORY, Room
 from fal_serverless.backend.engine.ports import Address, Place
 from fal_serverless.backend.engine.process import Process, Start
 from fal_serverless.backend.engine.spec import Spec
@@ -431,8 +431,9 @@ class WorkerProcess:
         # What it said last is in its channel still, and says more than an exit code.
         await _wait(self._unheard, LAST_FRAMES)
         self._link.close()
-        ran_out = await self._leave_room() or bool(child.note)
-        how = self._room.out_of_memory if self._room and ran_out else process.ending(code)
+        ran_out = await self._leave_room()
+        note = OUT_OF_MEMORY if ran_out else child.note
+        how = self._room.ended(note) if self._room and note else process.ending(code)
         self._end_with(f"worker {self.id} of '{self.spec.entrypoint}' died: {how}")
         if self._place is not None:
             self._around.ports.release(self._place)

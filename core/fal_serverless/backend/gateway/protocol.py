@@ -19,9 +19,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fal_serverless.backend.gateway.answers import request_id
-from fal_serverless.errors import HeadTooLarge, to_json
+from fal_serverless.errors import FalError, HeadTooLarge, HeadTooSlow, to_json
 
 HEAD_END = b"\r\n\r\n"
+HEAD_TIMEOUT = 30.0
+"""Seconds for a head when nobody says otherwise."""
 
 
 class _Silent:
@@ -89,10 +91,15 @@ class Known(NamedTuple):
 
 
 class Connection(HttpToolsProtocol):
-    """Answers 431 and closes when request line and headers are over `max_head` bytes (RFC 6585)."""
+    """Answers 431 and closes when request line and headers are over `max_head` bytes (RFC 6585).
+
+    So it does with 408 when they are not complete `head_timeout` seconds after they were first seen
+    to be begun, which is looked at every few seconds; a connection that brings nothing is closed.
+    """
 
     max_head = 64 * 1024
     """Set by whoever makes the server; so is `door`."""
+    head_timeout = HEAD_TIMEOUT
     door: Door
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -118,11 +125,17 @@ class Connection(HttpToolsProtocol):
         """A request is on its way, so the connection is not idle."""
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._half: int | None = None
+        """The request, as `_begun` counts, whose head was begun at the last look, and …"""
+        self._half_since = 0.0
+        """… when that was first seen."""
 
     # What comes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._wait_idle(min(self.head_timeout, self.timeout_keep_alive))
         if self.first:
             self.data_received(self.first)
 
@@ -147,7 +160,7 @@ class Connection(HttpToolsProtocol):
             self._malformed()
         # A header that never ends is not told by the parser; a whole head was counted exactly.
         if self._in_head and self._received > self.max_head:
-            self._refuse()
+            self._refuse_large()
         elif self._form is not None and is_between and self._begun == begun + 1:
             self._learn(self._form, data)
 
@@ -178,6 +191,7 @@ class Connection(HttpToolsProtocol):
 
     def _upgrade(self) -> None:
         if self._should_upgrade():
+            self._end_timer()
             self.handle_websocket_upgrade()
         else:
             self._unsupported_upgrade_warning()
@@ -202,7 +216,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         counts = received > self.max_head or self._apart
         if counts and self._head_size() > self.max_head:
-            self._refuse()
+            self._refuse_large()
             return
         cycle = self.cycle
         waits = cycle is not None and not cycle.response_complete
@@ -251,9 +265,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._reading = None
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+        self._end_timer()
         if self._taken is not None and not self._taken.response_complete:
             self._taken.on_gone()
 
@@ -281,25 +293,54 @@ class Connection(HttpToolsProtocol):
     def _wait_idle(self, seconds: float) -> None:
         self._idle_timer = self.loop.call_later(seconds, self._look_idle)
 
+    def _end_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
     def _look_idle(self) -> None:
         self._idle_timer = None
-        if self._busy:
+        if self._refused:
             return
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        left = self._head_left() if self._busy else self._idle_left()
         if left > 0:
-            self._wait_idle(left)
+            # Whatever begins meanwhile is seen to at the next look.
+            self._wait_idle(min(left, self.timeout_keep_alive))
+        elif self._busy:
+            said = f"request line and headers took longer than {self.head_timeout:g} s"
+            self._refuse("408 Request Timeout", HeadTooSlow(said))
         else:
             self.timeout_keep_alive_handler()
 
-    def _refuse(self) -> None:
+    def _idle_left(self) -> float:
+        """Seconds until it is closed; one that never brought a request may take as for a head."""
+        limit = self.head_timeout if self.cycle is None else self.timeout_keep_alive
+        return self._idle_since + limit - self.loop.time()
+
+    def _head_left(self) -> float:
+        """Seconds that are left for a head that was begun; while a request runs, no matter."""
+        cycle = self.cycle
+        waits = cycle is not None and not cycle.response_complete
+        if waits or not self._in_head or not self._received:
+            self._half = None
+            return min(self.head_timeout, self.timeout_keep_alive)
+        now = self.loop.time()
+        if self._half != self._begun:
+            self._half, self._half_since = self._begun, now
+        return self._half_since + self.head_timeout - now
+
+    def _refuse_large(self) -> None:
+        said = f"request line and headers are over {self.max_head} bytes"
+        self._refuse("431 Request Header Fields Too Large", HeadTooLarge(said))
+
+    def _refuse(self, status: str, error: FalError) -> None:
         if self._refused:
             return
         self._refused = True
         name = request_id(None)
-        error = HeadTooLarge(f"request line and headers are over {self.max_head} bytes")
         body = json.dumps(to_json(error, name)).encode()
         head = (
-            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nx-fal-request-id: {name}\r\n"
             "connection: close\r\n\r\n"
         )
@@ -307,6 +348,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-def connection(max_head: int, door: Door) -> type[Connection]:
+def connection(max_head: int, door: Door, head_timeout: float = HEAD_TIMEOUT) -> type[Connection]:
     """The protocol class with what it uses, as uvicorn wants it."""
-    return type("Connection", (Connection,), {"max_head": max_head, "door": door})
+    attributes = {"max_head": max_head, "door": door, "head_timeout": head_timeout}
+    return type("Connection", (Connection,), attributes)

@@ -76,6 +76,7 @@ class Further:
         door = Calls(self._settings, self._find, self._keys, self._run, ledger, lots, rates)
         attributes = {
             "max_head": self._settings.max_header_size,
+            "head_timeout": self._settings.head_timeout,
             "door": door,
             "give_away": staticmethod(self._give_away),
         }

@@ -39,6 +39,7 @@ MODULE = "fal_serverless.backend.gateways"
 SETTINGS = (
     "domain",
     "max_header_size",
+    "head_timeout",
     "max_served_body",
     "max_exposed_body",
     "request_timeout",

@@ -6,6 +6,7 @@ have been taken, so it may be late, and what is freed in between it never sees.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any, Dict, Iterator
@@ -14,6 +15,8 @@ SOONEST, LATEST = 0.05, 1.0
 """Seconds until the next look."""
 FASTEST = 4 << 30
 """Bytes a second that a worker may at most be expected to take."""
+MANY = 20
+"""Whoever has that part of the processes it may have is looked at often."""
 
 
 def join(orders: Dict[str, Any]) -> None:
@@ -26,10 +29,12 @@ def join(orders: Dict[str, Any]) -> None:
 
 
 class Watch:
-    """In the supervisor: whether the worker uses more memory than it may."""
+    """In the supervisor: whether the worker has more memory or processes than it may."""
 
-    def __init__(self, most: int, note: str) -> None:
-        self._most = most
+    def __init__(self, memory: int | None, processes: int, note: str) -> None:
+        """`memory`: bytes; None: all there is."""
+        self._memory = memory
+        self._processes = processes
         self._note = note
         self._next = time.monotonic() + SOONEST
 
@@ -42,23 +47,55 @@ class Watch:
         now = time.monotonic()
         if now < self._next:
             return False
-        left = self._most - memory(os.getpid())
-        if left >= 0:
-            self._next = now + min(LATEST, max(SOONEST, left / FASTEST))
+        family = list(_descendants(os.getpid()))
+        why, left = "", LATEST
+        if len(family) > self._processes:
+            why = f"too many processes (more than {self._processes})"
+        elif len(family) > self._processes // MANY:
+            left = SOONEST
+        if self._memory is not None and not why:
+            spare = self._memory - memory(family)
+            if spare < 0:
+                # Forks share what neither has written to since: that takes longer to find out.
+                spare = self._memory - shares(family)
+            why = "" if spare >= 0 else "out of memory"
+            left = min(left, max(SOONEST, spare / FASTEST))
+        if not why:
+            self._next = now + left
             return False
-        with open(self._note, "w") as file:
-            file.write("out of memory")
+        with contextlib.suppress(OSError), open(self._note, "w") as file:
+            file.write(why)
         return True
 
 
-def memory(root: int) -> int:
-    """Bytes of all that came of a process, without itself; what they share counts once."""
+def memory(family: list[int]) -> int:
+    """Bytes of processes; what they share counts once."""
     own, shared = 0, 0
-    for pid in _descendants(root):
+    for pid in family:
         resident, common = _pages(pid)
         own += resident - common
         shared = max(shared, common)
     return (own + shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+def shares(family: list[int]) -> int:
+    """Bytes of processes, each page once; where that is not told, a process counts as a whole."""
+    total = 0
+    for pid in family:
+        share = _share(pid)
+        total += _pages(pid)[0] * os.sysconf("SC_PAGE_SIZE") if share is None else share
+    return total
+
+
+def _share(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            for line in file:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
 
 
 def _descendants(root: int) -> Iterator[int]:

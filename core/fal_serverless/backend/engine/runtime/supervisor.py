@@ -225,11 +225,11 @@ def _until_over(
 
 
 def _watch(asked: Dict[str, Any]) -> Watch | None:
-    if "memory" not in asked:
+    if "note" not in asked:
         return None
     from .limits import Watch
 
-    return Watch(asked["memory"], asked["note"])
+    return Watch(asked["memory"], asked["processes"], asked["note"])
 
 
 def _take_over(link: socket.socket, orders: Dict[str, Any]) -> Dict[int, Callable[[], None]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -116,6 +117,26 @@ def test_rollback_goes_back_and_a_second_one_returns(registry: Registry) -> None
     assert target.id == first.revision
     registry.point("1", "call", target.id, by="ada", reason="rollback")
     assert registry.rollback_target("1", "call", None).id == second.revision
+
+
+def test_rollback_while_the_alias_moves_waits_for_the_move(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = serve(registry, "call"), serve(registry, "call")
+    targets: list[str] = []
+    asking = Thread(target=lambda: targets.append(registry.rollback_target("1", "call", None).id))
+    keep = registry._keep_pointed
+
+    def slowly(endpoint: Endpoint) -> None:
+        """The move is in the database, and not yet in memory."""
+        asking.start()
+        asking.join(0.2)
+        keep(endpoint)
+
+    monkeypatch.setattr(registry, "_keep_pointed", slowly)
+    registry.point("1", "call", first.revision, by="ada", reason="set")
+    asking.join()
+    assert targets == [second.revision]
 
 
 def test_rollback_of_an_alias_that_never_moved_says_so(registry: Registry) -> None:

@@ -57,11 +57,12 @@ async def too_many_files(stage: Stage) -> None:
     assert stage.backend is not None and stage.others is not None
     await stage.serve("cold")
     pid = stage.backend.process.pid
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (100, 100))
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (100, limit[1]))
     before = len(stage.backend.said)
     async with _connections(stage, 200):
         await stage.others.heard(50)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (4096, 4096))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
     await answers(stage, "cold")
     said = stage.backend.said[before:]
     stage.expect(len(said) < 100, f"the backend wrote {len(said)} lines about it, as {said[-1:]}")

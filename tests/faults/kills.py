@@ -212,22 +212,24 @@ async def _lines_are_there(stage: Stage, count: int) -> None:
 
 
 def _roles(stage: Stage) -> dict[str, set[int]]:
-    """Processes of the engine by what they are."""
-    found: dict[str, set[int]] = {"worker": set(), "supervisor": set(), "template": set()}
-    found["gateway"] = set()
+    """Processes of the engine and gateways by what they are.
+
+    What was forked from a template has its words: only its place tells them apart.
+    """
+    assert stage.backend is not None
+    found: dict[str, set[int]] = {
+        role: set() for role in ("worker", "supervisor", "template", "gateway")
+    }
     every = leftovers.processes(stage.home)
     parents = {leftovers.parent(pid) for pid in every}
     for pid, words in every.items():
+        is_ours = leftovers.parent(pid) == stage.backend.process.pid
         if "fal_serverless.backend.gateways" in words:
             found["gateway"].add(pid)
-        elif "child.py template" in words and pid in parents - {0}:
+        elif "child.py template" in words and is_ours:
             found["template"].add(pid)
         elif "child.py" in words:
             found["supervisor" if pid in parents else "worker"].add(pid)
-    for pid in list(found["supervisor"]):
-        if "child.py template" in every[pid]:
-            found["supervisor"].discard(pid)
-            found["template"].add(pid)
     return found
 
 

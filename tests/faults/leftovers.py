@@ -68,10 +68,19 @@ def parent(pid: int) -> int:
         return 0
 
 
-def is_below(pid: int, ancestor: int) -> bool:
-    while pid > 1 and pid != ancestor:
+def is_below(pid: int, ancestors: set[int]) -> bool:
+    while pid > 1 and pid not in ancestors:
         pid = parent(pid)
-    return pid == ancestor
+    return pid in ancestors
+
+
+def _recorded(home: Path) -> set[int]:
+    """Supervisors that the backend has noted: those of a killed template are nobody's children."""
+    found = set()
+    for path in (home / "state" / "run").glob("*/supervisor"):
+        with suppress(OSError, ValueError):
+            found.add(int(path.read_text().split()[0]))
+    return found
 
 
 def files(home: Path, *, is_running: bool) -> list[str]:
@@ -125,7 +134,7 @@ async def of_running(home: Path, pid: int) -> list[str]:
         strangers = [
             f"process {one}: {words[:100]}"
             for one, words in processes(home).items()
-            if not is_below(one, pid)
+            if not is_below(one, {pid} | _recorded(home))
         ]
         return strangers + files(home, is_running=True)
 

@@ -13,7 +13,7 @@ def steady(number: int) -> int:
     return number
 
 
-@isolated(serve=True, keep_alive=60)
+@isolated(serve=True, keep_alive=10)
 def changing(number: int) -> int:
     return number
 

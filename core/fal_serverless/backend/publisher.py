@@ -192,7 +192,9 @@ class Publisher:
         self, user: User, alias: str, revision_id: str | None, message: str
     ) -> Endpoint:
         """Back to where the alias stood, or to a revision. Raises NotFound, Conflict."""
-        target = self._registry.rollback_target(user.id, alias, revision_id)
+        target = await asyncio.to_thread(
+            self._registry.rollback_target, user.id, alias, revision_id
+        )
         return await self.move(user, alias, target, "rollback", message=message)
 
     async def set_auth(self, user: User, label: str, auth: AuthMode) -> Endpoint:

@@ -283,11 +283,13 @@ class Registry:
 
     def rollback_target(self, user: str, alias: str, revision_id: str | None) -> Stored:
         """Where a rollback would go. Raises NotFound, Conflict when there is nowhere to go."""
-        endpoint = self.alias(user, alias)
-        if revision_id is not None:
-            target = self.revision(user, revision_id)
-        else:
-            target = self._previous(endpoint)
+        # A move that is being written is in the database before it is in memory.
+        with self._writing:
+            endpoint = self.alias(user, alias)
+            if revision_id is not None:
+                target = self.revision(user, revision_id)
+            else:
+                target = self._previous(endpoint)
         if target.id == endpoint.revision:
             raise Conflict(f"alias '{alias}' is at revision '{target.id}' already", alias=alias)
         return target

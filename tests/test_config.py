@@ -10,7 +10,7 @@ import pytest
 
 from fal_serverless import config
 from fal_serverless.config import Config, Context, Settings
-from fal_serverless.errors import InvalidSetting, NotFound
+from fal_serverless.errors import InvalidSetting, NotFound, StateFailed
 
 
 def load(home: Path, **environ: str) -> Config:
@@ -96,6 +96,13 @@ def prod(tmp_path: Path) -> Path:
     context = Context("prod", "http://fal.example", "7", "own:key", protected=True)
     config.save_context(load(tmp_path).paths, context)
     return tmp_path
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    paths = load(tmp_path / "home").paths
+    (tmp_path / "home").write_text("a file where a folder has to be")
+    with pytest.raises(StateFailed, match=r"config\.toml cannot be written: "):
+        config.save_setting(paths, "theme", "nord")
 
 
 def test_a_saved_context_comes_back_with_its_key_apart(prod: Path) -> None:

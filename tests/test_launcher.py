@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from fal_serverless import config, launcher
 from fal_serverless.config import Config, Context
-from fal_serverless.errors import NotFound, Unreachable
+from fal_serverless.errors import NotFound, StateFailed, Unreachable
 
 STAND_IN = """
 import http.server, json, os, signal, sys
@@ -116,6 +116,13 @@ async def test_one_that_ends_at_once_says_its_last_lines(lonely: Config, tmp_pat
         await launcher.ensure(lonely)
     assert caught.value.exit_code == 3
     assert "no such disk" in lonely.paths.backend_log.read_text()
+
+
+async def test_a_folder_that_cannot_be_is_told(lonely: Config) -> None:
+    lonely.paths.state.parent.mkdir(parents=True, exist_ok=True)
+    lonely.paths.state.write_text("a file where a folder has to be")
+    with pytest.raises(StateFailed, match=r"the state folder .* cannot be used"):
+        await launcher.ensure(lonely)
 
 
 async def test_one_that_never_answers_is_given_up(lonely: Config, tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fal_serverless.errors import InvalidSetting, NotFound
+from fal_serverless.errors import InvalidSetting, NotFound, StateFailed
 
 APP = "fal-serverless"
 PREFIX = "FAL_SERVERLESS_"
@@ -224,6 +225,17 @@ def make_private(folder: Path) -> Path:
     """The folder, made when missing, readable by its owner only."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+@contextmanager
+def using_state(state: Path) -> Iterator[None]:
+    """What the disk says to it, as an error of ours: raises StateFailed."""
+    try:
+        yield
+    except OSError as exc:
+        named = f" ({exc.filename})" if exc.filename else ""
+        said = exc.strerror or exc
+        raise StateFailed(f"the state folder {state} cannot be used: {said}{named}") from exc
 
 
 def save_context(paths: Paths, context: Context) -> None:
@@ -433,7 +445,10 @@ def _edit_toml(
         place = place[name]
     for name, value in values.items():
         place[name] = value
-    write_whole(path, tomlkit.dumps(document), mode)
+    try:
+        write_whole(path, tomlkit.dumps(document), mode)
+    except OSError as exc:
+        raise StateFailed(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
 def write_whole(path: Path, text: str, mode: int = 0o644) -> None:

@@ -83,20 +83,24 @@ async def ensure(
     """The running backend; started in the background when there is none.
 
     Two callers at once start one. Raises Unreachable with the last lines of its log when it ends
-    early, or does not answer within `wait` seconds.
+    early, or does not answer within `wait` seconds; StateFailed when its folder cannot be used.
     """
     found = await running(config)
     if found is not None:
         return found
+    settings = {"PORT": port, "HOST": host, "DOMAIN": domain}
+    given = {name: str(value) for name, value in settings.items() if value is not None}
+    with configuration.using_state(config.paths.state):
+        return await _ensured(config, given, time.monotonic() + wait)
+
+
+async def _ensured(config: Config, given: Mapping[str, str], deadline: float) -> BackendInfo:
     configuration.make_private(config.paths.state)
-    deadline = time.monotonic() + wait
     async with _start_lock(config.paths.state / "backend.starting", deadline):
         found = await running(config)
         if found is not None:
             return found
         await _outwait_silent(config, deadline)
-        settings = {"PORT": port, "HOST": host, "DOMAIN": domain}
-        given = {name: str(value) for name, value in settings.items() if value is not None}
         return await _start(config, given, deadline)
 
 

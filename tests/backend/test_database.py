@@ -83,6 +83,15 @@ def test_a_newer_version_is_told(tmp_path: Path) -> None:
         database.open_database(url)
 
 
+def test_a_schema_that_was_never_ours_is_told(tmp_path: Path) -> None:
+    url = database.sqlite_url(tmp_path / "r.db")
+    engine = database.open_database(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000x'"))
+    with pytest.raises(StateFailed, match=r"none of this program's: .*0000x"):
+        database.open_database(url)
+
+
 def test_a_full_disk_is_told_and_changes_nothing(tmp_path: Path) -> None:
     engine = database.open_database(database.sqlite_url(tmp_path / "r.db"))
     registry = Registry(engine)

@@ -16,7 +16,7 @@ SLOW = 400
 """Connections that are slow at once."""
 
 
-@fault("port taken", 1, quick=True)
+@fault("port taken", 1)
 async def port_taken(stage: Stage) -> None:
     await stage.open()
     stage.crash()
@@ -69,7 +69,7 @@ async def too_many_files(stage: Stage) -> None:
     await stage.settle()
 
 
-@fault("slow loris: heads that never end", 1, quick=True)
+@fault("slow loris: heads that never end", 1)
 async def half_heads(stage: Stage) -> None:
     """They are closed after `head_timeout`; meanwhile everybody else is answered."""
     await stage.open(FAL_SERVERLESS_HEAD_TIMEOUT="2")

@@ -116,7 +116,7 @@ async def full_at_first_start(stage: Stage) -> None:
         await stage.settle()
 
 
-@fault("state folder read-only", 1, quick=True)
+@fault("state folder read-only", 1)
 async def read_only(stage: Stage) -> None:
     async with small_disk(stage) as folder:
         await stage.open()

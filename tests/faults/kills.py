@@ -40,9 +40,9 @@ async def _crashes(stage: Stage, kinds: tuple[str, ...], rounds: int) -> None:
         await stage.settle()
 
 
-@fault("kill -9 backend in a serve", 3, quick=True)
+@fault("kill -9 backend in a serve", 6, quick=True)
 async def backend_in_serve(stage: Stage) -> None:
-    await _crashes(stage, ("serve",), 3)
+    await _crashes(stage, ("serve",), 1)
 
 
 @fault("kill -9 backend in a rollback", 2)

@@ -50,6 +50,7 @@ class Sample:
     """Below the state folder and where temporary files go; not what a revision owns."""
 
 
+NAMES = {"memory": "memory, MB", "backend_memory": "memory of the backend's process, MB"}
 BOUNDS = Sample(memory=40, backend_memory=15, descriptors=20, threads=10, processes=6, files=20)
 """How much more there may be in the last quarter than in the second."""
 
@@ -168,7 +169,8 @@ async def run(seconds: float) -> int:
         async with made.client() as client:
             left = len(await client.revisions("changing"))
     failed = soak.failed + made.outcome.failed
-    return report(samples, soak.done | {"calls": made.outcome.answered}, failed, left, made)
+    done = soak.done | {"calls": made.outcome.answered}
+    return report(samples, seconds, done, failed, left, made)
 
 
 async def _under_load(made: Stage, soak: Soak) -> list[Sample]:
@@ -201,7 +203,12 @@ async def _under_load(made: Stage, soak: Soak) -> list[Sample]:
 
 
 def report(
-    samples: list[Sample], done: dict[str, int], failed: list[str], left: int, made: Stage
+    samples: list[Sample],
+    seconds: float,
+    done: dict[str, int],
+    failed: list[str],
+    left: int,
+    made: Stage,
 ) -> int:
     """In Markdown; 0 when all is as it has to be."""
     grown = growth(samples)
@@ -211,11 +218,11 @@ def report(
         first = median(getattr(one, field.name) for one in samples[quarter : 2 * quarter])
         last = median(getattr(one, field.name) for one in samples[-quarter:])
         more, bound = getattr(grown, field.name), getattr(BOUNDS, field.name)
-        name = field.name.replace("_", " of the ") if "_" in field.name else field.name
+        name = NAMES.get(field.name, field.name)
         print(f"| {name} | {first:.0f} | {last:.0f} | {more:+.0f} | {bound:.0f} |")
         over += [name] if more > bound else []
     told = ", ".join(f"{count:,} {what}" for what, count in done.items())
-    print(f"\n{len(samples) * EVERY:.0f} s: {told}; {left} revisions in the end")
+    print(f"\n{seconds:.0f} s: {told}; {left} revisions in the end")
     bad = failed + made.outcome.lost + made.outcome.leftover + [f"{name} grew" for name in over]
     print(f"failed: {len(failed)}; lost: {len(made.outcome.lost)}; left: {made.outcome.leftover}")
     for what in bad:

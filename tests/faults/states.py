@@ -32,7 +32,7 @@ async def _refused_until_mended(stage: Stage, path: Path, content: bytes, *words
     await stage.settle()
 
 
-@fault("registry.db is no database", 1, quick=True)
+@fault("registry.db is no database", 1)
 async def registry_is_none(stage: Stage) -> None:
     await _stopped(stage)
     await _refused_until_mended(
@@ -59,7 +59,7 @@ async def registry_is_damaged(stage: Stage) -> None:
     await _refused_until_mended(stage, path, bytes(data), "damaged")
 
 
-@fault("registry.db is of a newer version", 1, quick=True)
+@fault("registry.db is of a newer version", 1)
 async def registry_is_newer(stage: Stage) -> None:
     await _stopped(stage)
     path = stage.state / "registry.db"

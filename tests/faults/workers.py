@@ -48,7 +48,7 @@ async def ignores(stage: Stage) -> None:
     await _is_said(stage, "ignores", 504, "1 s")
 
 
-@fault("worker closes its socket and all its files", 2, quick=True)
+@fault("worker closes its socket and all its files", 2)
 async def closes(stage: Stage) -> None:
     await _is_said(stage, "closes", 502, "died")
 

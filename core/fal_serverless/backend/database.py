@@ -162,7 +162,8 @@ def _told(context: sa.engine.ExceptionContext) -> BaseException | None:
 
 def _damaged(place: str | None, why: str) -> StateFailed:
     return StateFailed(
-        f"{place} is damaged ({why}): put a copy in its place, or move it away to begin anew"
+        f"{place} is damaged ({why}): put a copy in its place, or move the state folder away to "
+        "begin anew"
     )
 
 
@@ -200,12 +201,16 @@ def _upgrade(engine: sa.Engine) -> None:
         )
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as exc:
+            raise StateFailed(f"the registry's schema is none of this program's: {exc}") from exc
 
 
 def _version(engine: sa.Engine) -> str | None:

@@ -62,9 +62,10 @@ from fal_serverless.config import (
     Paths,
     make_private,
     save_context,
+    using_state,
     write_whole,
 )
-from fal_serverless.errors import Conflict, FalError, StateFailed
+from fal_serverless.errors import Conflict, FalError
 from fal_serverless.models import Change, Status, User, Worker
 
 logger = logging.getLogger("fal_serverless.backend")
@@ -83,7 +84,7 @@ def run(config: Config, *, any_port: bool = False) -> None:
     """
     network.check(config.settings)
     logging.getLogger("uvicorn.error").addFilter(NoCutAnswers())
-    with _writable(config.paths.state):
+    with using_state(config.paths.state):
         make_private(config.paths.state)
     with _only_one(config.paths.state / "backend.lock"):
         _sweep(config.paths)
@@ -125,7 +126,7 @@ class Backend:
         `sockets` are those of each gateway; the first are this process's.
         """
         _raise_file_limit()
-        with _writable(self._config.paths.state):
+        with using_state(self._config.paths.state):
             self._make_rooms()
         await self._listen(sockets)
 
@@ -296,7 +297,7 @@ class Backend:
         starting = asyncio.create_task(self.gateways.start())
         info = self._config.paths.backend
         try:
-            with _writable(self._config.paths.state):
+            with using_state(self._config.paths.state):
                 self._announce(info)
             await server.serve(sockets[0])
         finally:
@@ -397,7 +398,7 @@ class Backend:
 @contextmanager
 def _only_one(path: Path) -> Iterator[IO[str]]:
     """Two backends on one state folder would each overwrite what the other knows."""
-    with _writable(path.parent):
+    with using_state(path.parent):
         opened = path.open("a")
     with opened as lock:
         try:
@@ -405,17 +406,6 @@ def _only_one(path: Path) -> Iterator[IO[str]]:
         except BlockingIOError as exc:
             raise Conflict(f"a backend runs on {path.parent} already; stop it first") from exc
         yield lock
-
-
-@contextmanager
-def _writable(state: Path) -> Iterator[None]:
-    """What the disk says, as an error of ours."""
-    try:
-        yield
-    except OSError as exc:
-        named = f" ({exc.filename})" if exc.filename else ""
-        said = exc.strerror or exc
-        raise StateFailed(f"the state folder {state} cannot be used: {said}{named}") from exc
 
 
 def _sweep(paths: Paths) -> None:

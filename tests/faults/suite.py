@@ -61,7 +61,7 @@ class Row:
         self.seconds += seconds
 
 
-HEAD = ("fault", "tried", "lost", "leftover", "calls of others", "failed", "cut by the kill")
+HEAD = ("fault", "tried", "lost", "leftover", "calls of others", "failed", "while none ran")
 
 
 def markdown(rows: list[Row]) -> str:

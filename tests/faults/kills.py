@@ -103,10 +103,10 @@ async def _kills_beside(stage: Stage, kind: str, role: str) -> None:
     async with stage.client() as client:
         change = await _in_the_middle(stage, client, kind)
         spared = await _family_of(stage, client, "steady")
-        found = _roles(stage)[role]
+        found = roles(stage)[role]
         victims = sorted(found - spared)
         if victims:
-            _kill(stage.chance.choice(victims))
+            end(stage.chance.choice(victims))
         error = await change
         if error is not None:
             stage.expect("\n" not in error.message, f"said in many lines: {error.message}")
@@ -123,8 +123,8 @@ async def template(stage: Stage) -> None:
     for _ in range(4):
         calls = asyncio.create_task(answers(stage, "cold"))
         await asyncio.sleep(stage.chance.uniform(0, 0.03))
-        for pid in _roles(stage)["template"]:
-            _kill(pid)
+        for pid in roles(stage)["template"]:
+            end(pid)
         await calls
     await stage.settle()
 
@@ -180,7 +180,7 @@ async def gateway(stage: Stage) -> None:
             # The control API may have been asked through it.
             stage.expect(error is None or error.code == "unreachable", f"rollback: {error}")
         await _until(stage, lambda killed=killed: killed not in leftovers.processes(stage.home))
-        await _until(stage, lambda: bool(_roles(stage)["gateway"]))
+        await _until(stage, lambda: bool(roles(stage)["gateway"]))
         await stage.others.heard()
         stage.others.is_down = False
         await stage.settle()
@@ -211,7 +211,7 @@ async def _lines_are_there(stage: Stage, count: int) -> None:
     stage.expect(numbers == list(range(count)), f"{len(set(numbers))} of {count} lines are there")
 
 
-def _roles(stage: Stage) -> dict[str, set[int]]:
+def roles(stage: Stage) -> dict[str, set[int]]:
     """Processes of the engine and gateways by what they are.
 
     What was forked from a template has its words: only its place tells them apart.
@@ -235,7 +235,7 @@ def _roles(stage: Stage) -> dict[str, set[int]]:
 
 async def _family_of(stage: Stage, client: Client, function: str) -> set[int]:
     """A function's workers, all that is above them up to the backend, and who forks them."""
-    spared = set(_roles(stage)["template"])
+    spared = set(roles(stage)["template"])
     assert stage.backend is not None
     for worker in await client.workers():
         pid = worker.pid or 0
@@ -252,7 +252,7 @@ def _is_there(pid: int) -> bool:
         return False
 
 
-def _kill(pid: int) -> None:
+def end(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from faults.kills import answers
+from faults.kills import answers, end, roles
 from faults.ledger import BODY
 from faults.stage import Stage
 from faults.suite import fault
@@ -155,7 +155,8 @@ async def environment_while_running(stage: Stage) -> None:
     await stage.serve("cold")
     for folder in (stage.state / "environments").glob("[0-9a-f]*"):
         shutil.rmtree(folder)
-    stage.kill("child.py template")
+    for pid in roles(stage)["template"]:
+        end(pid)
     await answers(stage, "cold")
     await answers(stage, "cold")
     await stage.settle()

@@ -75,7 +75,10 @@ class Calls:
         # Which of two headers of one name counts is not for the short way to say.
         if len(headers) != len(listed) or not _is_plain(connection, headers):
             return None
-        target = self._target(headers.get(b"host", b""), connection.url)
+        host = headers.get(b"host")
+        if host is None or not connection.url.startswith(b"/"):
+            return None
+        target = self._target(host, connection.url)
         if target is None:
             return None
         label, path, prefix, query = target
@@ -95,6 +98,8 @@ class Calls:
         length = int(headers.get(b"content-length", b"0"))
         parser = connection.parser
         method, keep_alive = parser.get_method(), parser.should_keep_alive()
+        if not keep_alive and parser.get_http_version() not in ("1.0", "1.1"):
+            return None
         head = Head(method, path, prefix, query, listed, headers, keep_alive, length)
         opened = Opened(self, place, label, caller, head)
         calling, places = place.run

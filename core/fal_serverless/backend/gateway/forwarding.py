@@ -7,20 +7,27 @@ credentials were taken out before. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import NamedTuple
 
 from fal_serverless.backend.gateway.answers import Pairs
 
-REPLACED = frozenset(
-    (
-        b"x-fal-request-id",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-    )
+_TOLD = (
+    b"x-fal-request-id",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
 )
-"""Headers that say how a request came here: ours are the ones that arrive."""
+REPLACED = frozenset(
+    b"".join(pieces)
+    for name in _TOLD
+    for pieces in product(*[(b"-", b"_") if sign == 45 else (bytes((sign,)),) for sign in name])
+)
+"""Headers that say how a request came here: ours are the ones that arrive.
+
+A server that speaks WSGI takes `_` in a name for `-`.
+"""
 
 HOP_BY_HOP = frozenset(
     (
@@ -35,6 +42,9 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
+
+KEPT = frozenset((b"content-length", b"host"))
+"""Headers that `Connection` cannot take away: without its length, a body is the next request."""
 
 
 class Origin(NamedTuple):
@@ -76,7 +86,8 @@ def strip_hop_by_hop(headers: Pairs) -> Pairs:
     dropped = HOP_BY_HOP
     for name, value in headers:
         if name == b"connection":
-            dropped = dropped | {token.strip().lower() for token in value.split(b",")}
+            named = {token.strip().lower() for token in value.split(b",")}
+            dropped = dropped | (named - KEPT)
     return [pair for pair in headers if pair[0] not in dropped]
 
 

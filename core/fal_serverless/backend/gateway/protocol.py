@@ -16,10 +16,11 @@ from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from fal_serverless.backend.gateway import heads
 from fal_serverless.backend.gateway.answers import request_id
-from fal_serverless.errors import FalError, HeadTooLarge, HeadTooSlow, to_json
+from fal_serverless.errors import BadInput, FalError, HeadTooLarge, HeadTooSlow, to_json
 
 HEAD_END = b"\r\n\r\n"
 HEAD_TIMEOUT = 30.0
@@ -93,8 +94,9 @@ class Known(NamedTuple):
 class Connection(HttpToolsProtocol):
     """Answers 431 and closes when request line and headers are over `max_head` bytes (RFC 6585).
 
-    So it does with 408 when they are not complete `head_timeout` seconds after they were first seen
-    to be begun, which is looked at every few seconds; a connection that brings nothing is closed.
+    And 400 when they can be read in more than one way, and 408 when they are not complete
+    `head_timeout` seconds after they were first seen to be begun, which is looked at every few
+    seconds; a connection that brings nothing is closed.
     """
 
     max_head = 64 * 1024
@@ -190,9 +192,16 @@ class Connection(HttpToolsProtocol):
                 self._known = Known(head, len(data), form)
 
     def _upgrade(self) -> None:
+        cycle = self.cycle
+        if self._refused:
+            return
         if self._should_upgrade():
-            self._end_timer()
-            self.handle_websocket_upgrade()
+            if cycle is not None and not cycle.response_complete:
+                # The answer before would come behind what the other protocol says.
+                self._refuse(BadInput("an upgrade has to wait for the answers before it"))
+            else:
+                self._end_timer()
+                self.handle_websocket_upgrade()
         else:
             self._unsupported_upgrade_warning()
 
@@ -209,7 +218,9 @@ class Connection(HttpToolsProtocol):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        # What comes behind the body is none of the headers that were checked (RFC 9110, 6.5.1).
+        if self._in_head:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         received, self._received = self._received, 0
@@ -233,11 +244,22 @@ class Connection(HttpToolsProtocol):
 
     def _go_general(self) -> None:
         url, headers = self.url, self.headers
+        fault = self._fault()
+        if fault is not None:
+            self._refuse(BadInput(fault))
+            return
         super().on_message_begin()
         self.url = url
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+
+    def _fault(self) -> str | None:
+        parser = self.parser
+        found = heads.fault(parser.get_method(), self.url, parser.get_http_version(), self.headers)
+        if found is None and parser.should_upgrade() and heads.has_body(self.headers):
+            return "a request that asks for an upgrade must have no body"
+        return found
 
     def on_body(self, body: bytes) -> None:
         if self._reading is not None:
@@ -308,7 +330,7 @@ class Connection(HttpToolsProtocol):
             self._wait_idle(min(left, self.timeout_keep_alive))
         elif self._busy:
             said = f"request line and headers took longer than {self.head_timeout:g} s"
-            self._refuse("408 Request Timeout", HeadTooSlow(said))
+            self._refuse(HeadTooSlow(said))
         else:
             self.timeout_keep_alive_handler()
 
@@ -330,21 +352,21 @@ class Connection(HttpToolsProtocol):
         return self._half_since + self.head_timeout - now
 
     def _refuse_large(self) -> None:
-        said = f"request line and headers are over {self.max_head} bytes"
-        self._refuse("431 Request Header Fields Too Large", HeadTooLarge(said))
+        self._refuse(HeadTooLarge(f"request line and headers are over {self.max_head} bytes"))
 
-    def _refuse(self, status: str, error: FalError) -> None:
+    def _refuse(self, error: FalError) -> None:
+        """Answer for good: nothing of what comes behind is read."""
         if self._refused:
             return
         self._refused = True
         name = request_id(None)
         body = json.dumps(to_json(error, name)).encode()
         head = (
-            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+            "content-type: application/json\r\n"
             f"content-length: {len(body)}\r\nx-fal-request-id: {name}\r\n"
             "connection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self.transport.write(STATUS_LINE[error.status] + head.encode() + body)
         self.transport.close()
 
 

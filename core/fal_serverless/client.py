@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from fal_serverless import errors
+from fal_serverless import errors, skew
 from fal_serverless.endpoint import path_url
 from fal_serverless.models import (
     Alias,
@@ -91,7 +91,7 @@ class Client:
         with _translated(self.url):
             self._http = httpx.AsyncClient(
                 base_url=self.url,
-                headers={"Authorization": f"Key {key}"} if key else {},
+                headers=skew.headers(_version()) | ({"Authorization": f"Key {key}"} if key else {}),
                 timeout=httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
                 transport=transport,
                 verify=tls or True,
@@ -420,6 +420,7 @@ class Client:
             options["timeout"] = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
         with _translated(self.url):
             answer = await self._http.request(method, path, **options)
+        skew.check_backend(self.url, answer.headers)
         if answer.is_success:
             return _json(answer.content)
         raise _error_of(answer.status_code, answer.content)
@@ -440,6 +441,7 @@ class Client:
         timeout = httpx.Timeout(SILENCE, connect=CONNECT_TIMEOUT)
         with _translated(self.url):
             async with self._http.stream(method, path, timeout=timeout, **options) as answer:
+                skew.check_backend(self.url, answer.headers)
                 if not answer.is_success:
                     raise _error_of(answer.status_code, await answer.aread())
                 async with aclosing(_events(answer.aiter_bytes())) as events:
@@ -545,6 +547,12 @@ def _json(content: bytes) -> Any:
 def _log_params(query: LogQuery) -> dict[str, Any]:
     values = to_json(query)
     return {name: value for name, value in values.items() if value not in (None, "", [])}
+
+
+def _version() -> str:
+    from fal_serverless import __version__
+
+    return __version__
 
 
 def _part(text: str) -> str:

@@ -411,9 +411,9 @@ def _words(where: str, name: str, text: str) -> list[str]:
 
 
 def _key_of(environ: Mapping[str, str]) -> str:
-    if environ.get("FAL_KEY"):
-        return environ["FAL_KEY"]
-    key_id, secret = environ.get("FAL_KEY_ID"), environ.get("FAL_KEY_SECRET")
+    whole, key_id, secret = (environ.get(name) for name in KEY_NAMES)
+    if whole:
+        return whole
     return f"{key_id}:{secret}" if key_id and secret else ""
 
 
@@ -488,6 +488,21 @@ def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment uv runs in: a worker's, and the settings of uv, pip and pyenv."""
     extra = {k: v for k, v in environ.items() if k.startswith(BUILD_PREFIXES)}
     return {**function_environ(environ), **extra}
+
+
+KEY_NAMES = ("FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET")
+"""Where people keep a key for programs that call a backend; a backend itself needs none."""
+
+
+def backend_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment a backend is started in: without keys."""
+    return {name: value for name, value in environ.items() if name not in KEY_NAMES}
+
+
+def forget_keys() -> None:
+    """For what this process starts from here on."""
+    for name in KEY_NAMES:
+        os.environ.pop(name, None)
 
 
 def process_environ() -> dict[str, str]:

@@ -34,6 +34,7 @@ FalError                      anything this project reports; the rest is a bug
 ├── QueueFull                 more calls are waiting than the endpoint may hold
 ├── StateFailed               what a backend keeps cannot be read or written: a full disk, a damage
 ├── Unreachable               no backend answers there
+├── VersionSkew               client and backend are too far apart to understand each other
 ├── PortTaken                 somebody else listens on that port
 └── BadAnswer                 the backend's answer is not one we understand
 
@@ -229,6 +230,11 @@ class Unreachable(FalError):
     code = "unreachable"
     status = 503
     exit_code = EXIT_UNREACHABLE
+
+
+class VersionSkew(FalError):
+    code = "version_skew"
+    status = 426
 
 
 class PortTaken(FalError):

@@ -206,11 +206,11 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 def _spawn(config: Config, given: Mapping[str, str]) -> subprocess.Popen[bytes]:
     prefixed = {configuration.PREFIX + name: value for name, value in given.items()}
-    with config.paths.backend_log.open("ab") as log:
+    with open(config.paths.backend_log, "ab", opener=_private) as log:
         child = subprocess.Popen(
             [str(configuration.this_python()), "-P", "-m", MODULE],
             cwd=config.paths.state,
-            env={**config.environ, **prefixed},
+            env={**configuration.backend_environ(config.environ), **prefixed},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -218,6 +218,10 @@ def _spawn(config: Config, given: Mapping[str, str]) -> subprocess.Popen[bytes]:
         )
     _children[child.pid] = child
     return child
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _ended(code: int, log: Path, begin: int) -> FalError:

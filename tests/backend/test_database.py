@@ -79,7 +79,10 @@ def test_a_newer_version_is_told(tmp_path: Path) -> None:
     engine = database.open_database(url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StateFailed, match=rf"9999, which is newer than .* \({database.HEAD}\)"):
+    with pytest.raises(
+        StateFailed,
+        match=f"has schema 9999, and this version knows {database.HEAD}",
+    ):
         database.open_database(url)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import lzma
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 
 from fal_serverless.config import make_private
@@ -16,6 +19,18 @@ MAX_BUNDLE = 256 * 1024**2
 """Bytes of a bundle, packed or unpacked."""
 
 PARTS = ("bundle.json", "function.pickle", "sources.zip")
+
+_NO_BUNDLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a way to pack that zipfile does not know
+    RuntimeError,  # with a password; RecursionError for JSON that is nested too deep
+    ValueError,
+    BadAnswer,
+)
+"""What reading something else raises."""
 
 
 class BundleStore:
@@ -61,7 +76,12 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
                 if name in bundle.namelist():
                     (folder / name).write_bytes(bundle.read(name))
         info = from_json(BundleInfo, json.loads((folder / "bundle.json").read_text()))
-    except (zipfile.BadZipFile, FileNotFoundError, ValueError, BadAnswer) as exc:
+    except OSError as exc:
+        # Those of the disk have a number; those of what was packed have none.
+        if exc.errno not in (None, errno.ENOENT):
+            raise
+        raise BadInput(f"the body is not a bundle: {exc}") from exc
+    except _NO_BUNDLE as exc:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
     if not info.from_source and not (folder / "function.pickle").exists():
         raise BadInput("the bundle holds neither a pickled function nor says `from_source`")

@@ -133,7 +133,7 @@ def open_database(url: str) -> sa.Engine:
             sa.event.listen(engine, "handle_error", _told, retval=True)
             _look_over(engine)
         _upgrade(engine)
-    except (sa.exc.ArgumentError, sa.exc.OperationalError, ImportError) as exc:
+    except (sa.exc.ArgumentError, sa.exc.DatabaseError, ImportError) as exc:
         reason = str(getattr(exc, "orig", None) or exc).splitlines()[0]
         raise InvalidSetting(f"the database cannot be opened: {reason}") from exc
     return engine
@@ -190,15 +190,26 @@ def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def schemas() -> list[str]:
+    """Those that this version can bring up to date, and its own; oldest first."""
+    return sorted(path.stem.partition("_")[0] for path in (MIGRATIONS / "versions").glob("0*.py"))
+
+
+def check_schema(found: str, where: str) -> None:
+    """Raises StateFailed for a database that a newer version has written."""
+    if found not in schemas():
+        raise StateFailed(
+            f"{where} is of a newer version: it has schema {found}, and this version knows {HEAD} "
+            "at most; update fal-tui, or use the copy of before. Nothing was changed"
+        )
+
+
 def _upgrade(engine: sa.Engine) -> None:
     found = _version(engine)
     if found == HEAD:
         return
-    if found is not None and found > HEAD:
-        raise StateFailed(
-            f"the registry {engine.url.render_as_string()} has the schema {found}, which is newer "
-            f"than what this version knows ({HEAD}): update fal-tui, or use the copy of before"
-        )
+    if found is not None:
+        check_schema(found, f"the registry {engine.url.render_as_string()}")
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import logging
 import os
@@ -11,18 +10,17 @@ import platform
 import resource
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 import uvloop
 
 from fal_serverless import __version__
 from fal_serverless.backend import network
+from fal_serverless.backend.alone import only_one
 from fal_serverless.backend.api.app import make_api
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.backend.audit import AuditLog
@@ -60,12 +58,13 @@ from fal_serverless.config import (
     Config,
     Context,
     Paths,
+    forget_keys,
     make_private,
     save_context,
     using_state,
     write_whole,
 )
-from fal_serverless.errors import Conflict, FalError
+from fal_serverless.errors import FalError
 from fal_serverless.models import Change, Status, User, Worker
 
 logger = logging.getLogger("fal_serverless.backend")
@@ -83,10 +82,11 @@ def run(config: Config, *, any_port: bool = False) -> None:
     Raises PortTaken, Conflict, InvalidSetting, StateFailed at the start.
     """
     network.check(config.settings)
+    _keep_private()
     logging.getLogger("uvicorn.error").addFilter(NoCutAnswers())
     with using_state(config.paths.state):
         make_private(config.paths.state)
-    with _only_one(config.paths.state / "backend.lock"):
+    with only_one(config.paths.state):
         _sweep(config.paths)
         settings = config.settings
         count = settings.gateways
@@ -395,17 +395,15 @@ class Backend:
         )
 
 
-@contextmanager
-def _only_one(path: Path) -> Iterator[IO[str]]:
-    """Two backends on one state folder would each overwrite what the other knows."""
-    with using_state(path.parent):
-        opened = path.open("a")
-    with opened as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise Conflict(f"a backend runs on {path.parent} already; stop it first") from exc
-        yield lock
+def _keep_private() -> None:
+    """Files for nobody else, no core dumps (keys go through our memory), no keys to inherit.
+
+    For all that we start, too.
+    """
+    forget_keys()
+    os.umask(0o077)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _sweep(paths: Paths) -> None:

@@ -140,6 +140,45 @@ def stop(session: Session, state: Path | None) -> None:
         output.data("No backend runs.")
 
 
+@backend.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Its folder.")
+@pass_session
+def backup(session: Session, file: Path, state: Path | None) -> None:
+    """Write all that a backend of this machine keeps into one file, while it runs or not.
+
+    Users, hashes of keys, revisions with their bundles, aliases, the audit log and config.toml; not
+    environments, which are made again, nor logs.
+    """
+    from fal_serverless.backend import archive
+
+    made = archive.backup(Place(state=state).applied(session.config), file.absolute())
+    output.data(f"Backed up {made.revisions} revisions to {file} ({file.stat().st_size} bytes).")
+
+
+@backend.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Put it in the place of the state that is there.")
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), help="Its folder.")
+@pass_session
+def restore(session: Session, file: Path, overwrite: bool, state: Path | None) -> None:
+    """Put back what `backend backup` wrote; the backend must be stopped.
+
+    All of the file is checked before anything is changed. Restore only what you trust: bundles are
+    programs.
+    """
+    from fal_serverless.backend import archive
+
+    config = Place(state=state).applied(session.config)
+    made, settings = archive.restore(config, file, overwrite=overwrite)
+    if archive.SETTINGS in made.members and not settings:
+        output.say(f"{config.paths.config} stays as it is; --overwrite replaces it, too.")
+    when = output.local_time(made.created_at)
+    output.data(
+        f"Restored {made.revisions} revisions of {when}, written by version {made.version}."
+    )
+
+
 @backend.command("status")
 @as_json
 @pass_session

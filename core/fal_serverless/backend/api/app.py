@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fal_serverless.backend.api import aliases, calls, environments, functions, metrics, system
+from fal_serverless import __version__, skew
+from fal_serverless.backend.api import (
+    aliases,
+    calls,
+    environments,
+    functions,
+    metrics,
+    openapi,
+    system,
+)
 from fal_serverless.backend.api.bugs import told
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.backend.network import is_address
-from fal_serverless.errors import FalError, NotAllowed, NotAuthenticated, NotFound, to_json
+from fal_serverless.errors import (
+    FalError,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    VersionSkew,
+    to_json,
+)
+
+ROUTES = [
+    *functions.routes,
+    *aliases.routes,
+    *environments.routes,
+    *calls.routes,
+    *metrics.routes,
+    *system.routes,
+    *openapi.routes,
+]
+"""All there is to the control API."""
 
 
 def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[None]]) -> ASGIApp:
@@ -26,14 +54,7 @@ def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[
     calls knows what is registered.
     """
     app = Starlette(
-        routes=[
-            *functions.routes,
-            *aliases.routes,
-            *environments.routes,
-            *calls.routes,
-            *metrics.routes,
-            *system.routes,
-        ],
+        routes=ROUTES,
         exception_handlers={
             FalError: _answer_error,
             HTTPException: _answer_http,
@@ -41,7 +62,30 @@ def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[
         },
     )
     app.state.rooms = rooms
-    return HostCheck(Spreading(app, spread), host_names)
+    return HostCheck(SkewCheck(Spreading(app, spread)), host_names)
+
+
+class SkewCheck:
+    """Says in every answer what we speak, and refuses clients that speak what we do not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        sent = skew.headers(__version__).items()
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in sent]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_version(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._headers]
+            await send(message)
+
+        try:
+            if scope["type"] == "http":
+                skew.check_client(Headers(scope=scope))
+        except VersionSkew as error:
+            await _response(error)(scope, receive, with_version)
+        else:
+            await self._app(scope, receive, with_version)
 
 
 class Spreading:
@@ -76,19 +120,27 @@ class HostCheck:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1")
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        allowed = self._is_ours(host) and (not origin or urlsplit(origin).netloc == host)
-        if not allowed:
+        host, origin = (_only(scope["headers"], name) for name in (b"host", b"origin"))
+        is_same = origin in ("", f"http://{host}", f"https://{host}")
+        if not self._is_ours(host) or not is_same:
             error = NotAllowed("the control API does not answer to this Host or Origin")
             await _response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     def _is_ours(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        match = _HOST.fullmatch(host)
+        name = (match[1] or match[2]).lower() if match else ""
         return name in self._names or is_address(name)
+
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]+)?")
+
+
+def _only(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str:
+    """The value of a header; what nobody sends when there are several."""
+    values = [value.decode("latin-1") for name, value in headers if name == wanted]
+    return values[0] if len(values) == 1 else " ".join(values)
 
 
 def _response(error: FalError) -> Response:

@@ -27,6 +27,9 @@ from fal_serverless.backend.views import Views
 from fal_serverless.errors import BadInput, TooLarge
 from fal_serverless.models import Status, User, to_json
 
+MAX_JSON = 1024**2
+"""Bytes of a JSON body."""
+
 
 @dataclass(frozen=True)
 class Rooms:
@@ -72,16 +75,17 @@ def answer(value: Any, status: int = 200) -> JSONResponse:
 
 
 async def json_body(request: Request, *names: str) -> dict[str, Any]:
-    """The request's JSON object; only `names` are allowed in it. Raises BadInput."""
+    """The request's JSON object; only `names` are allowed in it. Raises BadInput, TooLarge."""
+    content = await read_body(request, MAX_JSON, "a JSON body")
     try:
-        body = json.loads(await request.body() or b"{}")
-    except ValueError as exc:
+        body = json.loads(content or b"{}")
+    except (ValueError, RecursionError) as exc:
         raise BadInput(f"the body is not JSON: {exc}") from exc
     if not isinstance(body, dict):
         raise BadInput("the body must be a JSON object")
     unknown = sorted(set(body) - set(names))
     if unknown:
-        raise BadInput(f"unknown field '{unknown[0]}'; there are: {', '.join(names)}")
+        raise BadInput(f"unknown field {unknown[0][:100]!r}; there are: {', '.join(names)}")
     return body
 
 

@@ -83,6 +83,8 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
     except _NO_BUNDLE as exc:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
+    if not info.entrypoint.isidentifier() or Path(info.file_name).name != info.file_name:
+        raise BadInput("the bundle names no function in a file: entrypoint or file_name is wrong")
     if not info.from_source and not (folder / "function.pickle").exists():
         raise BadInput("the bundle holds neither a pickled function nor says `from_source`")
     return info

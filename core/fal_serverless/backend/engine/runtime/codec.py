@@ -19,7 +19,8 @@ class Codec:
         ours = private("msgspec", folders)
         self._msgspec: Any = ours["msgspec"]
         self.ValidationError: type[Exception] = self._msgspec.ValidationError
-        self.DecodeError: type[Exception] = self._msgspec.DecodeError
+        # JSON that is nested without an end is no more JSON to us than what does not parse.
+        self.DecodeError = (self._msgspec.DecodeError, RecursionError)
         self.decode = self._msgspec.json.decode
         self._encoder = self._msgspec.json.Encoder(enc_hook=to_builtin)
 

@@ -113,6 +113,16 @@ BAD: dict[str, Make] = {
     "no function": lambda members: packed({"bundle.json": members["bundle.json"]}),
     "a deep list": lambda members: packed({**members, "bundle.json": DEEP}),
     "a list of other types": lambda members: packed({**members, "bundle.json": b'{"options": 1}'}),
+    "a bomb in the sources": lambda members: packed(
+        {**members, "sources.zip": packed({"a.py": bytes(300 * 1024**2)})}
+    ),
+    "sources that are no zip": lambda members: packed({**members, "sources.zip": b"x" * 1000}),
+    "a way out of the sources": lambda members: packed(
+        {**members, "sources.zip": packed({"a/../../evil.py": b"x"})}
+    ),
+    "an absolute path in the sources": lambda members: packed(
+        {**members, "sources.zip": packed({"/tmp/evil.py": b"x"})}
+    ),
     "not UTF-8": lambda members: packed({**members, "bundle.json": b"\xff\xfe"}),
 }
 

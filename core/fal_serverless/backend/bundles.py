@@ -9,7 +9,7 @@ import lzma
 import shutil
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fal_serverless.config import make_private
 from fal_serverless.errors import BadAnswer, BadInput, StateFailed, TooLarge
@@ -70,12 +70,15 @@ class BundleStore:
 def _unpack(data: bytes, folder: Path) -> BundleInfo:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as bundle:
-            if sum(entry.file_size for entry in bundle.infolist()) > MAX_BUNDLE:
-                raise TooLarge(f"a bundle may have {MAX_BUNDLE // 1024**2} MiB unpacked")
+            _check_size(bundle)
             for name in PARTS:
                 if name in bundle.namelist():
                     (folder / name).write_bytes(bundle.read(name))
         info = from_json(BundleInfo, json.loads((folder / "bundle.json").read_text()))
+        if (folder / "sources.zip").exists():
+            with zipfile.ZipFile(folder / "sources.zip") as sources:
+                _check_size(sources)
+                _check_paths(sources)
     except OSError as exc:
         # Those of the disk have a number; those of what was packed have none.
         if exc.errno not in (None, errno.ENOENT):
@@ -88,3 +91,17 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
     if not info.from_source and not (folder / "function.pickle").exists():
         raise BadInput("the bundle holds neither a pickled function nor says `from_source`")
     return info
+
+
+def _check_size(archive: zipfile.ZipFile) -> None:
+    """What its members say, and no more than that is ever read of one. Raises TooLarge."""
+    if sum(entry.file_size for entry in archive.infolist()) > MAX_BUNDLE:
+        raise TooLarge(f"a bundle may have {MAX_BUNDLE // 1024**2} MiB unpacked")
+
+
+def _check_paths(archive: zipfile.ZipFile) -> None:
+    """No file of the sources is one of somebody else's. Raises BadInput."""
+    for name in archive.namelist():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise BadInput(f"the sources of a bundle hold {name!r}, which is outside of them")

@@ -349,24 +349,46 @@ class Client:
         `user` is the id of the endpoint's owner, '' for ourselves. It waits as long as the backend
         does; use `asyncio.timeout` for less.
         """
+        asked = self.answering(label, body, method=method, path=path, headers=headers, user=user)
+        async with aclosing(asked) as parts:
+            found = [part async for part in parts]
+        return replace(found[-1], body=b"".join(part.body for part in found))
+
+    async def answering(
+        self,
+        label: str,
+        body: bytes = b"",
+        *,
+        method: str = "POST",
+        path: str = "/",
+        headers: dict[str, str] | None = None,
+        user: str = "",
+    ) -> AsyncGenerator[Answer, None]:
+        """`invoke` as it comes: an Answer as soon as the status is known, one for each part after.
+
+        `body` of each is what is new, `seconds` is since the call began. Closing the iterator
+        cancels the call.
+        """
         target = path_url(self.url, user or (await self.user()).id, label) + path
         sent = {"Content-Type": "application/json", **(headers or {})}
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT)
         started = time.perf_counter()
         with _translated(self.url):
-            answer = await self._http.request(
-                method,
-                target,
-                content=body,
-                headers=sent,
-                timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
-            )
-        return Answer(
-            status=answer.status_code,
-            headers={name.lower(): value for name, value in answer.headers.items()},
-            body=answer.content,
-            seconds=time.perf_counter() - started,
-            request_id=answer.headers.get("x-fal-request-id", ""),
-        )
+            async with self._http.stream(
+                method, target, content=body, headers=sent, timeout=timeout
+            ) as answer:
+                head = Answer(
+                    status=answer.status_code,
+                    headers={name.lower(): value for name, value in answer.headers.items()},
+                    body=b"",
+                    seconds=time.perf_counter() - started,
+                    request_id=answer.headers.get("x-fal-request-id", ""),
+                )
+                yield head
+                async for part in answer.aiter_bytes():
+                    yield replace(head, body=part, seconds=time.perf_counter() - started)
+        # Its end is a part too: how long the whole took.
+        yield replace(head, seconds=time.perf_counter() - started)
 
     async def has_sent(self, digest: str) -> bool:
         """Whether the backend has the function of that digest, sent earlier; if so it keeps it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fal_serverless.models import Alias, AuditEntry, Function, Key, Revision, Worker
+from fal_serverless.models import Alias, AuditEntry, Function, Key, Move, Revision, Worker
 from fal_tui.places import HOME, Kind, Place
 from fal_tui.store import Deed, Item
 
@@ -27,6 +27,8 @@ class Situation:
     """Under the cursor."""
     aliases: tuple[Alias, ...] = ()
     """Of the item's function."""
+    revisions: int | None = None
+    """How many the item's function has; None when that is not known."""
     pane: Pane = "list"
     """The focused one."""
     readonly: bool = False
@@ -145,15 +147,25 @@ _callable = _needs_item(Function, Revision, Alias)
 
 def _rollback(situation: Situation) -> str:
     item = situation.item
-    if not isinstance(item, Function | Revision | Alias):
+    if not isinstance(item, Function | Revision | Alias | Move):
         return _callable(situation)
+    if isinstance(item, Move):
+        return _back_to(item, situation.aliases)
     if not situation.aliases:
         return "no alias points at this function, so there is nothing to roll back"
-    if isinstance(item, Function) and item.revisions < 2:
+    if situation.revisions == 1:
         return "there is only one revision"
     if isinstance(item, Revision) and all(item.id == each.revision for each in situation.aliases):
         return "it is the live one already"
     return ""
+
+
+def _back_to(move: Move, aliases: Sequence[Alias]) -> str:
+    """An entry of the history stands for what the alias pointed at after it."""
+    live = next((each.revision for each in aliases if each.name == move.alias), None)
+    if live is None:
+        return f"there is no alias '{move.alias}' any more"
+    return f"{move.alias} points there already" if live == move.to_revision else ""
 
 
 def _delete(situation: Situation) -> str:
@@ -310,7 +322,7 @@ def _offered(action: Action, situation: Situation) -> bool:
         return situation.place.kind == "pulse"
     if action.id == "back":
         return situation.pane != "list" or situation.place != HOME
-    if action.id == "rollback" and isinstance(situation.item, Function | Revision | Alias):
+    if action.id == "rollback" and isinstance(situation.item, Function | Revision | Alias | Move):
         return bool(situation.aliases)
     return not action.reason(situation)
 

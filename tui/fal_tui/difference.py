@@ -37,7 +37,10 @@ def compare(before: Revision, after: Revision) -> Difference:
     had, has = _requirements(before), _requirements(after)
     return Difference(
         source=tuple(lines)[2:],
-        options=_options(old.options, new.options),
+        options=_options(
+            {**old.options, "from_source": old.from_source},
+            {**new.options, "from_source": new.from_source},
+        ),
         added=tuple(each for each in has if each not in had),
         removed=tuple(each for each in had if each not in has),
         python=None
@@ -74,9 +77,15 @@ def _facts(difference: Difference, palette: Palette) -> list[Text]:
     if changed:
         lines.append(Text("options", "bold"))
     for name, before, after in changed:
-        line = Text(f"  {name}: ").append(str(before), palette.bad)
-        lines.append(line.append(" → ", palette.muted).append(str(after), palette.good))
+        line = Text(f"  {name}: ").append(_word(before), palette.bad)
+        lines.append(line.append(" → ", palette.muted).append(_word(after), palette.good))
     return lines
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def _source(difference: Difference, palette: Palette) -> list[Text]:

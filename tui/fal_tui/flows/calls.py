@@ -39,7 +39,14 @@ async def serve(host: Host, path: Path | None = None) -> Outcome:
     except FalError as error:
         host.complain(str(error), title="Cannot serve")
         return Outcome(None, None)
-    screen = ServeScreen(client, host.config, path, recents(host), ready=host.link.ready)
+    screen = ServeScreen(
+        client,
+        host.config,
+        path,
+        recents(host),
+        ready=host.link.ready,
+        history=host.called,
+    )
     served: Served | None = await host.ask(screen)
     if served is not None:
         if screen.path is not None:
@@ -83,7 +90,7 @@ async def invoke(host: Host, item: Item | None) -> str | None:
         host.complain(str(error), title="Cannot invoke")
         return None
     request: str | None = await host.ask(
-        InvokeScreen(client, label, revision, ready=host.link.ready)
+        InvokeScreen(client, label, revision, host.called, ready=host.link.ready)
     )
     return request
 

@@ -7,7 +7,8 @@ becomes a toast too and goes no further.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ from fal_tui import render, safe
 from fal_tui.link import Link
 from fal_tui.messages import StoreChanged
 from fal_tui.palette import Palette
+from fal_tui.remembered import Remembered
 from fal_tui.screens.confirm import ConfirmScreen
 from fal_tui.store import Deed, Store, Topic
 from fal_tui.undo import Undo
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from fal_serverless.client import Client
 
 T = TypeVar("T")
+
+NOTICED = 0.7
+"""Seconds after which a wait is explained."""
 
 
 class Host:
@@ -53,6 +58,7 @@ class Host:
         self.config = config
         self.context = context
         self.undo = Undo()
+        self.called = Remembered(config.paths.cache / "calls.json", context.name)
         self.palette = Palette()
         self.throw_away = False
         """The backend ends with the application anyway."""
@@ -80,11 +86,16 @@ class Host:
         act: Callable[[Client], Awaitable[T]],
         *,
         undoes: bool = False,
+        waits: str = "",
     ) -> tuple[T] | None:
-        """Do it, say so; the answer in a tuple, or None when it failed."""
+        """Do it, say so; the answer in a tuple, or None when it failed.
+
+        `waits` is said when it takes long: what is waited for.
+        """
         started = time.perf_counter()
         try:
-            answer = await act(await self.link.ready())
+            with self._patient(waits):
+                answer = await self.current(act)
         except FalError as error:
             self.done(what, command, time.perf_counter() - started, str(error))
             self.complain(str(error), title=f"Failed: {what}")
@@ -94,6 +105,16 @@ class Host:
         self.say(f"{what} in {render.took(seconds)}" + ("\nz undoes" if undoes else ""))
         self.link.wake()
         return (answer,)
+
+    @contextmanager
+    def _patient(self, waits: str) -> Iterator[None]:
+        """Says what is waited for, once it is noticed that somebody waits."""
+        telling = self.app.set_timer(NOTICED, lambda: self.say(waits)) if waits else None
+        try:
+            yield
+        finally:
+            if telling is not None:
+                telling.stop()
 
     def done(self, what: str, command: str, seconds: float, error: str = "") -> None:
         """Write it into Activity."""
@@ -116,9 +137,13 @@ class Host:
     def warn(self, text: str) -> None:
         self.app.notify(safe.lines(text), severity="warning", markup=False)
 
+    async def current(self, ask: Callable[[Client], Awaitable[T]]) -> T:
+        """Ask the backend as it is now. Raises FalError."""
+        return await ask(await self.link.ready())
+
     async def fetch(self, topic: Topic, ask: Callable[[Client], Awaitable[T]]) -> T:
         """Ask now and keep the answer. Raises FalError."""
-        answer = await ask(await self.link.ready())
+        answer = await self.current(ask)
         if self.store.put(topic, answer):
             self.redraw(topic)
         return answer

@@ -5,40 +5,59 @@ from __future__ import annotations
 from rich.text import Text
 
 from fal_serverless.endpoint import check_alias
-from fal_serverless.errors import FalError
+from fal_serverless.errors import FalError, NotFound
 from fal_serverless.models import Alias, Function, Move, Revision
 from fal_tui import detail, difference, equivalents, render
 from fal_tui.flows.host import Host
+from fal_tui.palette import Palette
 from fal_tui.screens.ask import AskScreen
 from fal_tui.screens.pick import Choice, PickScreen
-from fal_tui.screens.rollback import RollbackScreen, preselected
+from fal_tui.screens.rollback import Chosen, RollbackScreen, preselected, turn
 from fal_tui.store import Item, Topic
 from fal_tui.undo import AuthChanged, PointerMoved
 
 
 async def rollback(host: Host, item: Item | None) -> None:
-    """On a revision to that one; on a function or alias to one that is picked."""
+    """On a revision, or an entry of a history, to that one; else to one that is picked."""
     try:
         alias = await _alias(host, item)
         if alias is None:
             return
-        target = item.id if isinstance(item, Revision) else await _picked(host, alias)
-        if target is None:
+        named = _named(item)
+        chosen = Chosen(named, sure=False) if named else await _picked(host, alias)
+        if chosen is None:
             return
-        body = await _question(host, alias, target)
+        old, new = await _whole(host, alias.revision), await _whole(host, chosen.revision)
     except FalError as error:
         host.complain(str(error), title="Cannot roll back")
         return
-    command = equivalents.rollback(host.context.name, alias.name, target)
-    heading = f"Roll back {alias.name}"
-    if await host.confirm(heading, body, verb="Roll back", command=command):
-        await _roll(host, alias, target, command)
+    verb = turn(old, new)
+    command = equivalents.rollback(host.context.name, alias.name, new.id)
+    if chosen.sure and not host.context.protected:
+        await _roll(host, alias, new, verb, command)
+        return
+    body = _question(alias, old, new, host.palette)
+    if await host.confirm(f"{verb} {alias.name}", body, verb=verb, command=command):
+        await _roll(host, alias, new, verb, command)
 
 
-async def _roll(host: Host, alias: Alias, target: str, command: str) -> None:
-    step = PointerMoved(alias.name, alias.revision, target)
-    words = f"Rolled back {alias.name}: {render.short(alias.revision)} → {render.short(target)}"
-    if await host.change(words, command, lambda c: c.rollback(alias.name, target), undoes=True):
+def _named(item: Item | None) -> str | None:
+    if isinstance(item, Revision):
+        return item.id
+    return item.to_revision if isinstance(item, Move) else None
+
+
+async def _roll(host: Host, alias: Alias, target: Revision, verb: str, command: str) -> None:
+    step = PointerMoved(alias.name, alias.revision, target.id)
+    way = f"{render.short(alias.revision)} → {render.short(target.id)}"
+    done = await host.change(
+        f"{verb.replace('Roll', 'Rolled', 1)} {alias.name}: {way}",
+        command,
+        lambda c: c.rollback(alias.name, target.id),
+        undoes=True,
+        waits=f"Waiting until {render.short(target.id)} is ready; {alias.name} stays till then",
+    )
+    if done:
         host.undo.push(step)
 
 
@@ -46,6 +65,8 @@ async def _alias(host: Host, item: Item | None) -> Alias | None:
     """The alias that is meant; asks when there are several."""
     if isinstance(item, Alias):
         return item
+    if isinstance(item, Move):
+        return host.store.alias(item.alias)
     name = detail.function_of(item, host.store)
     known = host.store.aliases_of(name) if name else ()
     if isinstance(item, Revision):
@@ -60,7 +81,7 @@ async def _alias(host: Host, item: Item | None) -> Alias | None:
     return next((each for each in known if each.name == chosen), None)
 
 
-async def _picked(host: Host, alias: Alias) -> str | None:
+async def _picked(host: Host, alias: Alias) -> Chosen | None:
     revisions = await host.fetch(
         Topic("revisions", alias.function), lambda c: c.revisions(alias.function)
     )
@@ -69,8 +90,11 @@ async def _picked(host: Host, alias: Alias) -> str | None:
     async def diff_of(before: str, after: str) -> Text:
         return await _diff(host, before, after)
 
+    def command(revision: str) -> str:
+        return equivalents.rollback(host.context.name, alias.name, revision)
+
     chosen = preselected(alias, moves, revisions)
-    return await host.ask(RollbackScreen(alias, revisions, chosen, diff_of, host.palette))
+    return await host.ask(RollbackScreen(alias, revisions, chosen, diff_of, command, host.palette))
 
 
 async def _whole(host: Host, revision: str) -> Revision:
@@ -87,10 +111,8 @@ async def _diff(host: Host, before: str, after: str) -> Text:
     return difference.draw(difference.compare(old, new), host.palette)
 
 
-async def _question(host: Host, alias: Alias, target: str) -> Text:
+def _question(alias: Alias, old: Revision, new: Revision, tone: Palette) -> Text:
     """From → to, who and when, and what changes."""
-    tone = host.palette
-    old, new = await _whole(host, alias.revision), await _whole(host, target)
     text = Text().append("alias  ", tone.muted).append(f"{alias.name}\n", "bold")
     for word, each in (("from   ", old), ("to     ", new)):
         text.append(word, tone.muted).append(render.short(each.id), f"bold {tone.accent}")
@@ -113,11 +135,29 @@ async def undo(host: Host) -> None:
 
 async def _undo_move(host: Host, step: PointerMoved) -> None:
     command = equivalents.set_alias(host.context.name, step.alias, step.before)
-    if not await host.allowed("Undo", f"Put {step.words}", command):
+    try:
+        now = (await host.current(lambda c: c.alias(step.alias))).revision
+    except NotFound as error:
+        host.undo.drop(step)
+        host.complain(str(error), title="Cannot undo")
+        return
+    except FalError as error:
+        host.complain(str(error), title="Cannot undo")
+        return
+    if now != step.after and now != step.before:
+        body = Text(f"{step.alias} was moved meanwhile: it points at {render.short(now)}, ")
+        body.append(f"not at {render.short(step.after)}. Put it back to ")
+        body.append(f"{render.short(step.before)} all the same?")
+        if not await host.confirm("Undo", body, verb="Put back", command=command):
+            return
+    elif not await host.allowed("Undo", f"Put {step.words}", command):
         return
     words = f"Undone: {step.alias} is back on {render.short(step.before)}"
     done = await host.change(
-        words, command, lambda c: c.set_alias(step.alias, step.before, reason="undo")
+        words,
+        command,
+        lambda c: c.set_alias(step.alias, step.before, reason="undo"),
+        waits=f"Waiting until {render.short(step.before)} is ready",
     )
     if done:
         host.undo.drop(step)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 from fal_serverless.models import Answer, Revision
-from fal_tui import sample
+from fal_tui import render, sample
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 REMEMBERED = 50
 """Calls kept per function."""
 LONGEST = 200_000
 """Characters of an answer that are shown; the rest can be saved."""
+LIVE = 20_000
+"""Bytes of an answer that are shown while it still comes."""
 COLOURED = 50_000
 """Characters up to which colours are worth the wait."""
 
@@ -107,6 +110,12 @@ class Shown:
     """For colours; None: plain."""
 
 
+def coming(body: bytes) -> str:
+    """The end of what has come so far, while more comes."""
+    text = body[-LIVE:].decode(errors="replace")
+    return text if len(body) <= LIVE else f"… {len(body) - LIVE:,} bytes before\n{text}"
+
+
 def shown(answer: Answer) -> Shown:
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -124,6 +133,23 @@ def shown(answer: Answer) -> Shown:
     return Shown(text or "(empty)", "html" if coloured else None)
 
 
+def timing(line: str) -> str:
+    """What a request's log line says of the time in the backend; '' when it says nothing."""
+    found = _TOOK.search(line)
+    if found is None:
+        return ""
+    taken = f"{render.millis(float(found['took']))} in the backend"
+    if found["cold"] is None:
+        return f"{taken} · warm, no cold start"
+    parts = {name: int(took) for name, took in _PART.findall(found["cold"])}
+    long = ", ".join(f"{name} {render.millis(took)}" for name, took in parts.items() if took)
+    return f"{taken} · cold start {render.millis(sum(parts.values()))}: {long or 'all of it 0 ms'}"
+
+
+_TOOK = re.compile(r" in (?P<took>[\d.]+) ms(?: \(cold start: (?P<cold>[^)]*)\))?$")
+_PART = re.compile(r"(\w+) (\d+) ms")
+
+
 def _compact(body: str) -> str:
     """JSON on one line, anything else as it stands."""
     try:
@@ -138,6 +164,7 @@ class History:
     """What was called in this session, per function, the last one last."""
 
     calls: dict[str, list[Call]] = field(default_factory=dict)
+    kept: int = REMEMBERED
 
     def of(self, function: str) -> list[Call]:
         return self.calls.get(function, [])
@@ -145,4 +172,4 @@ class History:
     def add(self, function: str, call: Call) -> None:
         """On top; the same call is kept once."""
         kept = [each for each in self.of(function) if each != call]
-        self.calls[function] = [*kept, call][-REMEMBERED:]
+        self.calls[function] = [*kept, call][-self.kept :]

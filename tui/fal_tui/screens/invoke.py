@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -21,7 +24,8 @@ from textual.worker import Worker, WorkerState
 
 from fal_serverless.client import Client
 from fal_serverless.errors import FalError
-from fal_serverless.models import Answer, Revision
+from fal_serverless.models import Answer, LogQuery, Revision
+from fal_tui import render
 from fal_tui.logs.printable import printable
 from fal_tui.screens.call import (
     LONGEST,
@@ -31,15 +35,17 @@ from fal_tui.screens.call import (
     address,
     as_curl,
     as_python,
+    coming,
     first,
     problem,
     shown,
+    timing,
 )
 from fal_tui.widgets.choice import Choice, Option
 from fal_tui.widgets.clipboard import copy
 
-SESSION = History()
-"""Calls of this session, over all screens."""
+PATIENCE = 5.0
+"""Seconds that the log line of a request is waited for."""
 
 
 class InvokeScreen(ModalScreen[str | None]):
@@ -66,6 +72,9 @@ class InvokeScreen(ModalScreen[str | None]):
         & #status { height: 1; margin-top: 1; color: $text-muted; }
         & #status.good { color: $text-success; }
         & #status.bad { color: $text-error; }
+        & #timing {
+            height: auto; min-height: 1; max-height: 2; margin-bottom: 1; color: $text-muted;
+        }
         & #answer {
             height: 1fr; scrollbar-size-vertical: 1; padding: 0;
             scrollbar-color: $foreground 25%; scrollbar-background: $surface;
@@ -96,7 +105,7 @@ class InvokeScreen(ModalScreen[str | None]):
         client: Client,
         label: str,
         revision: Revision,
-        history: History = SESSION,
+        history: History | None = None,
         *,
         folder: Path | None = None,
         ready: Callable[[], Awaitable[Client]] | None = None,
@@ -107,12 +116,16 @@ class InvokeScreen(ModalScreen[str | None]):
         """Gives the client of the moment, where it may have to be replaced."""
         self._label = label
         self._revision = revision
-        self._history = history
+        self._history = history or History()
         self._folder = folder
         self._place: int | None = None
         """Which of the remembered calls is written; None: none of them."""
         self._draft: Call | None = None
         self._answer: Answer | None = None
+        """The last part that came."""
+        self._received = bytearray()
+        self._drawn = 0
+        """Bytes that are on the screen while more come."""
         self._worker: Worker[None] | None = None
         self._since = 0.0
 
@@ -135,6 +148,7 @@ class InvokeScreen(ModalScreen[str | None]):
                 placeholder="no body",
             )
             yield Static("", markup=False, id="status")
+            yield Static("", markup=False, id="timing")
             with VerticalScroll(id="answer"):
                 yield Static("The answer appears here", markup=False, id="body", classes="none")
 
@@ -193,8 +207,10 @@ class InvokeScreen(ModalScreen[str | None]):
             self._say(f"✗ {wrong}", "bad")
             return
         self._history.add(self._revision.function, call)
-        self._place = self._draft = None
+        self._place = self._draft = self._answer = None
+        self._received, self._drawn = bytearray(), 0
         self._since = monotonic()
+        self.query_one("#timing", Static).update("")
         self._worker = self.run_worker(
             self._send(call), group="invoke", exclusive=True, exit_on_error=False
         )
@@ -204,28 +220,83 @@ class InvokeScreen(ModalScreen[str | None]):
     async def _send(self, call: Call) -> None:
         try:
             client = self._client if self._ready is None else await self._ready()
-            answer = await client.invoke(
+            asked = client.answering(
                 self._label,
                 call.body.encode(),
                 method=call.method,
                 path=call.path,
                 headers=call.headers,
             )
+            async with aclosing(asked) as parts:
+                async for part in parts:
+                    self._take(part)
         except FalError as exc:
-            self._say(f"✗ {exc.message}", "bad")
-        else:
-            self._show(answer)
+            self._say(f"✗ {exc.message}{self._came()}", "bad")
+            return
+        self._show()
+        request = self._answer.request_id if self._answer else ""
+        if request:
+            self.run_worker(
+                self._tell_timing(client, request),
+                group="timing",
+                exclusive=True,
+                exit_on_error=False,
+            )
 
-    def _show(self, answer: Answer) -> None:
-        self._answer = answer
+    def _take(self, part: Answer) -> None:
+        """Keep it; it is drawn with the next tick."""
+        self._received += part.body
+        self._answer = part
+
+    def _came(self) -> str:
+        """What there is of an answer that broke off."""
+        if self._answer is None:
+            return ""
+        self._show_live()
+        return f" · {self._answer.status}, {len(self._received):,} bytes came before"
+
+    async def _tell_timing(self, client: Client, request: str) -> None:
+        """How long it took in the backend, and the parts of a cold start: from the request's line.
+
+        The log is written behind the answer, so it is waited for, though not for long.
+        """
+        query = LogQuery(request_id=request, sources=("request",), lines=1)
+        with suppress(FalError, TimeoutError):
+            async with asyncio.timeout(PATIENCE), aclosing(client.tail(query)) as lines:
+                async for entry in lines:
+                    if self._answer is not None and self._answer.request_id == request:
+                        self.query_one("#timing", Static).update(Text(timing(entry.message)))
+                    return
+
+    @property
+    def answer(self) -> Answer | None:
+        """All that has come."""
+        return self._answer and replace(self._answer, body=bytes(self._received))
+
+    def _show(self) -> None:
+        answer = self.answer
+        if answer is None:
+            return
         self._say(_summary(answer), "good" if answer.status < 400 else "bad")
         body = shown(answer)
-        place = self.query_one("#body", Static)
-        place.remove_class("none")
-        place.update(_coloured(body.text, body.language))
+        self.query_one("#body", Static).remove_class("none")
+        self.query_one("#body", Static).update(_coloured(body.text, body.language))
         scroll = self.query_one("#answer", VerticalScroll)
-        scroll.scroll_home(animate=False)
+        if not self._drawn:
+            scroll.scroll_home(animate=False)
         scroll.focus()
+
+    def _show_live(self) -> None:
+        """The parts as they come; the end stays in sight unless the reader went up."""
+        if self._answer is None or self._drawn == len(self._received):
+            return
+        place, scroll = self.query_one("#body", Static), self.query_one("#answer", VerticalScroll)
+        at_end = not self._drawn or scroll.scroll_offset.y >= scroll.max_scroll_y
+        self._drawn = len(self._received)
+        place.remove_class("none")
+        place.update(_coloured(coming(bytes(self._received)), None))
+        if at_end:
+            scroll.scroll_end(animate=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker is not self._worker:
@@ -233,12 +304,19 @@ class InvokeScreen(ModalScreen[str | None]):
         if event.state is WorkerState.ERROR:
             self._say(f"✗ the call broke off: {event.worker.error!r}", "bad")
         elif event.state is WorkerState.CANCELLED:
-            self._say("✗ cancelled", "bad")
+            self._say(f"✗ cancelled after {monotonic() - self._since:.1f} s{self._came()}", "bad")
         self._tell_keys()
 
     def _tick(self) -> None:
-        if self.running:
-            self._say(f"◐ waiting for the answer {monotonic() - self._since:.1f} s", "")
+        if not self.running:
+            return
+        took = f"{monotonic() - self._since:.1f} s"
+        if self._answer is None:
+            self._say(f"◐ waiting for the answer {took}", "")
+        else:
+            size = f"{len(self._received):,} bytes so far"
+            self._say(f"◐ {self._answer.status} · {size} · {took}", "")
+            self._show_live()
 
     def _say(self, text: str, state: str) -> None:
         line = self.query_one("#status", Static)
@@ -290,24 +368,25 @@ class InvokeScreen(ModalScreen[str | None]):
         self._copy(as_python(self.call(), self._revision, self._label))
 
     def action_copy_answer(self) -> None:
-        if self._answer is not None:
-            self._copy(self._answer.body.decode(errors="replace"))
+        if self.answer is not None:
+            self._copy(self.answer.body.decode(errors="replace"))
 
     def _copy(self, text: str) -> None:
         self.notify(copy(self.app, text), timeout=3, markup=False)
 
     def action_save(self) -> None:
         """The answer's body as it came, to a new file."""
-        if self._answer is None:
+        answer = self.answer
+        if answer is None:
             return
-        name = f"{self._label}-{datetime.now():%Y%m%d-%H%M%S}{_suffix(self._answer)}"
+        name = f"{self._label}-{datetime.now():%Y%m%d-%H%M%S}{_suffix(answer)}"
         path = (self._folder or Path.cwd()) / name
         try:
-            path.write_bytes(self._answer.body)
+            path.write_bytes(answer.body)
         except OSError as exc:
             self.notify(f"Cannot write {path}: {exc.strerror}", severity="error", markup=False)
             return
-        self.notify(f"Saved {len(self._answer.body):,} bytes to {path}", markup=False)
+        self.notify(f"Saved {len(answer.body):,} bytes to {path}", markup=False)
 
     def action_logs(self) -> None:
         if self._answer is not None and self._answer.request_id:
@@ -320,7 +399,11 @@ class InvokeScreen(ModalScreen[str | None]):
 
 
 def _summary(answer: Answer) -> str:
-    parts = [f"{answer.status}", f"{answer.seconds * 1000:.0f} ms", f"{len(answer.body):,} bytes"]
+    parts = [
+        f"{answer.status}",
+        render.millis(answer.seconds * 1000),
+        f"{len(answer.body):,} bytes",
+    ]
     kind = answer.headers.get("content-type", "").partition(";")[0].removeprefix("application/")
     request = f"request {answer.request_id[:13]}" if answer.request_id else ""
     sign = "✓" if answer.status < 400 else "✗"

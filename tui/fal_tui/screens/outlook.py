@@ -23,11 +23,13 @@ def situation(
     readonly: bool,
 ) -> Situation:
     name = detail.function_of(item, store)
+    known = store.function(name) if name else None
     step = host.undo.last if host else None
     return Situation(
         place=place,
         item=item,
         aliases=store.aliases_of(name) if name else (),
+        revisions=known.revisions if known else None,
         pane=pane,
         readonly=readonly,
         undo=step.words if step else "",

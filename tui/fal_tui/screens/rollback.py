@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import ScrollableContainer
 from textual.widgets import Static
 
@@ -25,6 +26,9 @@ from fal_tui.widgets.grid import Grid
 DiffOf = Callable[[str, str], Awaitable[Text]]
 """(before, after) ids -> what changes, drawn."""
 
+CommandOf = Callable[[str], str]
+"""Id of a revision -> the command line that does the same."""
+
 _KEYS = ("id", "aliases", "age", "by", "message", "git")
 
 
@@ -37,21 +41,42 @@ def preselected(alias: Alias, moves: Sequence[Move], revisions: Sequence[Revisio
     return next((each.id for each in revisions if each.id in there), None)
 
 
-class RollbackScreen(Dialog[str]):
-    """The id of the revision to point `alias` at, or None."""
+def turn(old: Revision, new: Revision) -> str:
+    """What going from one to the other is called."""
+    return "Roll forward" if new.created_at > old.created_at else "Roll back"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What came of the picker."""
+
+    revision: str
+    sure: bool
+    """`y` was pressed with everything in sight: no further question."""
+
+
+class RollbackScreen(Dialog[Chosen]):
+    """The revision to point `alias` at, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "yes", "Do it", show=False),
+        Binding("ctrl+d,pagedown", "scroll(8)", show=False, priority=True),
+        Binding("ctrl+u,pageup", "scroll(-8)", show=False, priority=True),
+    ]
 
     SHOWN: ClassVar = tuple(c for c in COLUMNS["revisions"] if c.key in _KEYS)
 
     DEFAULT_CSS = """
     RollbackScreen {
         & > #box { width: 120; height: 90%; }
-        Grid { max-height: 40%; margin: 1 0; }
+        Grid { max-height: 35%; margin: 1 0 0 0; }
+        #command { color: $text-accent; height: auto; max-height: 2; }
         #diff { height: 1fr; border-top: solid $panel-lighten-1; scrollbar-size: 1 1; }
         #diff > Static { width: auto; }
     }
     """
 
-    hint = "enter go on · esc cancel"
+    hint = "y do it · enter look closer · ctrl+d ctrl+u scroll · esc cancel"
 
     def __init__(
         self,
@@ -59,6 +84,7 @@ class RollbackScreen(Dialog[str]):
         revisions: Sequence[Revision],
         chosen: str | None,
         diff_of: DiffOf,
+        command_of: CommandOf,
         palette: Palette,
     ) -> None:
         super().__init__()
@@ -67,14 +93,15 @@ class RollbackScreen(Dialog[str]):
         self._revisions = tuple(revisions)
         self._chosen = chosen
         self._diff_of = diff_of
+        self._command_of = command_of
         self._palette = palette
 
     def inside(self) -> ComposeResult:
-        text = Text("Now live: ").append(render.short(self._alias.revision), self._palette.accent)
-        yield label(text.append(". Point it at:"), id="line")
+        yield label("", id="line")
         yield Grid(self.SHOWN, "This function has no other revision.")
         with ScrollableContainer(id="diff", can_focus=False):
             yield Static(markup=False)
+        yield label("", id="command")
 
     def on_mount(self) -> None:
         grid, look = self.query_one(Grid), Look(datetime.now(UTC), self._palette)
@@ -95,7 +122,30 @@ class RollbackScreen(Dialog[str]):
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
         if event.id is not None:
+            self._tell(event.id)
             self._compare(event.id)
+
+    def _tell(self, id: str) -> None:
+        """Alias, from → to, and the command line."""
+        known = {each.id: each for each in self._revisions}
+        old, new = known.get(self._alias.revision), known.get(id)
+        live = id == self._alias.revision
+        verb = turn(old, new) if old and new and not live else "Roll back"
+        self.query_one("#box").border_title = Text(safe.lines(f"{verb} {self._alias.name}"))
+        tone = self._palette
+        text = Text("alias ", tone.muted).append(f"{self._alias.name}  ", "bold")
+        text.append("from ", tone.muted).append(render.short(self._alias.revision), tone.accent)
+        if live:
+            text.append("  live now: choose another one", tone.muted)
+        else:
+            text.append(" → to ", tone.muted).append(render.short(id), f"bold {tone.accent}")
+        if new is not None:
+            when = f"  served {render.local_time(new.created_at)} by {new.created_by}"
+            text.append(when, tone.muted)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        self.query_one("#line", Static).update(safe.styled(text))
+        command = "" if live else f"$ {self._command_of(id)}"
+        self.query_one("#command", Static).update(Text(safe.lines(command)))
 
     @work(exclusive=True, group="diff", exit_on_error=False)
     async def _compare(self, revision: str) -> None:
@@ -111,7 +161,18 @@ class RollbackScreen(Dialog[str]):
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         event.stop()
-        if event.id == self._alias.revision:
+        self._choose(event.id, sure=False)
+
+    def action_yes(self) -> None:
+        chosen = self.query_one(Grid).cursor_id
+        if chosen is not None:
+            self._choose(chosen, sure=True)
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one("#diff").scroll_relative(y=lines, animate=False)
+
+    def _choose(self, revision: str, *, sure: bool) -> None:
+        if revision == self._alias.revision:
             self.notify("It is the live one already.", severity="warning", markup=False)
             return
-        self.dismiss(event.id)
+        self.dismiss(Chosen(revision, sure))

@@ -24,6 +24,7 @@ from fal_serverless.config import Config
 from fal_serverless.errors import FalError, PythonMismatch, SourceError
 from fal_serverless.models import LogQuery, Served
 from fal_serverless.source import scan
+from fal_tui.screens.call import History
 from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
 from fal_tui.screens.serve_run import Ready, ServeRun
@@ -75,6 +76,7 @@ class ServeScreen(ModalScreen[Served | None]):
         *,
         base: Path | None = None,
         ready: Ready | None = None,
+        history: History | None = None,
     ) -> None:
         super().__init__()
         self.path = path
@@ -82,6 +84,8 @@ class ServeScreen(ModalScreen[Served | None]):
         """What to tail after it is closed; None: nothing was asked for."""
         self._client = client
         self._ready = ready
+        self._history = history or History()
+        """Of calls, for `i`."""
         self._last: Served | None = None
         """The last serve of this screen that went well."""
         self._watching: Worker[None] | None = None
@@ -270,7 +274,9 @@ class ServeScreen(ModalScreen[Served | None]):
         served = self._run.served
         if served is not None:
             label = served.alias.name if served.alias else served.revision.id
-            screen = InvokeScreen(self._client, label, served.revision, ready=self._ready)
+            screen = InvokeScreen(
+                self._client, label, served.revision, self._history, ready=self._ready
+            )
             self.app.push_screen(screen, self._request_wanted)
 
     def action_logs(self) -> None:

@@ -7,6 +7,7 @@ connected afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -261,6 +262,12 @@ class FalTui(App[None]):
             await dispatch.do_quit()
         finally:
             self._leaving = False
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """The screen as SVG; a secret that stands on it is covered."""
+        covered = getattr(self.screen, "covered", nullcontext)
+        with covered():
+            return super().export_screenshot(title=title, simplify=simplify)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: the registry of actions, as far as they can be done now."""

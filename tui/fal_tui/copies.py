@@ -44,4 +44,6 @@ def copies(item: Item, store: Store, row: Iterable[str]) -> tuple[Copyable, ...]
         found.append(Copyable("revision", about))
     if isinstance(item, Deed) and item.command:
         found.append(Copyable("command line", item.command))
+    if isinstance(item, Deed) and item.error:
+        found.append(Copyable("error", item.error))
     return (*found, Copyable("row", "\t".join(row)))

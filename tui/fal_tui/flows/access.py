@@ -11,8 +11,8 @@ from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Key, Ne
 from fal_tui import detail, equivalents, render
 from fal_tui.flows.host import Host
 from fal_tui.screens.ask import AskScreen
-from fal_tui.screens.page import PageScreen
 from fal_tui.screens.pick import Choice, PickScreen
+from fal_tui.screens.secret import SecretScreen
 from fal_tui.store import Item
 from fal_tui.undo import AuthChanged
 
@@ -112,10 +112,7 @@ async def new_key(host: Host) -> None:
 
 
 async def _show_secret(host: Host, new: NewKey) -> None:
-    lines = f"FAL_KEY_ID='{new.key.id}'\nFAL_KEY_SECRET='{new.secret}'"
-    text = Text().append("This is the only time the secret will be visible.\n\n", host.palette.warn)
-    text.append(lines, "bold")
-    await host.ask(PageScreen("New key", text, lines, short=True))
+    await host.ask(SecretScreen(new, host.palette))
 
 
 async def revoke(host: Host, keys: list[Key]) -> None:

@@ -73,6 +73,9 @@ async def _record(host: Host, served: Served, file: Path | None) -> None:
         return
     if before:
         host.undo.push(PointerMoved(alias.name, before, revision.id))
+        host.say(
+            f"Served {render.short(revision.id)}{where}\nz goes back to {render.short(before)}"
+        )
 
 
 async def invoke(host: Host, item: Item | None) -> str | None:

@@ -140,9 +140,8 @@ class RollbackScreen(Dialog[Chosen]):
         else:
             text.append(" → to ", tone.muted).append(render.short(id), f"bold {tone.accent}")
         if new is not None:
-            when = f"  served {render.local_time(new.created_at)} by {new.created_by}"
+            when = f"  by {new.created_by} {render.local_time(new.created_at)}"
             text.append(when, tone.muted)
-        text.no_wrap, text.overflow = True, "ellipsis"
         self.query_one("#line", Static).update(safe.styled(text))
         command = "" if live else f"$ {self._command_of(id)}"
         self.query_one("#command", Static).update(Text(safe.lines(command)))

@@ -16,7 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, Input
 from textual.worker import Worker
 
 from fal_serverless.client import Client
@@ -28,6 +28,7 @@ from fal_tui.screens.call import History
 from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
 from fal_tui.screens.serve_run import Ready, ServeRun
+from fal_tui.widgets.clipboard import copy
 from fal_tui.widgets.file_picker import FilePicker
 
 Page = Literal["pick", "form", "run"]
@@ -64,6 +65,8 @@ class ServeScreen(ModalScreen[Served | None]):
         Binding("f", "from_source", "Retry from source", show=False),
         Binding("i", "invoke", "Invoke", show=False),
         Binding("l", "logs", "Logs", show=False),
+        Binding("c", "copy_error", "Copy the error", show=False, priority=True),
+        Binding("ctrl+c", "copy_problem", "Copy what is wrong", show=False, priority=True),
         Binding("w", "watch", "Serve on each save", show=False, priority=True),
     ]
 
@@ -168,7 +171,8 @@ class ServeScreen(ModalScreen[Served | None]):
 
     def _keys(self) -> str:
         if self.page == "pick":
-            return "↑↓ choose · tab complete · enter open · esc close"
+            more = " · ctrl+c copy" if self._picker.said else ""
+            return f"↑↓ choose · tab complete · enter open{more} · esc close"
         if self.page == "form":
             esc = "another file" if self._given is None else "close"
             return f"tab next field · enter serve · esc {esc}"
@@ -178,7 +182,7 @@ class ServeScreen(ModalScreen[Served | None]):
         if self._run.served is not None:
             return f"i invoke · l logs · {watch} · enter close"
         more = " · f read from source" if self._may_read_source() else ""
-        return f"r retry{more} · {watch} · esc change"
+        return f"r retry{more} · c copy error · {watch} · esc change"
 
     def _watched(self) -> str:
         return " on each save" if self._watching else ""
@@ -190,6 +194,7 @@ class ServeScreen(ModalScreen[Served | None]):
         except FalError as exc:
             self._turn_to("pick")
             self._picker.problem(exc.message, path)
+            self._title()
             return
         self.path = path.absolute()
         self._picker.problem("")
@@ -225,14 +230,44 @@ class ServeScreen(ModalScreen[Served | None]):
             self.dismiss(self._last)
         elif self.page == "run":
             self._stop_watching()
-            if self._run.running:
-                self._run.cancel()
-                self.notify("Cancelled: nothing was changed", markup=False)
+            if self._run.running and self._run.publishing:
+                self.notify("It is being published: too late to cancel", markup=False)
+                return
+            if self._run.running and self._run.order is not None:
+                self.run_worker(self._cancel(self._run.order), group="cancel", exit_on_error=False)
             self._turn_to("form")
         elif self.page == "form" and self._given is None:
             self._turn_to("pick")
         else:
             self.dismiss(self._last)
+
+    async def _cancel(self, order: ServeOrder) -> None:
+        """Give the serve up, and say what the backend says of it: it may just have been done."""
+        before = self._form.revision_of(order.alias)
+        await self._run.cancel()
+        try:
+            now = {each.name: each.revision for each in await (await self._current()).aliases()}
+        except FalError:
+            now = {}
+        after = now.get(order.alias or "", before)
+        if after != before:
+            said = f"It was published already: {order.alias} points at {(after or '')[:8]}"
+            self.app.notify(said, severity="warning", markup=False)
+        else:
+            self.app.notify("Cancelled: nothing was changed", markup=False)
+
+    def action_copy_error(self) -> None:
+        """With the build log: what one would send to somebody who is to help."""
+        self.notify(copy(self.app, self._run.report()), timeout=3, markup=False)
+
+    def action_copy_problem(self) -> None:
+        self.notify(copy(self.app, self._problem()), timeout=3, markup=False)
+
+    def _problem(self) -> str:
+        """What is wrong with the file, or with what is written in the form; '' for nothing."""
+        if self.page == "pick":
+            return self._picker.said
+        return self._form.problem() if self.page == "form" else ""
 
     def action_accept(self) -> None:
         self.dismiss(self._last)
@@ -302,6 +337,11 @@ class ServeScreen(ModalScreen[Served | None]):
             return self.is_mounted and self._run.served is not None and self.page == "run"
         if action == "retry":
             return self.is_mounted and self.page == "run" and self._run.error is not None
+        if action == "copy_error":
+            return self.is_mounted and self.page == "run" and self._run.error is not None
+        if action == "copy_problem":
+            written = self.focused.selected_text if isinstance(self.focused, Input) else ""
+            return self.is_mounted and not written and bool(self._problem())
         if action == "watch":
             return self.is_mounted and self.page == "run"
         if action == "from_source":

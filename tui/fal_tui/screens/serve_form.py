@@ -216,6 +216,10 @@ class ServeForm(Vertical):
     def _suggested(self, name: str) -> str:
         return suggested_alias(self._path.name, name, self._functions, self._aliases)
 
+    def revision_of(self, alias: str | None) -> str | None:
+        """Where an alias pointed when the backend was asked; None: nowhere."""
+        return next((each.revision for each in self._aliases if each.name == alias), None)
+
     def problem(self) -> str:
         """Why this cannot be served; '' when it can be tried."""
         chosen = self._chosen

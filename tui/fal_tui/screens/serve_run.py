@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
-from textual.worker import Worker, WorkerState
+from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkerState
 
 from fal_serverless.client import Client
 from fal_serverless.config import Config
@@ -106,10 +106,26 @@ class ServeRun(Vertical):
             self._run(order), group=GROUP, exclusive=True, exit_on_error=False
         )
 
-    def cancel(self) -> None:
+    @property
+    def publishing(self) -> bool:
+        """From here on the backend does not turn back."""
+        steps = self.query_one(Phases).progress.steps
+        return bool(steps) and steps[-1].phase == "publish"
+
+    async def cancel(self) -> None:
         """Closes the connection, by which the backend gives the serve up."""
         if self._worker is not None:
             self._worker.cancel()
+            with suppress(WorkerCancelled, WorkerFailed):
+                await self._worker.wait()
+
+    def report(self) -> str:
+        """The error, and below it the build log."""
+        buffer = self.query_one(LogView).buffer
+        items = [buffer.item(number) for number in buffer.shown]
+        lines = [item.message for item in items if isinstance(item, LogEntry)]
+        message = self.error.message if self.error else ""
+        return "\n".join([message, *([""] if lines else []), *lines])
 
     async def _run(self, order: ServeOrder) -> None:
         log = self.query_one(LogView)

@@ -56,6 +56,8 @@ class FilePicker(Vertical):
         self._base = base.absolute()
         self._recents = tuple(path.absolute() for path in recents)
         self._entries: dict[str, Entry] = {}
+        self.said = ""
+        """What is wrong with the file that was chosen; '' for nothing."""
 
     def compose(self) -> ComposeResult:
         yield Input(placeholder="path of a Python file", compact=True)
@@ -73,6 +75,7 @@ class FilePicker(Vertical):
 
     def problem(self, text: str, path: Path | None = None) -> None:
         """Say what is wrong with the file that was chosen; '' takes it back."""
+        self.said = text
         line = self.query_one("#problem", Static)
         line.update(Text(text))
         line.set_class(bool(text), "said")

@@ -15,6 +15,9 @@ from fal_tui.logs.printable import printable
 TICK = 0.1
 """Seconds between two looks at the clock."""
 
+HALF = 4.0
+"""Seconds after which the bar of a running phase is half full."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -48,6 +51,14 @@ class Progress:
             return replace(self, failed=failed)
         return Progress((*self.steps[:-1], replace(self.steps[-1], ended=now)), failed)
 
+    @property
+    def finished(self) -> int:
+        """Phases that are behind, in order; one that was skipped counts as behind."""
+        reached = [PHASES.index(step.phase) for step in self.steps if step.phase in PHASES]
+        if not reached:
+            return 0
+        return max(reached) if self.running or self.failed else max(reached) + 1
+
     def seconds(self, now: float) -> float:
         """Since the beginning, or until the end."""
         if not self.steps:
@@ -57,7 +68,7 @@ class Progress:
 
 
 class Phases(Widget):
-    """One line for each phase."""
+    """A bar, and one line for each phase."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "phases--done",
@@ -69,7 +80,7 @@ class Phases(Widget):
 
     DEFAULT_CSS = """
     Phases {
-        height: 5;
+        height: 6;
         & > .phases--done { color: $text-success; }
         & > .phases--running { color: $text-warning; text-style: bold; }
         & > .phases--failed { color: $text-error; text-style: bold; }
@@ -97,7 +108,32 @@ class Phases(Widget):
         now = monotonic()
         steps = {step.phase: step for step in self.progress.steps}
         lines = [self._line(phase, steps.get(phase), now) for phase in PHASES]
-        return Text("\n").join(lines)
+        return Text("\n").join([self._bar(now), *lines])
+
+    def _bar(self, now: float) -> Text:
+        """One piece for each phase; the one that runs fills ever slower, as nobody knows when."""
+        progress = self.progress
+        count = f" {progress.finished} of {len(PHASES)}  {progress.seconds(now):.1f} s"
+        width = max((self.size.width - len(count) - 2) // len(PHASES) - 1, 2)
+        bar = Text(no_wrap=True)
+        for place, _ in enumerate(PHASES):
+            if place < progress.finished:
+                bar.append_text(self._styled("━" * width, "done"))
+            elif place == progress.finished and progress.steps:
+                bar.append_text(self._piece(width, now))
+            else:
+                bar.append_text(self._styled("━" * width, "coming"))
+            bar.append(" ")
+        return bar.append_text(self._styled(count, "aside"))
+
+    def _piece(self, width: int, now: float) -> Text:
+        """Of the phase that runs, or failed."""
+        if not self.progress.running:
+            return self._styled("━" * width, "failed")
+        past = now - self.progress.steps[-1].began
+        full = max(1, int(width * past / (past + HALF)))
+        text = self._styled("━" * full, "running")
+        return text.append_text(self._styled("━" * (width - full), "coming"))
 
     def _line(self, phase: Phase, step: Step | None, now: float) -> Text:
         if step is None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 
 import httpx
 import pytest
@@ -168,3 +170,27 @@ async def test_a_tail_raises_the_error_its_stream_ends_with() -> None:
     backend = answering(lambda _: httpx.Response(200, text=f"event: error\ndata: {failure}\n\n"))
     with pytest.raises(errors.BadInput, match="too slow"):
         await anext(backend.tail(LogQuery(), lost=client_module.pause))
+
+
+async def test_an_answer_comes_head_first_and_then_part_by_part() -> None:
+    gate = asyncio.Event()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one "
+        await gate.wait()
+        yield b"two"
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=parts(), headers={"x-fal-request-id": "r-1"})
+
+    async with answering(answer) as asked, aclosing(asked.answering("f", user="1")) as found:
+        head = await anext(found)
+        assert (head.status, head.request_id, head.body) == (200, "r-1", b"")
+        assert (await anext(found)).body == b"one "
+        gate.set()
+        rest = [part async for part in found]
+        assert [part.body for part in rest] == [b"two", b""]
+        assert rest[-1].seconds >= rest[0].seconds >= head.seconds
+    gate.set()
+    async with answering(answer) as asked:
+        assert (await asked.invoke("f", user="1")).body == b"one two"

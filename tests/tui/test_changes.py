@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fal_serverless import errors
 from fal_serverless.config import Config
 from fal_serverless.models import Worker
@@ -125,6 +127,37 @@ async def test_a_new_key_shows_its_secret_once_and_nowhere_else(
         await seen.press("escape", "7")
         assert "fal-serverless key generate --scope API" in seen.text()
         assert "s3cr3t" not in seen.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_pictures_of_a_new_secret_show_dots_and_the_screen_shows_it(
+    opened: Opening, size: tuple[int, int]
+) -> None:
+    async with opened(size) as seen:
+        await seen.press("5")
+        await seen.until(lambda: "0a1b2c3d" in seen.text(), "keys")
+        await seen.press("n", "enter", *"ci", "enter")
+        await seen.until(lambda: "FAL_KEY_SECRET='s3cr3t'" in seen.text(), "the secret")
+        assert "Scope API for ci" in seen.text()
+        assert "c copy both lines · esc close, for good" in seen.text()
+        picture = seen.svg()
+        assert "s3cr3t" not in picture and "••••••" in picture and "99887766" in picture
+        await seen.press("c")
+        assert "FAL_KEY_SECRET='s3cr3t'" in seen.text()
+        assert seen.app.clipboard == "FAL_KEY_ID='99887766'\nFAL_KEY_SECRET='s3cr3t'"
+        await seen.press("escape")
+        assert "s3cr3t" not in seen.text() + seen.svg()
+        host = seen.app.host
+        assert host is not None and "s3cr3t" not in repr(host.store.deeds)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_what_is_asked_is_read_whole(opened: Opening, size: tuple[int, int]) -> None:
+    async with opened(size) as seen:
+        await seen.press("G", "D")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        words = " ".join(seen.text().replace("│", " ").split())
+        assert "with 2 revisions and the alias call. Its address stops answering." in words
 
 
 async def test_revoking_the_key_in_use_warns(opened: Opening, fake: FakeBackend) -> None:

@@ -6,20 +6,34 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from textual.app import App
+from textual.containers import VerticalScroll
 from textual.widgets import Input, Static, TextArea
 
 from fal_serverless.client import Client
-from fal_serverless.models import BundleInfo, Parameter, Revision, User, to_json
-from fal_tui.screens.call import Call, History, as_curl, as_python, first, problem, shown
+from fal_serverless.models import BundleInfo, LogEntry, Parameter, Revision, User, to_json
+from fal_tui.screens.call import (
+    LIVE,
+    Call,
+    History,
+    as_curl,
+    as_python,
+    coming,
+    first,
+    problem,
+    shown,
+    timing,
+)
 from fal_tui.screens.invoke import InvokeScreen
 
+SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 ID = "9f3e1a2b-1111-4111-8111-111111111111"
 NOW = datetime.now(UTC)
 Answers = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
@@ -48,13 +62,26 @@ class Shell(App[None]):
         self.answers, self.called, self.folder = answers, called, folder
         self.result: list[str | None] = []
         self.history = History()
+        self.line = ""
+        """What the log says of each request."""
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/user":
             return httpx.Response(200, json=to_json(User("1", "me", NOW)))
+        if request.url.path == "/v1/logs/tail":
+            return httpx.Response(200, content=self.tail(request))
         self.sent.append(request)
         answer = self.answers(request)
         return answer if isinstance(answer, httpx.Response) else await answer
+
+    def tail(self, request: httpx.Request) -> bytes:
+        """The line of the request that is asked for."""
+        if not self.line:
+            return b""
+        assert request.url.params["sources"] == "request"
+        name = request.url.params["request_id"]
+        entry = to_json(LogEntry(1, NOW, "INFO", "request", self.line, "1", request_id=name))
+        return f"id: 1\ndata: {json.dumps(entry)}\n\n".encode()
 
     def on_mount(self) -> None:
         client = Client("http://127.0.0.1:3250", transport=httpx.MockTransport(self.handle))
@@ -246,3 +273,104 @@ def test_an_empty_answer_says_so() -> None:
     from fal_serverless.models import Answer
 
     assert shown(Answer(204, {}, b"", 0.1, "")).text == "(empty)"
+
+
+class Parts:
+    """An answer that comes bit by bit; `put(None)` ends it."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.closed = asyncio.Event()
+
+    def answer(self, _: httpx.Request) -> httpx.Response:
+        headers = {"content-type": "text/plain", "x-fal-request-id": "r-78"}
+        return httpx.Response(200, content=self.content(), headers=headers)
+
+    async def content(self) -> AsyncIterator[bytes]:
+        try:
+            while (part := await self.queue.get()) is not None:
+                yield part
+        finally:
+            self.closed.set()
+
+
+@SIZES
+async def test_an_answer_is_shown_as_it_comes(size: tuple[int, int]) -> None:
+    parts = Parts()
+    app = Shell(parts.answer, revision())
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("ctrl+j")
+        await parts.queue.put(b"one [/oops]\n")
+        await until(pilot, lambda: "one [/oops]" in app.said("body"))
+        assert "◐ 200 · 12 bytes so far" in app.said("status")
+        await parts.queue.put(b"two")
+        await until(pilot, lambda: app.said("body").endswith("two"))
+        await parts.queue.put(None)
+        await until(pilot, lambda: "✓ 200" in app.said("status"))
+        assert "15 bytes · text/plain · request r-78" in app.said("status")
+        assert app.said("body") == "one [/oops]\ntwo"
+
+
+async def test_a_stream_given_up_keeps_what_came_and_its_logs() -> None:
+    parts = Parts()
+    app = Shell(parts.answer, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+j")
+        await parts.queue.put(b"half")
+        await until(pilot, lambda: "half" in app.said("body"))
+        await pilot.press("escape")
+        await until(pilot, lambda: "✗ cancelled after" in app.said("status"))
+        assert "200, 4 bytes came before" in app.said("status")
+        await until(pilot, parts.closed.is_set)
+        await pilot.press("tab", "y", "l")
+        assert app.clipboard == "half"
+        assert app.result == ["r-78"]
+
+
+async def test_the_end_stays_in_sight_unless_one_looks_further_up() -> None:
+    parts = Parts()
+    app = Shell(parts.answer, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        scroll = app.screen.query_one("#answer", VerticalScroll)
+        await pilot.press("ctrl+j")
+        await parts.queue.put(b"line\n" * 100)
+        await until(pilot, lambda: scroll.max_scroll_y > 0)
+        await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y)
+        scroll.scroll_to(y=3, animate=False)
+        await until(pilot, lambda: scroll.scroll_offset.y == 3)
+        before = scroll.max_scroll_y
+        await parts.queue.put(b"line\n" * 10)
+        await until(pilot, lambda: scroll.max_scroll_y == before + 10)
+        await parts.queue.put(None)
+        await until(pilot, lambda: "✓ 200" in app.said("status"))
+        assert scroll.scroll_offset.y == 3
+
+
+@SIZES
+async def test_the_parts_of_a_cold_start_come_from_the_line_of_the_request(
+    size: tuple[int, int],
+) -> None:
+    app = Shell(echo, revision())
+    cold = "queue 0 ms, environment 0 ms, load 334 ms, setup 1200 ms"
+    app.line = f"POST / 200 in 1541.2 ms (cold start: {cold})"
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: app.said("timing"))
+        assert app.said("timing") == (
+            "1.5 s in the backend · cold start 1.5 s: load 334 ms, setup 1.2 s"
+        )
+        app.line = "POST / 200 in 0.9 ms"
+        await pilot.press("ctrl+j")
+        await until(pilot, lambda: "warm" in app.said("timing"))
+        assert app.said("timing") == "0.9 ms in the backend · warm, no cold start"
+
+
+def test_a_line_that_says_nothing_of_time_is_not_shown() -> None:
+    assert timing("the worker died") == ""
+    quick = "POST / 200 in 3.0 ms (cold start: queue 0 ms, load 0 ms)"
+    assert timing(quick) == "3.0 ms in the backend · cold start 0.0 ms: all of it 0 ms"
+
+
+def test_of_a_long_answer_the_end_is_shown_while_it_comes() -> None:
+    assert coming(b"abc") == "abc"
+    assert coming(b"x" * 5 + b"y" * LIVE) == "… 5 bytes before\n" + "y" * LIVE

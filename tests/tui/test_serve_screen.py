@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +37,7 @@ from fal_tui.widgets.grid import Grid
 from fal_tui.widgets.log_view import LogView
 from fal_tui.widgets.phases import Phases
 
+SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 NOW = datetime.now(UTC)
 ID = "9f3e1a2b-1111-4111-8111-111111111111"
 APP = """
@@ -162,6 +164,9 @@ class Shell(App[None]):
 
     def said(self, id: str) -> str:
         return str(self.screen.query_one(f"#{id}", Static).render())
+
+    def toasts(self) -> list[str]:
+        return [each.message for each in self._notifications]
 
     @property
     def alias(self) -> str:
@@ -294,16 +299,100 @@ async def test_a_failed_serve_says_why_and_can_be_tried_again(file: Path) -> Non
         assert len(backend.served) == 2
 
 
+@SIZES
+async def test_the_bar_says_how_far_it_is_and_the_failed_phase_is_marked(
+    file: Path, size: tuple[int, int]
+) -> None:
+    backend = Backend(fails=[errors.BuildFailed("no package 'flaskk'")])
+    backend.hold = asyncio.Event()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        phases = app.screen.query_one(Phases)
+        await until(pilot, lambda: "◐ environment" in phases.render().plain)
+        assert " 2 of 5 " in phases.render().plain.splitlines()[0]
+        assert max(len(line) for line in phases.render().plain.splitlines()) <= phases.size.width
+        backend.hold.set()
+        await until(pilot, lambda: "flaskk" in app.said("outcome"))
+        drawn = phases.render().plain
+        assert "✗ environment" in drawn and " 2 of 5 " in drawn
+        assert "c copy error" in str(app.screen.query_one("#box").border_subtitle)
+        await pilot.press("c")
+        assert app.clipboard == "no package 'flaskk'\n\nResolved [/oops] 3 packages"
+        await pilot.press("r")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        assert " 5 of 5 " in phases.render().plain
+
+
+async def test_what_is_wrong_with_a_file_or_an_alias_can_be_copied(file: Path) -> None:
+    (file.parent / "broken.py").write_text("def broken(:\n")
+    app = Shell(Backend(), file.parent)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press(*"brok", "enter")
+        await until(pilot, lambda: app.said("problem"))
+        assert "ctrl+c copy" in str(app.screen.query_one("#box").border_subtitle)
+        await pilot.press("ctrl+c")
+        assert app.clipboard == app.said("problem")
+        await pilot.press("ctrl+u", *"app.py", "enter")
+        await until(pilot, lambda: app.serve.page == "form")
+        app.screen.query_one("#alias", Input).value = "No"
+        await pilot.press("ctrl+c")
+        assert app.clipboard == app.said("said") and "lower-case" in app.clipboard
+
+
+async def test_a_cancel_that_comes_too_late_says_what_is_live(file: Path) -> None:
+    backend = Backend(alias("call", "call"))
+    backend.hold = asyncio.Event()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.alias == "call")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(backend.served))
+        backend.known = [replace(backend.known[0], revision="1234abcd-2222")]
+        await pilot.press("escape")
+        await until(pilot, lambda: app.toasts())
+        assert app.toasts() == ["It was published already: call points at 1234abcd"]
+
+
+async def test_a_serve_that_is_being_published_is_not_cancelled(file: Path) -> None:
+    class Publishing(Backend):
+        async def serve(self, bundle: bytes, **given: Any) -> AsyncGenerator[ServeEvent, None]:
+            self.served.append(given)
+            assert self.hold is not None
+            yield phase("publish")
+            await self.hold.wait()
+            made = alias(given["alias"], "call_text")
+            yield ServeEvent("done", served=Served(revision(), made, "http://u", "http://p", 0.1))
+
+    backend = Publishing()
+    backend.hold = asyncio.Event()
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        phases = app.screen.query_one(Phases)
+        await until(pilot, lambda: "◐ publish" in phases.render().plain)
+        await pilot.press("escape")
+        assert app.toasts() == ["It is being published: too late to cancel"]
+        assert app.serve.page == "run"
+        backend.hold.set()
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+
+
 async def test_escape_cancels_the_serve_and_goes_back_to_the_form(file: Path) -> None:
     backend = Backend()
     backend.hold = asyncio.Event()
     app = Shell(backend, file.parent, file)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await pilot.pause(0.1)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(backend.served))
         await pilot.press("escape")
         await until(pilot, lambda: backend.closed)
+        await until(pilot, lambda: app.toasts())
+        assert app.toasts() == ["Cancelled: nothing was changed"]
         assert app.serve.page == "form"
         await pilot.press("escape")
         assert app.result == [None]

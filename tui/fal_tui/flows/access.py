@@ -105,7 +105,10 @@ async def new_key(host: Host) -> None:
     if not await host.allowed("New key", f"A new key with the scope {scope}", command):
         return
     done = await host.change(
-        what, command, lambda c: c.generate_key("ADMIN" if scope == "ADMIN" else "API", alias)
+        what,
+        command,
+        lambda c: c.generate_key("ADMIN" if scope == "ADMIN" else "API", alias),
+        quiet=True,
     )
     if done:
         await _show_secret(host, done[0])

@@ -87,10 +87,11 @@ class Host:
         *,
         undoes: bool = False,
         waits: str = "",
+        quiet: bool = False,
     ) -> tuple[T] | None:
         """Do it, say so; the answer in a tuple, or None when it failed.
 
-        `waits` is said when it takes long: what is waited for.
+        `waits` is said when it takes long: what is waited for. With `quiet` the caller shows it.
         """
         started = time.perf_counter()
         try:
@@ -102,7 +103,8 @@ class Host:
             return None
         seconds = time.perf_counter() - started
         self.done(what, command, seconds)
-        self.say(f"{what} in {render.took(seconds)}" + ("\nz undoes" if undoes else ""))
+        if not quiet:
+            self.say(f"{what} in {render.took(seconds)}" + ("\nz undoes" if undoes else ""))
         self.link.wake()
         return (answer,)
 

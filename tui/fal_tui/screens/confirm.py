@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -24,8 +25,9 @@ FRAME = 7
 class ConfirmScreen(Dialog[bool]):
     """True for yes, False or None for no.
 
-    `body` says what will happen, `command` is the same as a command line, `verb` stands on the
-    button, `typed` is what must be typed to go on ('' for nothing).
+    `body` says what will happen; its lines are wrapped unless it says `no_wrap`. `command` is the
+    same as a command line, `verb` stands on the button, `typed` is what must be typed to go on
+    ('' for nothing).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,7 +44,8 @@ class ConfirmScreen(Dialog[bool]):
     DEFAULT_CSS = """
     ConfirmScreen {
         #body { height: auto; margin: 1 0; scrollbar-size: 1 1; }
-        #body > Static { width: auto; }
+        #body > Static { width: 100%; }
+        #body.code > Static { width: auto; }
         #command { color: $text-accent; }
         #typed { height: 1; border: none; background: $boost; margin-top: 1; }
         #buttons { height: 1; margin-top: 1; align-horizontal: right; }
@@ -62,7 +65,8 @@ class ConfirmScreen(Dialog[bool]):
         self._typed = typed
 
     def inside(self) -> ComposeResult:
-        with ScrollableContainer(id="body", can_focus=False):
+        code = "code" if self._body.no_wrap else None
+        with ScrollableContainer(id="body", can_focus=False, classes=code):
             yield label(self._body)
         if self._command:
             yield label(Text(f"$ {self._command}"), id="command")
@@ -83,10 +87,12 @@ class ConfirmScreen(Dialog[bool]):
 
     def _fit(self) -> None:
         """The body as high as its lines, or as what the rest leaves of the screen."""
-        lines = self._body.plain.count("\n") + 1
-        widest = max(len(line) for line in self._body.plain.split("\n"))
         inside = min(BOX, int(self.size.width * 0.94)) - 4
-        wanted = lines + (1 if widest > inside else 0)
+        lines = self._body.plain.split("\n")
+        if self._body.no_wrap:
+            wanted = len(lines) + (1 if max(map(cell_len, lines)) > inside else 0)
+        else:
+            wanted = len(self._body.wrap(self.app.console, inside))
         below = 2 * bool(self._command) + 3 * bool(self._typed)
         room = int(self.size.height * 0.9) - FRAME - below
         self.query_one("#body").styles.height = max(min(wanted, room), 3)

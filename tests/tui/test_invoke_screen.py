@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from textual.widgets import Input, Static, TextArea
 
 from fal_serverless.client import Client
 from fal_serverless.models import BundleInfo, LogEntry, Parameter, Revision, User, to_json
+from fal_tui.remembered import Remembered
 from fal_tui.screens.call import (
     LIVE,
     Call,
@@ -27,6 +29,7 @@ from fal_tui.screens.call import (
     as_python,
     coming,
     first,
+    fits,
     problem,
     shown,
     timing,
@@ -56,12 +59,18 @@ def revision(**options: Any) -> Revision:
 class Shell(App[None]):
     """An application with the screen over a backend that is a plain function."""
 
-    def __init__(self, answers: Answers, called: Revision, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        called: Revision,
+        folder: Path | None = None,
+        history: History | None = None,
+    ) -> None:
         super().__init__()
         self.sent: list[httpx.Request] = []
         self.answers, self.called, self.folder = answers, called, folder
         self.result: list[str | None] = []
-        self.history = History()
+        self.history = history or History()
         self.line = ""
         """What the log says of each request."""
 
@@ -374,3 +383,48 @@ def test_a_line_that_says_nothing_of_time_is_not_shown() -> None:
 def test_of_a_long_answer_the_end_is_shown_while_it_comes() -> None:
     assert coming(b"abc") == "abc"
     assert coming(b"x" * 5 + b"y" * LIVE) == "… 5 bytes before\n" + "y" * LIVE
+
+
+@SIZES
+async def test_the_last_call_comes_back_after_a_restart_while_it_fits(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    called, path = revision(), tmp_path / "calls.json"
+    app = Shell(echo, called, history=Remembered(path, "local"))
+    async with app.run_test(size=size) as pilot:
+        await app.send(pilot, '{"text": "earlier"}')
+    again = Shell(echo, called, history=Remembered(path, "local"))
+    async with again.run_test(size=size) as pilot:
+        assert again.editor.text == '{"text": "earlier"}'
+    other = replace(called, bundle=replace(called.bundle, parameters=(parameter("size", "int"),)))
+    third = Shell(echo, other, history=Remembered(path, "local"))
+    async with third.run_test(size=size) as pilot:
+        assert json.loads(third.editor.text) == {"size": 1}
+        await pilot.press("ctrl+up")
+        assert third.editor.text == '{"text": "earlier"}'
+
+
+def parameter(name: str, annotation: str | None, kind: Any = "keyword") -> Parameter:
+    return Parameter(name, kind, True, annotation)
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters", "expected"),
+    [
+        ('{"a": 1}', [parameter("a", "int")], True),
+        ('{"str": 1}', [parameter("a", "str")], False),
+        ("[1]", [parameter("a", "list[int]")], True),
+        ('{"x": 1}', [parameter("a", "dict")], True),
+        ('{"a": 1}', [parameter("a", "int"), parameter("b", "int")], False),
+        ('{"a": 1, "c": 2}', [parameter("a", "int"), parameter("b", None, "var_keyword")], True),
+        ('{"a": 1, "c": 2}', [parameter("a", "int")], False),
+        ("", [], True),
+        ("not JSON", [parameter("a", "str")], False),
+    ],
+)
+def test_whether_an_earlier_call_goes_with_the_signature(
+    body: str, parameters: list[Parameter], expected: bool
+) -> None:
+    called = revision()
+    called = replace(called, bundle=replace(called.bundle, parameters=tuple(parameters)))
+    assert fits(Call(body=body), called) is expected

@@ -46,6 +46,25 @@ def first(revision: Revision) -> Call:
     return Call(body=json.dumps(body, indent=2, ensure_ascii=False))
 
 
+def fits(call: Call, revision: Revision) -> bool:
+    """Whether an earlier call still goes with the parameters that the function has now."""
+    if revision.bundle.options.get("exposed_port"):
+        return True
+    try:
+        body = json.loads(call.body or "{}")
+    except (ValueError, RecursionError):
+        return False
+    known = revision.bundle.for_callers
+    # A single parameter that is no scalar may take the whole body, whatever that is.
+    whole = len(known) == 1 and known[0].annotation not in ("str", "int", "float", "bool")
+    if not isinstance(body, dict):
+        return whole
+    names = {each.name for each in known}
+    needed = {each.name for each in known if each.required and not each.kind.startswith("var_")}
+    open_ended = any(each.kind == "var_keyword" for each in known)
+    return whole or (needed <= body.keys() and (open_ended or body.keys() <= names))
+
+
 def is_json(text: str) -> bool:
     return not problem(text)
 

@@ -37,6 +37,7 @@ from fal_tui.screens.call import (
     as_python,
     coming,
     first,
+    fits,
     problem,
     shown,
     timing,
@@ -155,7 +156,8 @@ class InvokeScreen(ModalScreen[str | None]):
     def on_mount(self) -> None:
         self.set_interval(0.1, self._tick)
         known = self._history.of(self._revision.function)
-        self._write(known[-1] if known else first(self._revision))
+        last = known[-1] if known and fits(known[-1], self._revision) else None
+        self._write(last or first(self._revision))
         self.query_one("#path" if self._exposed else "#editor").focus()
         self._say(self._signature(), "")
         self._tell_keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from fal_serverless.models import Parameter
@@ -86,3 +87,14 @@ def test_a_command_line_names_any_context_but_the_embedded_one() -> None:
         "fal-serverless function auth call public"
     )
     assert "--context 'my prod'" in equivalents.rollback("my prod", "call", "1")
+
+
+def test_the_command_line_of_a_serve_says_all_that_was_chosen() -> None:
+    line = equivalents.serve("local", "a b.py", "f", "f", "public", "it's", from_source=True)
+    assert shlex.split(line) == [
+        "fal-serverless", "function", "serve", "a b.py", "f",
+        "--alias", "f", "--auth", "public", "--message", "it's", "--from-source",
+    ]  # fmt: skip
+    assert equivalents.serve("prod", "a.py", "f") == (
+        "fal-serverless --context prod function serve a.py f"
+    )

@@ -11,7 +11,7 @@ from fal_serverless import source
 from fal_serverless.client import Client
 from fal_serverless.config import load
 from fal_serverless.models import Served
-from fal_tui.app import FalTui
+from fal_tui.app import FalTui, Start
 from fal_tui.screens.confirm import ConfirmScreen
 from fal_tui.screenshot import camera
 from running import RunningBackend, StartBackend
@@ -111,3 +111,25 @@ async def test_a_killed_backend_is_offline_and_comes_back_on_demand(
         await asyncio.to_thread(backends, backend.home, backend.port)
         await seen.until(lambda: "● live" in seen.text(), "the return")
         await seen.until(lambda: "kept" in seen.text(), "the function")
+
+
+async def test_a_file_is_served_from_the_start_noted_and_gone_back_from(
+    backend: RunningBackend, client: Client, write: Write
+) -> None:
+    _, second = await twice(backend, client, write, "fresh")
+    path = write(FILE.format(name="fresh", word="three"), "fresh.py")
+    config = load(backend.env)
+    app = FalTui(config, config.context(), start=Start(path=path))
+    async with camera(app, SIZE) as seen:
+        await seen.until(lambda: "Moves fresh from" in seen.text(), "the form")
+        await seen.press("ctrl+s")
+        await seen.until(lambda: "live on fresh" in seen.text(), "the serve")
+        assert (await client.invoke("fresh", b"{}")).body == b'"three x"'
+        await seen.press("enter")
+        await seen.until(lambda: "z goes back to" in seen.text(), "the toast")
+        await seen.press("z")
+        await seen.until(lambda: "Undone: fresh" in seen.text(), "the undo")
+        assert (await client.alias("fresh")).revision == second.revision.id
+        await seen.press("7", "ctrl+w")
+        await seen.until(lambda: "Served" in seen.text(), "the activity")
+        assert f"fal-serverless function serve {path}"[:60] in seen.text()

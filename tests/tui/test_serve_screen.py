@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from textual.app import App
+from textual.message import Message
 from textual.widgets import Input, Static
 
 from fal_serverless import errors
@@ -32,7 +33,9 @@ from fal_serverless.models import (
 )
 from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve import ServeScreen
-from fal_tui.screens.serve_form import ServeForm, suggested_alias
+from fal_tui.screens.serve_form import ServeForm, ServeOrder, suggested_alias
+from fal_tui.screens.serve_run import ServeRun
+from fal_tui.widgets.file_picker import FilePicker
 from fal_tui.widgets.grid import Grid
 from fal_tui.widgets.log_view import LogView
 from fal_tui.widgets.phases import Phases
@@ -286,6 +289,42 @@ async def test_without_an_alias_the_revision_is_anonymous(file: Path) -> None:
         assert app.result[0] is not None
 
 
+@SIZES
+async def test_each_page_says_what_came_of_it_to_the_next(
+    file: Path, size: tuple[int, int]
+) -> None:
+    said: list[Message] = []
+    app = Shell(Backend(), file.parent)
+
+    def hear(message: Message) -> None:
+        if isinstance(message, FilePicker.Picked | ServeForm.Wanted | ServeRun.Ended):
+            said.append(message)
+
+    async with app.run_test(size=size, message_hook=hear) as pilot:
+        await pilot.pause(0.1)
+        assert "recent" in drawn(app) and "Serve: which file?" in drawn(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.alias == "call_text")
+        assert "text: str, n: int = 1" in drawn(app) and "http://1-call_text." in drawn(app)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "live on" in app.said("outcome"))
+        await pilot.pause()
+        assert "✓ publish" in drawn(app) and "Resolved [/oops] 3 packages" in drawn(app)
+        assert "i invoke · l logs · w serve on each save · enter close" in drawn(app)
+    heard = dict.fromkeys(said)  # a message passes several widgets on its way up
+    picked, wanted, ended = heard
+    assert isinstance(picked, FilePicker.Picked) and picked.path == file
+    assert isinstance(wanted, ServeForm.Wanted)
+    assert wanted.order == ServeOrder(file, "call_text", "call_text")
+    assert isinstance(ended, ServeRun.Ended)
+    assert ended.served is not None and ended.error is None
+
+
+def drawn(app: App[Any]) -> str:
+    """What is on the screen, as plain lines."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
 async def test_a_failed_serve_says_why_and_can_be_tried_again(file: Path) -> None:
     backend = Backend(fails=[errors.BuildFailed("× no [/such] package 'flaskk'")])
     app = Shell(backend, file.parent, file)
@@ -317,7 +356,7 @@ async def test_the_bar_says_how_far_it_is_and_the_failed_phase_is_marked(
         await until(pilot, lambda: "flaskk" in app.said("outcome"))
         drawn = phases.render().plain
         assert "✗ environment" in drawn and " 2 of 5 " in drawn
-        assert "c copy error" in str(app.screen.query_one("#box").border_subtitle)
+        await until(pilot, lambda: "c copy" in str(app.screen.query_one("#box").border_subtitle))
         await pilot.press("c")
         assert app.clipboard == "no package 'flaskk'\n\nResolved [/oops] 3 packages"
         await pilot.press("r")
@@ -437,6 +476,8 @@ async def test_a_file_that_cannot_be_imported_here_can_be_read_from_source(file:
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "surely_not_installed_here" in app.said("outcome"))
         assert backend.served == []
+        keys = "r retry · f from source · c copy · w on each save · esc change"
+        await until(pilot, lambda: keys in drawn(app))
         await pilot.press("f")
         await until(pilot, lambda: "live on" in app.said("outcome"))
 
@@ -458,8 +499,15 @@ async def test_each_save_is_served_until_told_otherwise(file: Path) -> None:
         backend.fails = [errors.WorkerFailed("it broke")]
         file.write_text("import helper\n\n" + APP)
         await until(pilot, lambda: "it broke" in app.said("outcome"))
+        file.write_text("x(\n")
+        await until(pilot, lambda: "SyntaxError" in app.said("outcome"))
+        await until(pilot, lambda: "It failed before anything was built" in drawn(app))
+        await until(pilot, lambda: len(app.serve.ended) == 4)
+        screen = app.serve
         await pilot.press("escape", "escape")
         assert app.result[0] is not None
+        assert [bool(each.served) for each in screen.ended] == [True, True, False, False]
+        assert str(screen.ended[-2].error) == "it broke"
 
 
 async def test_only_another_content_counts_as_a_save(file: Path) -> None:

@@ -26,9 +26,20 @@ def set_auth(context: str, label: str, mode: AuthMode) -> str:
     return command(context, "function", "auth", label, mode)
 
 
-def serve(context: str, file: str, name: str, alias: str | None) -> str:
-    words = ("function", "serve", file, name)
-    return command(context, *words, *(("--alias", alias) if alias else ()))
+def serve(
+    context: str,
+    file: str,
+    name: str,
+    alias: str | None = None,
+    auth: AuthMode | None = None,
+    message: str = "",
+    *,
+    from_source: bool = False,
+) -> str:
+    words = ["function", "serve", file, name]
+    for option, value in (("--alias", alias), ("--auth", auth), ("--message", message)):
+        words += [option, value] if value else []
+    return command(context, *words, *(("--from-source",) if from_source else ()))
 
 
 def curl(url: str, public: bool, data: str | None = None) -> str:

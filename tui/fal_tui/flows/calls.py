@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fal_serverless.config import write_whole
 from fal_serverless.errors import FalError
-from fal_serverless.models import Function, LogQuery, Revision, Served
+from fal_serverless.models import Function, LogQuery, Move, Revision, Served
 from fal_tui import detail, equivalents, render
 from fal_tui.flows.host import Host
-from fal_tui.flows.pointer import came_from
 from fal_tui.store import Item, Topic
 from fal_tui.undo import PointerMoved
+
+if TYPE_CHECKING:
+    from fal_tui.screens.serve import Ended
 
 RECENTS = 10
 """Files that are remembered."""
@@ -48,34 +52,61 @@ async def serve(host: Host, path: Path | None = None) -> Outcome:
         history=host.called,
     )
     served: Served | None = await host.ask(screen)
+    if served is not None and screen.path is not None:
+        remember(host, screen.path)
+    for each in screen.ended:
+        _record(host, each)
     if served is not None:
-        if screen.path is not None:
-            remember(host, screen.path)
-        await _record(host, served, screen.path)
+        host.link.wake()
+        await _undoable(host, [each.served for each in screen.ended if each.served is not None])
     return Outcome(served, screen.logs_wanted)
 
 
-async def _record(host: Host, served: Served, file: Path | None) -> None:
-    revision, alias = served.revision, served.alias
-    name = alias.name if alias else None
-    shown = str(file) if file else revision.bundle.file_name
-    command = equivalents.serve(host.context.name, shown, revision.bundle.entrypoint, name)
-    where = f" on {name}" if name else ""
-    host.done(f"Served {render.short(revision.id)}{where}", command, served.seconds)
-    host.link.wake()
-    if alias is None:
-        return
+def _record(host: Host, ended: Ended) -> None:
+    """Into Activity, with the command line that does the same."""
+    order, served = ended.order, ended.served
+    command = equivalents.serve(
+        host.context.name,
+        str(order.path),
+        order.name,
+        order.alias,
+        order.auth,
+        order.message,
+        from_source=order.from_source,
+    )
+    where = f" on {order.alias}" if order.alias else ""
+    if served is not None:
+        host.done(f"Served {render.short(served.revision.id)}{where}", command, served.seconds)
+    elif ended.error is not None:
+        host.done(f"Serve {order.name}{where}", command, 0.0, ended.error.message)
+
+
+async def _undoable(host: Host, served: Sequence[Served]) -> None:
+    """Each of them can be gone back from, the last one first."""
+    moved = [each for each in served if each.alias is not None]
+    came: dict[tuple[str, str], str | None] = {}
     try:
-        before = came_from(
-            await host.fetch(Topic("moves", alias.name), lambda c: c.moves(alias.name))
-        )
+        for name in {each.alias.name for each in moved if each.alias}:
+            for move in await _moves(host, name):
+                came.setdefault((name, move.to_revision), move.from_revision)
     except FalError:
         return
-    if before:
-        host.undo.push(PointerMoved(alias.name, before, revision.id))
+    steps = [
+        PointerMoved(each.alias.name, before, each.revision.id)
+        for each in moved
+        if each.alias and (before := came.get((each.alias.name, each.revision.id)))
+    ]
+    for step in steps:
+        host.undo.push(step)
+    if steps:
         host.say(
-            f"Served {render.short(revision.id)}{where}\nz goes back to {render.short(before)}"
+            f"Served {render.short(steps[-1].after)} on {steps[-1].alias}\n"
+            f"z goes back to {render.short(steps[-1].before)}"
         )
+
+
+async def _moves(host: Host, alias: str) -> list[Move]:
+    return await host.fetch(Topic("moves", alias), lambda c: c.moves(alias))
 
 
 async def invoke(host: Host, item: Item | None) -> str | None:

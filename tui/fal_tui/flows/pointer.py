@@ -205,8 +205,3 @@ async def new_alias(host: Host, item: Item | None) -> None:
     words = f"Alias {name} points at {render.short(target)}"
     if await host.allowed("New alias", words, command):
         await host.change(words, command, lambda c: c.set_alias(name, target))
-
-
-def came_from(moves: list[Move]) -> str | None:
-    """Where an alias stood before its last move."""
-    return moves[0].from_revision if moves else None

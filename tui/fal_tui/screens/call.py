@@ -38,6 +38,19 @@ class Call:
         return {"Content-Type": kind}
 
 
+def signature(revision: Revision) -> str:
+    """What it is called with, in a line."""
+    bundle = revision.bundle
+    port = bundle.options.get("exposed_port")
+    if port is not None:
+        return f"{bundle.entrypoint} listens on port {port} itself"
+    names = [
+        f"{one.name}: {one.annotation}" if one.annotation else one.name
+        for one in bundle.for_callers
+    ]
+    return f"{bundle.entrypoint}({', '.join(names)})"
+
+
 def first(revision: Revision) -> Call:
     """A call that fits the function, to start from."""
     if revision.bundle.options.get("exposed_port"):
@@ -150,6 +163,26 @@ def shown(answer: Answer) -> Shown:
         return Shown(laid_out, "json" if len(laid_out) <= COLOURED else None)
     coloured = kind == "text/html" and len(text) <= COLOURED
     return Shown(text or "(empty)", "html" if coloured else None)
+
+
+def summary(answer: Answer) -> str:
+    """Status, time, size, kind and the beginning of the request's id."""
+    parts = [
+        f"{answer.status}",
+        render.millis(answer.seconds * 1000),
+        f"{len(answer.body):,} bytes",
+    ]
+    kind = answer.headers.get("content-type", "").partition(";")[0].removeprefix("application/")
+    request = f"request {answer.request_id[:13]}" if answer.request_id else ""
+    sign = "✓" if answer.status < 400 else "✗"
+    return f"{sign} " + " · ".join(part for part in [*parts, kind, request] if part)
+
+
+def suffix(answer: Answer) -> str:
+    """Of a file that is to hold the answer."""
+    kinds = {"json": ".json", "html": ".html", "plain": ".txt", "png": ".png", "jpeg": ".jpg"}
+    kind = answer.headers.get("content-type", "").partition(";")[0].rpartition("/")[2]
+    return kinds.get(kind.strip(), ".bin")
 
 
 def timing(line: str) -> str:

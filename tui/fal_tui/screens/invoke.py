@@ -25,7 +25,6 @@ from textual.worker import Worker, WorkerState
 from fal_serverless.client import Client
 from fal_serverless.errors import FalError
 from fal_serverless.models import Answer, LogQuery, Revision
-from fal_tui import render
 from fal_tui.logs.printable import printable
 from fal_tui.screens.call import (
     LONGEST,
@@ -40,6 +39,9 @@ from fal_tui.screens.call import (
     fits,
     problem,
     shown,
+    signature,
+    suffix,
+    summary,
     timing,
 )
 from fal_tui.widgets.choice import Choice, Option
@@ -159,7 +161,7 @@ class InvokeScreen(ModalScreen[str | None]):
         last = known[-1] if known and fits(known[-1], self._revision) else None
         self._write(last or first(self._revision))
         self.query_one("#path" if self._exposed else "#editor").focus()
-        self._say(self._signature(), "")
+        self._say(signature(self._revision), "")
         self._tell_keys()
 
     @property
@@ -169,16 +171,6 @@ class InvokeScreen(ModalScreen[str | None]):
     @property
     def running(self) -> bool:
         return self._worker is not None and self._worker.is_running
-
-    def _signature(self) -> str:
-        bundle = self._revision.bundle
-        if self._exposed:
-            return f"{bundle.entrypoint} listens on port {bundle.options['exposed_port']} itself"
-        names = [
-            f"{one.name}: {one.annotation}" if one.annotation else one.name
-            for one in bundle.for_callers
-        ]
-        return f"{bundle.entrypoint}({', '.join(names)})"
 
     # The call
 
@@ -279,7 +271,7 @@ class InvokeScreen(ModalScreen[str | None]):
         answer = self.answer
         if answer is None:
             return
-        self._say(_summary(answer), "good" if answer.status < 400 else "bad")
+        self._say(summary(answer), "good" if answer.status < 400 else "bad")
         body = shown(answer)
         self.query_one("#body", Static).remove_class("none")
         self.query_one("#body", Static).update(_coloured(body.text, body.language))
@@ -381,7 +373,7 @@ class InvokeScreen(ModalScreen[str | None]):
         answer = self.answer
         if answer is None:
             return
-        name = f"{self._label}-{datetime.now():%Y%m%d-%H%M%S}{_suffix(answer)}"
+        name = f"{self._label}-{datetime.now():%Y%m%d-%H%M%S}{suffix(answer)}"
         path = (self._folder or Path.cwd()) / name
         try:
             path.write_bytes(answer.body)
@@ -400,26 +392,8 @@ class InvokeScreen(ModalScreen[str | None]):
         self.action_send()
 
 
-def _summary(answer: Answer) -> str:
-    parts = [
-        f"{answer.status}",
-        render.millis(answer.seconds * 1000),
-        f"{len(answer.body):,} bytes",
-    ]
-    kind = answer.headers.get("content-type", "").partition(";")[0].removeprefix("application/")
-    request = f"request {answer.request_id[:13]}" if answer.request_id else ""
-    sign = "✓" if answer.status < 400 else "✗"
-    return f"{sign} " + " · ".join(part for part in [*parts, kind, request] if part)
-
-
 def _coloured(text: str, language: str | None) -> Text | Content:
     kept = "\n".join(printable(line.expandtabs()) for line in text[:LONGEST].splitlines())
     if len(text) > LONGEST:
         kept += f"\n… {len(text) - LONGEST:,} characters more: ctrl+s saves all"
     return Text(kept) if language is None else highlight(kept, language=language)
-
-
-def _suffix(answer: Answer) -> str:
-    kinds = {"json": ".json", "html": ".html", "plain": ".txt", "png": ".png", "jpeg": ".jpg"}
-    kind = answer.headers.get("content-type", "").partition(";")[0].rpartition("/")[2]
-    return kinds.get(kind.strip(), ".bin")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -32,6 +33,15 @@ from fal_tui.widgets.clipboard import copy
 from fal_tui.widgets.file_picker import FilePicker
 
 Page = Literal["pick", "form", "run"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One serve, with what came of it: either of the last two."""
+
+    order: ServeOrder
+    served: Served | None
+    error: FalError | None
 
 
 class ServeScreen(ModalScreen[Served | None]):
@@ -85,6 +95,8 @@ class ServeScreen(ModalScreen[Served | None]):
         self.path = path
         self.logs_wanted: LogQuery | None = None
         """What to tail after it is closed; None: nothing was asked for."""
+        self.ended: list[Ended] = []
+        """All serves of this screen, those that failed too; one that was cancelled is none."""
         self._client = client
         self._ready = ready
         self._history = history or History()
@@ -181,8 +193,9 @@ class ServeScreen(ModalScreen[Served | None]):
             return f"{watch} · esc cancel"
         if self._run.served is not None:
             return f"i invoke · l logs · {watch} · enter close"
-        more = " · f read from source" if self._may_read_source() else ""
-        return f"r retry{more} · c copy error · {watch} · esc change"
+        more = " · f from source" if self._may_read_source() else ""
+        watch = "w stop watching" if self._watching else "w on each save"
+        return f"r retry{more} · c copy · {watch} · esc change"
 
     def _watched(self) -> str:
         return " on each save" if self._watching else ""
@@ -220,6 +233,8 @@ class ServeScreen(ModalScreen[Served | None]):
     def _ended(self, event: ServeRun.Ended) -> None:
         event.stop()
         self._last = event.served or self._last
+        if self._run.order is not None:
+            self.ended.append(Ended(self._run.order, event.served, event.error))
         self._title()
         self.refresh_bindings()
 

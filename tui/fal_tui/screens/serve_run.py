@@ -24,6 +24,7 @@ from fal_tui.widgets.log_view import LogView
 from fal_tui.widgets.phases import Phases, Progress
 
 GROUP = "serve"
+COMING = "The build log appears here"
 
 Ready = Callable[[], Awaitable[Client]]
 """Gives a client whose backend answers; raises Unreachable when there is none."""
@@ -84,7 +85,7 @@ class ServeRun(Vertical):
     def compose(self) -> ComposeResult:
         yield Phases()
         log = LogView()
-        log.empty = "The build log appears here"
+        log.empty = COMING
         log.wrap, log.clock = True, "off"
         yield log
         yield Static("", markup=False, id="outcome")
@@ -97,6 +98,7 @@ class ServeRun(Vertical):
         """Run it from the beginning; `why` is shown until there is an outcome."""
         self.order, self.served, self.error = order, None, None
         log = self.query_one(LogView)
+        log.empty = COMING
         log.clear()
         log.title = f"build-{order.name}"
         log.focus()
@@ -151,12 +153,15 @@ class ServeRun(Vertical):
 
     def _fail(self, error: FalError) -> None:
         self.error = error
+        log = self.query_one(LogView)
+        log.empty = "It failed before anything was built"
+        log.refresh()
         phases = self.query_one(Phases)
         phases.show(phases.progress.end(monotonic(), failed=True))
         trace = str(error.data.get("traceback", "")).rstrip()
         if trace:
             entry = LogEntry(0, datetime.now(UTC), "STDERR", "user", trace, "")
-            self.query_one(LogView).write([entry])
+            log.write([entry])
         self._say("✗ " + error.message.removeprefix("×").lstrip(), "failed")
         self.post_message(self.Ended(None, error))
 

@@ -75,6 +75,17 @@ async def test_a_stopped_backend_is_started_only_when_asked(
         await seen.until(lambda: "● live" in seen.text(), "the return")
 
 
+async def test_a_refresh_is_no_leave_to_start_the_backend_later(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("ctrl+r")
+        fake.kill()
+        await seen.until(lambda: "retrying" in seen.text() or not fake.down, "the loss")
+        await seen.until(lambda: seen.app.host.link.attempts > 2 or not fake.down, "attempts")
+        assert fake.down
+
+
 async def test_a_change_brings_the_backend_back(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         fake.kill()

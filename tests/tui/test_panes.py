@@ -63,3 +63,24 @@ async def test_a_click_on_the_footer_runs_the_action(opened: Opening) -> None:
         footer = seen.app.main._footer
         await seen.pilot.click(footer, offset=(2, 0))
         await seen.until(lambda: "WHAT IT DOES" in seen.text(), "the help")
+
+
+async def test_logs_that_are_open_but_unseen_are_shown_by_their_key(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    fake.log("hello from call")
+    async with opened((80, 24)) as seen:
+        await seen.press("G", "l")
+        await seen.until(lambda: "hello from call" in seen.text(), "the line")
+        await seen.press("escape")
+        assert "NAME" in seen.text()
+        await seen.press("l")
+        assert "hello from call" in seen.text()
+        await seen.press("l")
+        assert "NAME" in seen.text() and not seen.app.main.logs_open
+
+
+async def test_turning_tabs_at_80_columns_shows_the_tab(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        await seen.press("G", "full_stop")
+        await seen.until(lambda: "return text.title()" in seen.text(), "the source")

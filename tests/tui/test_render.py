@@ -57,6 +57,12 @@ def test_every_row_has_a_cell_for_every_column() -> None:
             assert len(row.cells) == len(row.sort or ()) == len(COLUMNS[kind])
 
 
+def test_a_revision_names_its_environment_by_the_beginning_of_its_id() -> None:
+    (revision, *_) = two_functions().revisions.values()
+    keys = [column.key for column in COLUMNS["revisions"]]
+    assert plain(render.row(revision, LOOK).cells[keys.index("environment")]) == "eeeeeeee"
+
+
 def test_a_live_revision_is_marked_by_its_aliases() -> None:
     assert render.pointed(("call", "prod")) == "▶ call, prod"
 

@@ -287,7 +287,8 @@ class Dispatch:
 
     def do_refresh(self) -> None:
         live = self.host.link.state.live
-        self.host.link.wake(start=True)
+        # who asks while it runs has not asked that it be started when somebody stops it later
+        self.host.link.wake(start=not live)
         if live:
             self.host.say("Fetching everything again")
         elif self.host.context.embedded:

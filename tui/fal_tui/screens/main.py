@@ -270,11 +270,14 @@ class MainScreen(Screen[None]):
             self.views.listing.grid.set_wide(self.has_class("-broad"))
 
     def show_logs(self, query: LogQuery, title: str) -> None:
-        """Open the log pane for something; the same again closes it."""
+        """Open the log pane for something; the same again closes it, where it is seen."""
         if self.log_pane is None:
             return
         if self.logs_open and query == self._log_query:
-            self.close_logs()
+            if self.narrow and self.pane != "logs":
+                self.focus_pane("logs")
+            else:
+                self.close_logs()
             return
         self._log_query = query
         self.add_class("-logs")
@@ -319,6 +322,8 @@ class MainScreen(Screen[None]):
             await self.go(beside, back=True)
         elif self.detail is not None:
             self.choose_tab(self.detail.tabs.neighbour(step))
+            if self.pane == "list" and "detail" in self.panes() and self.narrow:
+                self.focus_pane("detail")  # a tab that is turned unseen is no answer to a key
 
     # Drawing
 

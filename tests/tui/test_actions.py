@@ -54,6 +54,12 @@ def test_the_footer_fits_and_always_has_help(width: int) -> None:
     assert shown[0].id == "help"
 
 
+def test_the_footer_of_activity_says_how_to_get_to_the_audit_log() -> None:
+    for kind in ("activity", "audit"):
+        assert BY_ID["next_tab"] in footer(Situation(Place(kind)), 80)
+    assert BY_ID["next_tab"] not in footer(Situation(Place("keys")), 300)
+
+
 def test_the_footer_does_not_offer_what_makes_no_sense() -> None:
     ids = {action.id for action in footer(Situation(Place("activity")), 300)}
     assert not ids & {"serve", "rollback", "auth", "invoke", "delete", "stop"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from fal_serverless.models import AuditEntry
 from fal_tui import copies, detail, difference
 from fal_tui.detail import Code
 from fal_tui.palette import PLAIN
@@ -76,6 +77,13 @@ def test_json_of_a_revision_has_its_source() -> None:
     store = filled(two_functions())
     found = json.loads(copies.as_json(store.revision(ONE), store))
     assert "text.upper()" in found["bundle"]["source"]
+
+
+def test_an_entry_of_the_audit_log_has_its_parts_to_copy() -> None:
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    entry = AuditEntry(1, at, "ada", "k1", "", "rollback", "call", ONE, TWO)
+    found = {each.label: each.value for each in copies.copies(entry, Store(), ["x"])}
+    assert found == {"subject": "call", "before": ONE, "after": TWO, "key": "k1", "row": "x"}
 
 
 def test_requirements_and_options_are_part_of_a_difference() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fal_tui.chrome.tabs import spread
+from fal_tui.detail import HISTORY, OVERVIEW, TABS
 from tui.conftest import Opening
 from tui.fake_backend import FakeBackend
 
@@ -84,3 +86,19 @@ async def test_turning_tabs_at_80_columns_shows_the_tab(opened: Opening) -> None
     async with opened((80, 24)) as seen:
         await seen.press("G", "full_stop")
         await seen.until(lambda: "return text.title()" in seen.text(), "the source")
+
+
+async def test_all_tabs_are_seen_at_100_columns_and_take_clicks(opened: Opening) -> None:
+    async with opened((100, 30)) as seen:
+        await seen.press("G")
+        await seen.until(lambda: "overview source options diff history" in seen.text(), "them")
+        await seen.pilot.click(seen.app.main.detail.tabs, offset=(10, 0))
+        await seen.until(lambda: "return text.title()" in seen.text(), "the source")
+
+
+def test_the_chosen_tab_is_seen_where_there_is_no_room_for_all() -> None:
+    for chosen in TABS:
+        placed = dict(spread(TABS, 20, chosen))
+        assert placed[chosen] >= 0 and placed[chosen] + len(chosen) <= 20
+    assert spread(TABS, 60, OVERVIEW)[0] == (" overview ", 0)
+    assert spread(TABS, 60, HISTORY)[0] == (" overview ", 0)

@@ -320,7 +320,7 @@ def _offered(action: Action, situation: Situation) -> bool:
     if action.id in ("serve", "filter") and situation.place.kind in ("logs", "activity", "audit"):
         return False
     if action.id in ("next_tab", "previous_tab") and situation.pane == "list":
-        return situation.place.kind == "pulse"
+        return situation.place.kind in ("pulse", "activity", "audit")
     if action.id == "back":
         return situation.pane != "list" or situation.place != HOME
     if action.id == "rollback" and isinstance(situation.item, Function | Revision | Alias | Move):

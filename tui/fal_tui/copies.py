@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fal_serverless.models import Alias, Function, Key, Revision, Worker, to_json
+from fal_serverless.models import Alias, AuditEntry, Function, Key, Revision, Worker, to_json
 from fal_tui import equivalents, sample
 from fal_tui.detail import subject
 from fal_tui.store import Deed, Item, Store
@@ -39,6 +39,9 @@ def copies(item: Item, store: Store, row: Iterable[str]) -> tuple[Copyable, ...]
         found.append(Copyable("URL", item.url))
         found.append(Copyable("path URL", item.path_url))
         found.append(Copyable("curl", equivalents.curl(item.url, item.auth == "public", data)))
+    if isinstance(item, AuditEntry):
+        parts = (("subject", item.subject), ("before", item.before), ("after", item.after))
+        found += [Copyable(name, value) for name, value in (*parts, ("key", item.key)) if value]
     about = subject(item, store)
     if about and not isinstance(item, Revision):
         found.append(Copyable("revision", about))

@@ -120,10 +120,10 @@ class Dispatch:
         item = self.screen.item
         if item is not None:
             code = detail.Code(copies.as_json(item, self.host.store), "json")
-            await self.host.ask(PageScreen(self._name(), code))
+            await self.host.ask(PageScreen(self._name("JSON"), code))
 
-    def _name(self) -> str:
-        return calls.name_of(self.screen.item, self.host) or "Describe"
+    def _name(self, otherwise: str = "Describe") -> str:
+        return calls.name_of(self.screen.item, self.host) or otherwise
 
     async def do_copy(self) -> None:
         item = self.screen.item

@@ -27,7 +27,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("by", "BY", priority=60),
         Column("message", "MESSAGE", priority=80),
         Column("git", "GIT", width=8, priority=50),
-        Column("environment", "ENV", width=SHORT, priority=35),
+        Column("environment", "ENV", width=SHORT, priority=45),
         Column("python", "PYTHON", width=6, priority=30),
         Column("auth", "AUTH", width=7, priority=40),
     ),

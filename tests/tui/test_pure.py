@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime
 from pathlib import Path
 
 from fal_serverless.models import Parameter
 from fal_tui import cache, equivalents, palette, render, sample
+from fal_tui.chrome import header
+from fal_tui.chrome.header import Heading
 from fal_tui.places import HOME, Place, Trail, breadcrumbs
 from fal_tui.undo import KEPT, AuthChanged, PointerMoved, Undo
 from tui.fake_backend import two_functions
@@ -15,6 +18,17 @@ from tui.fake_backend import two_functions
 def test_breadcrumbs_lead_from_the_screen_to_the_thing() -> None:
     assert breadcrumbs(Place("revisions", "call")) == ("functions", "call", "revisions")
     assert breadcrumbs(Place("keys")) == ("keys",)
+
+
+def test_a_long_name_gives_up_its_end_before_the_crumb_behind_it() -> None:
+    heading = Heading(place=Place("revisions", "a_function_with_quite_a_long_name"))
+    now = datetime(2026, 11, 21, 12, 0)
+    shown = header.line(heading, 60, now, palette.PLAIN).plain
+    assert "functions ▸ a_function_" in shown and "… ▸ revisions" in shown
+    assert shown.endswith("◐ connecting") and len(shown) <= 60
+    assert "long_name ▸ revisions" in header.line(heading, 100, now, palette.PLAIN).plain
+    tiny = header.line(heading, 30, now, palette.PLAIN).plain
+    assert tiny.endswith("◐ connecting") and len(tiny) <= 30
 
 
 def test_going_back_ends_at_home_and_never_turns_round() -> None:

@@ -83,6 +83,7 @@ def line(heading: Heading, width: int, now: datetime, palette: Palette) -> Text:
         right = Text().append_text(figure).append(" · ", palette.muted).append_text(right)
     gap = width - left.cell_len - right.cell_len - 2
     if gap < 1:
+        left = _left(heading, palette, cut=1 - gap)
         left.truncate(max(width - right.cell_len - 3, 1), overflow="ellipsis")
         gap = max(width - left.cell_len - right.cell_len - 2, 1)
     return Text(" ").append_text(left).append(" " * gap).append_text(right)
@@ -99,7 +100,8 @@ def _fitting(heading: Heading, room: int, palette: Palette) -> list[Text]:
     return shown
 
 
-def _left(heading: Heading, palette: Palette) -> Text:
+def _left(heading: Heading, palette: Palette, cut: int = 0) -> Text:
+    """`cut`: cells that the name in the middle gives up, so that the last crumb is seen."""
     text = Text().append(safe.lines(heading.context), f"bold {palette.accent}")
     badges = (("DEMO", heading.demo), ("RO", heading.readonly), ("PROTECTED", heading.protected))
     for name, worn in badges:
@@ -109,6 +111,10 @@ def _left(heading: Heading, palette: Palette) -> Text:
     crumbs = list(breadcrumbs(heading.place))
     if heading.title and len(crumbs) > 1:
         crumbs[1] = heading.title
+    if cut and len(crumbs) > 2:
+        middle = Text(crumbs[1])
+        middle.truncate(max(middle.cell_len - cut, 1), overflow="ellipsis")
+        crumbs[1] = middle.plain
     for index, crumb in enumerate(crumbs):
         last = index == len(crumbs) - 1
         text.append(" ▸ " if index else "", palette.muted)

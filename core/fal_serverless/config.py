@@ -525,6 +525,11 @@ def inside_tmux() -> bool:
     return bool(os.environ.get("TMUX"))
 
 
+def in_browser() -> bool:
+    """Whether Textual was told to draw for a browser instead of a terminal."""
+    return "BrowserDriver" in os.environ.get("TEXTUAL_DRIVER", "")
+
+
 def editor_command() -> list[str]:
     """What edits files here: $VISUAL, $EDITOR, else vi."""
     wanted = os.environ.get("VISUAL") or os.environ.get("EDITOR", "")

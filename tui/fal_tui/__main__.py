@@ -32,6 +32,12 @@ def parser() -> argparse.ArgumentParser:
         "--demo", action="store_true", help="try it: a throw-away backend with sample functions"
     )
     made.add_argument(
+        "--web", action="store_true", help="in a browser of this machine, behind a token"
+    )
+    made.add_argument(
+        "--web-port", type=port, default=0, metavar="N", help="of --web; default: any free one"
+    )
+    made.add_argument(
         "--screenshot", type=Path, metavar="PATH", help="draw the first screen to .svg or .png"
     )
     made.add_argument(
@@ -52,6 +58,12 @@ def size(text: str) -> tuple[int, int]:
     return found
 
 
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"'{text}' is no port")
+    return int(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script. Exit codes: 0, 1 error, 2 usage or no terminal, 5 unknown context, 130."""
     given = parser().parse_args(arguments)
@@ -70,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    if given.screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if given.screenshot is None and not given.web and not has_screen():
         print(
             "Error: fal-tui needs a terminal; in scripts use fal-serverless, "
             "or --screenshot PATH for a picture",
@@ -81,6 +93,8 @@ def run(given: argparse.Namespace) -> int:
     if problem:
         print(f"Error: {problem}", file=sys.stderr)
         return EXIT_USAGE
+    if given.web:
+        return run_web(given)
     if given.demo:
         from fal_tui.demo import run_demo
 
@@ -88,8 +102,19 @@ def run(given: argparse.Namespace) -> int:
     return run_app(given)
 
 
+def has_screen() -> bool:
+    """A terminal, or a browser that `--web` speaks for."""
+    from fal_serverless.config import in_browser
+
+    return in_browser() or (sys.stdin.isatty() and sys.stdout.isatty())
+
+
 def misuse(given: argparse.Namespace) -> str:
     """What does not go together; '' for nothing."""
+    if given.web and given.screenshot is not None:
+        return "--screenshot draws no browser, --web does not go with it"
+    if given.web_port and not given.web:
+        return "--web-port goes with --web"
     if given.file is None:
         return ""
     if not given.file.is_file():
@@ -98,6 +123,45 @@ def misuse(given: argparse.Namespace) -> str:
         if getattr(given, flag):
             return f"FILE is to be served, --{flag} does not go with it"
     return ""
+
+
+def run_web(given: argparse.Namespace) -> int:
+    """Until ctrl+c; what is wrong with the arguments is said here, not in each tab."""
+    from fal_serverless.config import load
+
+    load().context(given.context)
+    try:
+        from fal_tui.web.server import serve
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("fal_"):
+            raise
+        print(
+            f"Error: --web needs {error.name}, which is not installed; "
+            "pip install 'fal-tui[web]', or '.[web]' in the project's folder",
+            file=sys.stderr,
+        )
+        return 1
+    import asyncio
+
+    asyncio.run(serve(tab_words(given), given.web_port, announce))
+    return 0
+
+
+def tab_words(given: argparse.Namespace) -> list[str]:
+    """What each tab's `fal-tui` is given."""
+    words = ["--context", given.context] if given.context else []
+    words += [f"--{name}" for name in ("readonly", "demo") if getattr(given, name)]
+    return [*words, *(["--", str(given.file.absolute())] if given.file else [])]
+
+
+def announce(address: str) -> None:
+    print(address, flush=True)
+    print(
+        "Open it in a browser of this machine, and keep it to yourself: whoever has the address\n"
+        "can run code as you. Each tab is a session of its own. ctrl+c ends all.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def run_app(given: argparse.Namespace) -> int:

@@ -168,7 +168,12 @@ class FalTui(App[None]):
         from fal_tui.screens.lists import BINDINGS
 
         self.set_keymap(widget_keys(self.config, BINDINGS))
-        return actions_of(self.config, BINDINGS)
+        found = actions_of(self.config, BINDINGS)
+        if not self.is_web:
+            return found
+        from fal_tui.web.possible import possible
+
+        return possible(found, self.config.commands)
 
     def _heading(self) -> Heading:
         from fal_tui.chrome.header import Heading

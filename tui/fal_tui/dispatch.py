@@ -26,6 +26,7 @@ from fal_tui.screens.main import LOG_STEP, MainScreen
 from fal_tui.screens.page import PageScreen
 from fal_tui.screens.pick import Choice, PickScreen
 from fal_tui.store import Item, Store
+from fal_tui.web.possible import possible_widgets
 from fal_tui.widgets.clipboard import copy
 
 if TYPE_CHECKING:
@@ -263,7 +264,8 @@ class Dispatch:
 
     async def do_help(self) -> None:
         keymap = widget_keys(self.host.config, BINDINGS)
-        found = entries(self.screen.situation, WIDGETS, self.screen.actions, keymap)
+        widgets = possible_widgets(WIDGETS) if self.app.is_web else WIDGETS
+        found = entries(self.screen.situation, widgets, self.screen.actions, keymap)
         chosen = await self.host.ask(HelpScreen(found, self.host.palette))
         if chosen is not None:
             self.run(chosen)

@@ -251,6 +251,10 @@ class LogView(LogLines, can_focus=True):
             return
         self.app.notify(f"Saved {len(self.buffer.shown):,} lines to {path}", markup=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A browser has no terminal to give to a pager."""
+        return action != "pager" or not self.app.is_web
+
     def action_pager(self) -> None:
         """Every shown line, in the program people read with."""
         command = pager_command()

@@ -1,6 +1,8 @@
 """Draws the pictures of this folder anew, from the real application over a real backend.
 
-Use: .venv/bin/python screenshots/make.py [FOLDER]
+Use: .venv/bin/python screenshots/make.py [FOLDER [PICTURE …]]
+
+`record.py` beside it makes the moving one.
 """
 
 from __future__ import annotations
@@ -70,7 +72,30 @@ async def invoke(shot: Camera) -> None:
     await shot.until(lambda: "200" in shot.text(), "the answer")
 
 
+async def workers(shot: Camera) -> None:
+    await shot.press("3")
+    await shot.until(lambda: shot.text().count("w-") >= len(SAMPLES) - 1, "the workers")
+
+
 async def keys(shot: Camera) -> None:
+    await shot.press("5")
+    await shot.until(lambda: "ADMIN" in shot.text(), "the keys")
+
+
+async def activity(shot: Camera) -> None:
+    await rollback(shot)
+    await shot.press("y")
+    await shot.until(lambda: "z undoes" in shot.text(), "the toast")
+    await shot.press("7")
+    await shot.until(lambda: "Rolled back" in shot.text(), "what was done")
+
+
+async def first(shot: Camera) -> None:
+    """Nothing is served: what runs, and what to press."""
+    await shot.until(lambda: "fal-tui --demo" in shot.text(), "the first words")
+
+
+async def help(shot: Camera) -> None:
     await shot.press("question_mark")
     await shot.until(lambda: "WHAT IT DOES" in shot.text(), "the help")
 
@@ -81,7 +106,12 @@ async def pulse(shot: Camera) -> None:
         await shot.until(lambda count=count: calls(shot) >= count, f"{count} calls")
 
 
-PICTURES = (functions, revisions, rollback, aliases, logs, serve, invoke, keys, pulse)
+PICTURES = (
+    first, functions, revisions, rollback, aliases, workers, logs, keys, activity, pulse, serve,
+    invoke, help,
+)  # fmt: skip
+
+NAMES = [each.__name__ for each in PICTURES]
 
 
 def calls(shot: Camera) -> int:
@@ -112,13 +142,16 @@ async def to_logs(shot: Camera) -> None:
 
 def draw(folder: Path, picture: Picture, suffix: str) -> None:
     with stage() as config:
-        app = FalTui(config, config.context(), start=Start(demo=True), background=play)
+        played = picture is not first
+        background = play if played else None
+        app = FalTui(config, config.context(), start=Start(demo=played), background=background)
         asyncio.run(take(app, picture, SIZES[suffix], folder / f"{picture.__name__}{suffix}.png"))
 
 
 async def take(app: FalTui, picture: Picture, size: tuple[int, int], path: Path) -> None:
     async with camera(app, size) as shot:
-        await shot.until(lambda: served(app), "the samples")
+        if picture is not first:
+            await shot.until(lambda: served(app), "the samples")
         await picture(shot)
         shot.save(path, zoom=1)
     print(path.name)
@@ -131,10 +164,10 @@ def served(app: FalTui) -> bool:
 
 def main() -> None:
     folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else HERE
-    for picture in PICTURES:
-        draw(folder, picture, "")
-    for picture in (functions, rollback, pulse):
-        draw(folder, picture, "-80x24")
+    wanted = [each for each in PICTURES if each.__name__ in (sys.argv[2:] or NAMES)]
+    for picture in wanted:
+        for suffix in SIZES:
+            draw(folder, picture, suffix)
 
 
 if __name__ == "__main__":

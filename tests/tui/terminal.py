@@ -1,4 +1,4 @@
-"""A program in a pseudo-terminal, read until something is drawn."""
+"""A program in a pseudo-terminal: what is on its screen, by a terminal emulator."""
 
 from __future__ import annotations
 
@@ -11,29 +11,75 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE = 40.0
+import pyte
+
+PATIENCE = 60.0
 
 
 class Terminal:
-    """`fal-tui` with arguments, in a terminal of so many columns and rows."""
+    """`fal-tui` with arguments, in a terminal of so many columns and rows.
 
-    def __init__(self, *words: str, env: dict[str, str], size: tuple[int, int] = (120, 36)) -> None:
+    `heard` is told all that the program writes.
+    """
+
+    def __init__(
+        self,
+        *words: str,
+        env: dict[str, str],
+        size: tuple[int, int] = (120, 36),
+        cwd: Path | None = None,
+        heard: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        self.screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self.screen)
+        self.heard = heard
+        window = struct.pack("HHHH", size[1], size[0], 0, 0)
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, window)
+            os.chdir(cwd or ".")
             command = [sys.executable, "-m", "fal_tui", *words]
-            os.execve(sys.executable, command, {**env, "TERM": "xterm-256color"})
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+            looks = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            os.execve(sys.executable, command, {**env, **looks})
+
+    @property
+    def text(self) -> str:
+        """What is on the screen."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def has_cursor(self, label: str) -> bool:
+        """Whether the field of that name shows a text cursor: a cell like neither neighbour."""
+        for y, line in enumerate(self.screen.display):
+            if f"│ {label} " in line:
+                colours = [self.screen.buffer[y][x].bg for x in range(len(line))]
+                return any(
+                    a != b != c for a, b, c in zip(colours, colours[1:], colours[2:], strict=False)
+                )
+        return False
 
     def until(self, needle: str) -> None:
-        """Read until it was drawn."""
-        seen, end = b"", time.monotonic() + PATIENCE
-        while needle.encode() not in seen:
+        """Read until it is on the screen."""
+        self.wait_for(lambda: needle in self.text, repr(needle))
+
+    def until_gone(self, needle: str) -> None:
+        self.wait_for(lambda: needle not in self.text, f"an end of {needle!r}")
+
+    def wait_for(self, seen: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while not seen():
             if time.monotonic() > end:
-                raise AssertionError(f"{needle!r} was not drawn: {seen[-2000:]!r}")
-            if select.select([self._fd], [], [], 0.5)[0]:
-                seen += os.read(self._fd, 65536)
+                raise AssertionError(f"waited in vain for {what}:\n{self.text}")
+            self.listen(0.5)
+
+    def listen(self, seconds: float) -> None:
+        """Take what the program writes next, if it does within that time."""
+        if select.select([self._fd], [], [], seconds)[0]:
+            data = os.read(self._fd, 65536)
+            self._stream.feed(data)
+            self.heard(data)
 
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())

@@ -71,7 +71,7 @@ class Listing(Vertical):
     """
 
     kind: ClassVar[Kind]
-    nothing: ClassVar[str] = "Nothing here."
+    nothing: str = "Nothing here."
     """Said when the backend has none; names the next key."""
     is_lone: ClassVar[bool] = False
     """Needs all of the width: no detail pane beside it."""

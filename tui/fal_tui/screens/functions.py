@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from fal_serverless.models import Function
+from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Place
 from fal_tui.screens.base import Listing
 from fal_tui.store import FUNCTIONS, Item, Store, Topic
@@ -13,6 +15,21 @@ from fal_tui.store import FUNCTIONS, Item, Store, Topic
 class Functions(Listing):
     kind = "functions"
     nothing = "No functions yet. Press S to serve a file."
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._began = datetime.now(UTC)
+
+    def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
+        super().show(store, palette, trouble)
+        if (
+            self.grid.empty == Functions.nothing
+            and store.status is not None
+            and not store.functions
+        ):
+            from fal_tui.screens.welcome import welcome
+
+            self.grid.empty = welcome(self.nothing, store.status, self._began, palette)
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({FUNCTIONS})

@@ -114,6 +114,8 @@ class MainScreen(Screen[None]):
         from fal_tui.widgets.log_pane import LogPane
 
         self.host = host
+        if host.throw_away:
+            self.views.home.nothing = "The samples of the demo are being served…"
         self.detail = DetailPane()
         limit = host.config.settings.log_lines
         self.log_pane = LogPane(lambda: host.link.client, limit=limit, id="logs")

@@ -24,12 +24,13 @@ class Views(Vertical):
         super().__init__(id="lists")
         self.trail = Trail()
         self._make = make
-        self._known: dict[Place, Widget] = {HOME: Functions(HOME)}
+        self.home = Functions(HOME)
+        self._known: dict[Place, Widget] = {HOME: self.home}
         self._revealed = ""
         """Item that the cursor goes to as soon as it is there; '' for none."""
 
     def compose(self) -> ComposeResult:
-        yield self._known[HOME]
+        yield self.home
 
     @property
     def place(self) -> Place:

@@ -53,8 +53,10 @@ def foreground(style: Style) -> Style:
     return Style(color=style.color, bold=style.bold, italic=style.italic, dim=style.dim)
 
 
-def centred(text: str, y: int, width: int, height: int, style: Style, console: Console) -> Strip:
-    """Line `y` of a text in the upper middle of an empty area."""
+def centred(text: Cell, y: int, width: int, height: int, style: Style, console: Console) -> Strip:
+    """Line `y` of a text in the upper middle of an empty area; a Text is one block."""
+    if isinstance(text, Text):
+        return _block(text, y, width, height, style, console)
     lines = Text(text, justify="center").wrap(console, max(width - 4, 1))
     top = max((height - len(lines)) // 3, 0)
     if not top <= y < top + len(lines):
@@ -62,3 +64,14 @@ def centred(text: str, y: int, width: int, height: int, style: Style, console: C
     line = lines[y - top].plain.strip()
     left = " " * max((width - cell_len(line)) // 2, 0)
     return Strip([Segment(left + line, style)]).adjust_cell_length(width, style)
+
+
+def _block(text: Text, y: int, width: int, height: int, style: Style, console: Console) -> Strip:
+    lines = text.split("\n", allow_blank=True)
+    top = max((height - len(lines)) // 3, 0)
+    if not top <= y < top + len(lines):
+        return Strip.blank(width, style)
+    wide = min(max(line.cell_len for line in lines), max(width - 2, 1))
+    left = Segment(" " * ((width - wide) // 2), style)
+    strip = Strip([left, *draw(lines[y - top], wide, "left", style, console)])
+    return strip.adjust_cell_length(width, style)

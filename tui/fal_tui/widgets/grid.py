@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
+from fal_tui.widgets.cells import Cell
 from fal_tui.widgets.columns import GAP, UNBOUND, WIDEST, Column
 from fal_tui.widgets.grid_sheet import GUTTER, GridSheet
 from fal_tui.widgets.layout import Layout
@@ -103,12 +104,12 @@ class Grid(GridSheet, can_focus=True):
         return self._order
 
     @property
-    def empty(self) -> str:
+    def empty(self) -> Cell:
         """What is shown when there is no row."""
         return self._empty
 
     @empty.setter
-    def empty(self, text: str) -> None:
+    def empty(self, text: Cell) -> None:
         self._empty = text
         self.refresh()
 

@@ -65,7 +65,7 @@ class GridSheet(ScrollView):
     def __init__(
         self,
         columns: Sequence[Column],
-        empty: str = "Nothing here",
+        empty: Cell = "Nothing here",
         *,
         id: str | None = None,
         classes: str | None = None,

@@ -1,0 +1,43 @@
+"""The main path in a real terminal, key by key, over a real backend that the program starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tui.main_path import MainPath, environ, write
+from tui.terminal import Terminal, processes_about
+
+
+@pytest.mark.timeout(400)  # waits for events, each with patience of its own
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_the_main_path_from_nothing_to_the_end(size: tuple[int, int], tmp_path: Path) -> None:
+    folder, home = tmp_path / "work", tmp_path / "home"
+    folder.mkdir()
+    write(folder, "Hello")
+    terminal = Terminal(env=environ(home, FAL_SERVERLESS_PORT="0"), size=size, cwd=folder)
+    path = MainPath(terminal, folder)
+    try:
+        path.walk()
+        told = terminal.text
+        assert path.quit() == 0
+    except BaseException:
+        terminal.kill()
+        raise
+    assert "Undone: hello" in told and "hello is public now" in told
+    assert processes_about(home) == []
+
+
+def test_a_file_is_offered_to_be_served_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "Hello")
+    terminal = Terminal(
+        "hello.py", env=environ(tmp_path / "home", FAL_SERVERLESS_PORT="0"), cwd=tmp_path
+    )
+    terminal.until("Makes the alias")
+    terminal.type("\r")
+    terminal.until("live on hello")
+    terminal.until("enter close")
+    terminal.type("\r")
+    terminal.until_gone("enter close")
+    assert MainPath(terminal, tmp_path).quit() == 0

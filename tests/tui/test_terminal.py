@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tui.main_path import MainPath, environ, write
-from tui.terminal import Terminal, processes_about
+from tui.terminal import Terminal, processes_about, wait_until_gone
 
 
 @pytest.mark.timeout(400)  # waits for events, each with patience of its own
@@ -26,7 +26,7 @@ def test_the_main_path_from_nothing_to_the_end(size: tuple[int, int], tmp_path: 
         terminal.kill()
         raise
     assert "Undone: hello" in told and "hello is public now" in told
-    assert processes_about(home) == []
+    wait_until_gone(processes_about(home))
 
 
 def test_a_file_is_offered_to_be_served_at_once(tmp_path: Path) -> None:

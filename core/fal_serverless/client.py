@@ -10,7 +10,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
@@ -30,6 +30,7 @@ from fal_serverless.models import (
     Change,
     Environment,
     Function,
+    FunctionList,
     Key,
     LogEntry,
     LogQuery,
@@ -60,6 +61,9 @@ NAMES = 10_000
 SILENCE = 45.0
 """Seconds without a byte after which a stream counts as lost; the backend writes every 15."""
 
+AT_ONCE = 200
+"""Items of a long answer that are read in one go."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries to take up a tail."""
 
@@ -67,6 +71,15 @@ Lost = Callable[[errors.Unreachable, int], Awaitable[object]]
 """What happened, and how often since the last entry."""
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class FunctionParts(msgspec.Struct):
+    """A FunctionChanges whose functions are not read yet."""
+
+    version: str
+    whole: bool
+    functions: list[msgspec.Raw]
+    gone: list[str]
 
 
 class Client:
@@ -134,13 +147,31 @@ class Client:
         Raises NotFound for a function that is not there, BadInput for more than is remembered.
         """
         params = {"seconds": seconds, "function": function, "parts": parts}
-        return from_json(Pulse, await self._call("GET", "/v1/metrics/series", params=params))
+        return _decoded(Pulse, await self._get("/v1/metrics/series", params))
 
     # Functions and revisions
 
     async def functions(self) -> list[Function]:
         """Newest serve first."""
         return from_json(list[Function], await self._call("GET", "/v1/functions"))
+
+    async def functions_since(self, known: FunctionList | None = None) -> FunctionList:
+        """As `functions`, in a list that is kept: of one known already only changes are sent.
+
+        The same list again when nothing changed. Thousands are read bit by bit, so that others
+        have their turn.
+        """
+        version = known.version if known is not None else ""
+        content = await self._get("/v1/functions", {"since": version})
+        found = _decoded(FunctionParts, content) if content[:1] == b"{" else None
+        if found is None:
+            # a backend that knows no versions
+            whole = await _decoded_in_parts(Function, _decoded(list[msgspec.Raw], content))
+            return FunctionList("", tuple(whole))
+        changed = await _decoded_in_parts(Function, found.functions)
+        if known is None or found.whole:
+            return FunctionList(found.version, tuple(changed))
+        return known.changed(found.version, changed, found.gone)
 
     async def function(self, name: str) -> Function:
         return from_json(Function, await self._call("GET", f"/v1/functions/{_part(name)}"))
@@ -199,7 +230,8 @@ class Client:
     # Aliases and auth
 
     async def aliases(self) -> list[Alias]:
-        return from_json(list[Alias], await self._call("GET", "/v1/aliases"))
+        content = await self._get("/v1/aliases")
+        return await _decoded_in_parts(Alias, _decoded(list[msgspec.Raw], content))
 
     async def alias(self, name: str) -> Alias:
         return from_json(Alias, await self._call("GET", f"/v1/aliases/{_part(name)}"))
@@ -433,6 +465,21 @@ class Client:
         params: dict[str, Any] | None = None,
         slow: bool = False,
     ) -> Any:
+        return _json(await self._sent(method, path, body, params=params, slow=slow))
+
+    async def _get(self, path: str, params: dict[str, Any] | None = None) -> bytes:
+        return await self._sent("GET", path, params=params)
+
+    async def _sent(
+        self,
+        method: Method,
+        path: str,
+        body: Any = None,
+        *,
+        params: dict[str, Any] | None = None,
+        slow: bool = False,
+    ) -> bytes:
+        """The answer's content, when it is a good one."""
         if method != "GET":
             self._refuse_when_readonly(f"send {method} {path}")
         options: dict[str, Any] = {"params": params}
@@ -444,7 +491,7 @@ class Client:
             answer = await self._http.request(method, path, **options)
         skew.check_backend(self.url, answer.headers)
         if answer.is_success:
-            return _json(answer.content)
+            return answer.content
         raise _error_of(answer.status_code, answer.content)
 
     @asynccontextmanager
@@ -564,6 +611,25 @@ def _json(content: bytes) -> Any:
         return json.loads(content) if content else None
     except ValueError as exc:
         raise errors.BadAnswer("the backend's answer is not JSON") from exc
+
+
+def _decoded(cls: type[T], content: bytes | msgspec.Raw) -> T:
+    try:
+        return msgspec.json.decode(content, type=cls)
+    except msgspec.ValidationError as exc:
+        raise errors.BadAnswer(f"not a {getattr(cls, '__name__', cls)}: {exc}") from exc
+    except msgspec.DecodeError as exc:
+        raise errors.BadAnswer("the backend's answer is not JSON") from exc
+
+
+async def _decoded_in_parts(cls: type[T], found: Sequence[msgspec.Raw]) -> list[T]:
+    """Each of a long list; whoever else runs has its turn every millisecond or two."""
+    made: list[T] = []
+    for place, content in enumerate(found):
+        made.append(_decoded(cls, content))
+        if place % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)
+    return made
 
 
 def _log_params(query: LogQuery) -> dict[str, Any]:

@@ -6,6 +6,7 @@ unknown fields of a newer backend are ignored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -188,7 +189,7 @@ class AuditEntry:
     message: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """Calls over the last minute."""
 
@@ -202,7 +203,7 @@ class Traffic:
     p99_ms: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Function:
     """The revisions registered under one name."""
 
@@ -226,6 +227,47 @@ class Function:
     workers: dict[str, int] = field(default_factory=dict)
     """Worker state -> how many."""
     traffic: Traffic = Traffic()
+
+
+@dataclass(frozen=True)
+class FunctionChanges:
+    """What is not as in a list of functions that is known already."""
+
+    version: str
+    """Of the list with the changes; to be sent as `since` next time."""
+    whole: bool
+    """`functions` are all there are, and take the place of those known."""
+    functions: tuple[Function, ...]
+    gone: tuple[str, ...] = ()
+    """Names of functions that are no more."""
+
+
+@dataclass(frozen=True)
+class FunctionList:
+    """Functions as they were at a moment, newest serve first."""
+
+    version: str
+    """The backend's name for that moment; '' when it has none."""
+    functions: tuple[Function, ...]
+
+    def changed(
+        self, version: str, functions: Sequence[Function], gone: Sequence[str]
+    ) -> FunctionList:
+        """With what became of it; itself when that is nothing."""
+        if not functions and not gone:
+            return self
+        known = {each.name: each for each in self.functions}
+        stay = all(
+            each.name in known and known[each.name].served_at == each.served_at
+            for each in functions
+        )
+        known.update((each.name, each) for each in functions)
+        for name in gone:
+            known.pop(name, None)
+        found = list(known.values())
+        if not stay:
+            found.sort(key=lambda each: each.served_at, reverse=True)
+        return FunctionList(version, tuple(found))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from fal_tui.store import FUNCTIONS, STATUS, Store, Topic, touched
 if TYPE_CHECKING:
     from fal_serverless.client import Client
     from fal_serverless.config import Context
+    from fal_serverless.models import FunctionList
 
 Connect = Callable[[bool], Awaitable[tuple["Context", "Client"]]]
 """Opens the way to the backend; told whether it may start the embedded one."""
@@ -76,6 +77,8 @@ class Link:
         self._wanted = wanted
         self._on_state = on_state
         self._on_change = on_change
+        self._functions: FunctionList | None = None
+        """The last list of this connection."""
         self._stale: set[Topic] = set()
         self._stirred = asyncio.Event()
         self._awake = asyncio.Event()
@@ -127,7 +130,7 @@ class Link:
         self._set(replace(self.state, retry_at=None))
         context, client = await self._connect(start)
         await self._close()
-        self.context, self.client = context, client
+        self.context, self.client, self._functions = context, client, None
         await self._fetch(frozenset({STATUS, FUNCTIONS}) | self._wanted())
         self.attempts, self._may_start = 0, False
         self._awake.clear()
@@ -165,12 +168,18 @@ class Link:
         assert self.client is not None
         client = self.client
         ordered = sorted(topics, key=lambda topic: (topic.kind, topic.name))
-        answers = await asyncio.gather(*(_ask(client, topic) for topic in ordered))
+        answers = await asyncio.gather(*(self._ask(client, topic) for topic in ordered))
         pairs = zip(ordered, answers, strict=True)
         changed = frozenset(t for t, answer in pairs if self._store.put(t, answer))
         self.state = replace(self.state, seen_at=datetime.now())
         if changed:
             self._on_change(changed)
+
+    async def _ask(self, client: Client, topic: Topic) -> Any:
+        if topic != FUNCTIONS:
+            return await _ask(client, topic)
+        self._functions = await client.functions_since(self._functions)
+        return self._functions.functions
 
     def _lose(self, error: BaseException) -> None:
         now = datetime.now()
@@ -216,7 +225,6 @@ async def _ask(client: Client, topic: Topic) -> Any:
     """What the backend says of a topic; what has gone meanwhile is empty."""
     asks: dict[str, Callable[[], Awaitable[Any]]] = {
         "status": client.status,
-        "functions": client.functions,
         "aliases": client.aliases,
         "keys": client.keys,
         "workers": client.workers,

@@ -363,11 +363,12 @@ class Publisher:
 
     def _live(self) -> list[Stored]:
         """Revisions that an alias points at, and anonymous ones."""
+        pointed = {e.revision for e in self._registry.endpoints().values() if e.is_alias}
         return [
             stored
             for user in self._registry.users()
             for stored in self._registry.revisions(user.id)
-            if stored.anonymous or self._registry.aliases_of(stored.id)
+            if stored.anonymous or stored.id in pointed
         ]
 
     def _builder(self, stored: Stored) -> Callable[[str], None]:

@@ -51,6 +51,8 @@ class Registry:
         self._revisions: dict[str, Stored] = {}
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._moved: Counter[tuple[str, str]] = Counter()
+        self.version = 0
+        """Another one whenever revisions or endpoints are not as they were."""
         self._load()
 
     # Users
@@ -319,6 +321,7 @@ class Registry:
                 connection.execute(_delete_endpoint(user, name))
                 audit.write(connection, user, "alias delete", name, before=known.revision)
             del self._endpoints[(user, name)]
+            self.version += 1
 
     def delete_revision(self, user: str, revision_id: str) -> Stored:
         """Raises Conflict while an alias points at it."""
@@ -382,6 +385,7 @@ class Registry:
 
     def _keep(self, endpoint: Endpoint) -> None:
         self._endpoints[(endpoint.user, endpoint.label)] = endpoint
+        self.version += 1
 
     def _keep_pointed(self, endpoint: Endpoint) -> None:
         known = self._endpoints.get((endpoint.user, endpoint.label))
@@ -489,6 +493,7 @@ class Registry:
             self._endpoints.pop((user, label), None)
         for revision_id in ids:
             del self._revisions[revision_id]
+        self.version += 1
 
     def _no_such(self, kind: str, name: str, have: set[str]) -> NotFound:
         named = sorted(label for label in have if not is_revision_id(label))

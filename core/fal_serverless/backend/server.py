@@ -25,6 +25,7 @@ from fal_serverless.backend.api.app import make_api
 from fal_serverless.backend.api.context import Rooms
 from fal_serverless.backend.audit import AuditLog
 from fal_serverless.backend.bundles import BundleStore
+from fal_serverless.backend.catalogue import Catalogue
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.credentials import parse_pair
 from fal_serverless.backend.database import open_database, sqlite_url
@@ -178,6 +179,8 @@ class Backend:
             lots,
             self.rates,
         )
+        base = settings.public_url or self._base
+        views = Views(self.registry, self.meter, self.engine.workers, settings.domain, base)
         rooms = Rooms(
             self.registry,
             self.keys,
@@ -188,13 +191,8 @@ class Backend:
             self.logs,
             self.changes,
             self.audit,
-            Views(
-                self.registry,
-                self.meter,
-                self.engine.workers,
-                settings.domain,
-                settings.public_url or self._base,
-            ),
+            views,
+            Catalogue(self.registry, self.meter, views),
             self.figures,
             Proxies(settings.trusted_proxies),
             settings.metrics_public,

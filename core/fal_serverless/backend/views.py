@@ -73,25 +73,28 @@ class Views:
             max_concurrency=int(stored.bundle.options.get("max_concurrency", 1)),
         )
 
+    def workers(self) -> list[Worker]:
+        return self._workers()
+
     def function(self, user: str, name: str) -> Function:
-        return self._function(user, name, self._registry.function_revisions(user, name))
-
-    def functions(self, user: str) -> list[Function]:
-        """Newest serve first."""
-        grouped: dict[str, list[Stored]] = {}
-        for stored in self._registry.revisions(user):
-            grouped.setdefault(stored.function, []).append(stored)
-        return [self._function(user, name, revisions) for name, revisions in grouped.items()]
-
-    def _function(self, user: str, name: str, revisions: list[Stored]) -> Function:
-        newest = revisions[0]
-        ids = {stored.id for stored in revisions}
+        revisions = self._registry.function_revisions(user, name)
         pointing = [e for e in self._registry.aliases(user) if e.function == name]
-        # The alias of the function's own name is the one people mean.
-        pointing.sort(key=lambda e: (e.label != name, e.label))
-        called = pointing[0] if pointing else self._registry.resolve(user, newest.id)
-        live = called.revision if pointing or newest.anonymous else None
+        ids = {stored.id for stored in revisions}
         states = Counter(w.state for w in self._workers() if w.revision in ids)
+        return replace(
+            self.resting(user, name, revisions, pointing),
+            workers={str(state): count for state, count in states.items()},
+            traffic=self._meter.traffic(user, name),
+        )
+
+    def resting(
+        self, user: str, name: str, revisions: list[Stored], pointing: list[Endpoint]
+    ) -> Function:
+        """Without workers and traffic. `pointing`: the function's aliases."""
+        newest = revisions[0]
+        # The alias of the function's own name is the one people mean.
+        pointing = sorted(pointing, key=lambda e: (e.label != name, e.label))
+        called = pointing[0] if pointing else self._registry.resolve(user, newest.id)
         return Function(
             name=name,
             anonymous=newest.anonymous,
@@ -99,13 +102,11 @@ class Views:
             user=user,
             revisions=len(revisions),
             latest=newest.id,
-            live=live,
+            live=called.revision if pointing or newest.anonymous else None,
             aliases=tuple(e.label for e in pointing),
             auth=called.auth,
             url=self.url(user, called.label),
             path_url=self.path_url(user, called.label),
             served_at=newest.created_at,
             file_name=newest.bundle.file_name,
-            workers={str(state): count for state, count in states.items()},
-            traffic=self._meter.traffic(user, name),
         )

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from fal_serverless.backend import credentials
 from fal_serverless.backend.audit import Actor, AuditLog, act_as
+from fal_serverless.backend.catalogue import Catalogue
 from fal_serverless.backend.changes import Changes
 from fal_serverless.backend.engine import LocalEngine
 from fal_serverless.backend.housekeeping import Housekeeping
@@ -25,7 +27,7 @@ from fal_serverless.backend.registry import Registry
 from fal_serverless.backend.sent import SentFunctions
 from fal_serverless.backend.views import Views
 from fal_serverless.errors import BadInput, TooLarge
-from fal_serverless.models import Status, User, to_json
+from fal_serverless.models import Status, User
 
 MAX_JSON = 1024**2
 """Bytes of a JSON body."""
@@ -45,6 +47,7 @@ class Rooms:
     changes: Changes
     audit: AuditLog
     views: Views
+    catalogue: Catalogue
     figures: Figures
     proxies: Proxies
     metrics_public: bool
@@ -70,8 +73,9 @@ def caller(request: Request) -> User:
     return user
 
 
-def answer(value: Any, status: int = 200) -> JSONResponse:
-    return JSONResponse(to_json(value), status)
+def answer(value: Any, status: int = 200) -> Response:
+    """A model, or a list of them."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 async def json_body(request: Request, *names: str) -> dict[str, Any]:

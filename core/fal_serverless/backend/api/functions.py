@@ -26,7 +26,11 @@ from fal_serverless.models import AuthMode, Served, ServeEvent, User
 
 
 async def list_functions(request: Request) -> Response:
-    return answer(rooms(request).views.functions(caller(request).id))
+    """A list; with `since`, a FunctionChanges: what is not as in the list of that version."""
+    user, catalogue = caller(request), rooms(request).catalogue
+    since = request.query_params.get("since")
+    found = await (catalogue.whole(user.id) if since is None else catalogue.since(user.id, since))
+    return Response(found, media_type="application/json")
 
 
 async def show_function(request: Request) -> Response:

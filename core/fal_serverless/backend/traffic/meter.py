@@ -225,6 +225,19 @@ class Meter:
         """Functions of a user that have a past."""
         return [function for owner, function in self._lines if owner == user and function != ALL]
 
+    def called(self, user: str) -> set[str]:
+        """Functions of a user that may have had a call in the last minute."""
+        since = self._second - WINDOW
+        lately = {
+            function
+            for (owner, function), line in self._lines.items()
+            if owner == user and function != ALL and line.last > since
+        }
+        for (owner, function), tallies in self._of.items():
+            if owner == user and any(tally.new for tally in tallies):
+                lately.add(function)
+        return lately
+
     def steps(self, step: int, count: int) -> int:
         """How many of the newest `count` steps there are since the start; at least one."""
         return max(1, min(count, self._second // step - self._began // step + 1))

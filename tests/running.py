@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,12 +96,17 @@ def _end_with_us() -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
-def start_backend(home: Path, port: int = 0, **settings: str) -> RunningBackend:
-    """Start one and wait until it says where it listens."""
+def start_backend(
+    home: Path,
+    port: int = 0,
+    program: Sequence[str] = ("-m", "fal_serverless.backend"),
+    **settings: str,
+) -> RunningBackend:
+    """Start one and wait until it says where it listens. `program`: what Python runs."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("FAL_")}
     env |= {"FAL_SERVERLESS_HOME": str(home), **settings}
     process = subprocess.Popen(
-        [sys.executable, "-m", "fal_serverless.backend"],
+        [sys.executable, *program],
         env=env | {"FAL_SERVERLESS_PORT": str(port)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

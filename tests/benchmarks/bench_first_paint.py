@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fal_serverless.models import Function
 
-LIMIT = 1.5
+LIMIT = 1.3
 SIZE = (36, 120)
 """Rows and columns."""
 PATIENCE = 20.0
@@ -112,20 +112,29 @@ def _function(make: type[Function], number: int) -> Function:
     )
 
 
-def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+def frames(runs: int) -> tuple[list[float], list[float]]:
+    """Seconds of the smallest application and of ours, by turns."""
     with tempfile.TemporaryDirectory() as home:
         environ = prepare(Path(home))
         small, whole = [], []
         for _ in range(runs):
             small.append(first_frame(MINIMAL, b"READY-TO-SEE", environ))
             whole.append(first_frame(WHOLE, b"function-0", environ))
+    return small, whole
+
+
+def ratio(runs: int) -> float:
+    small, whole = frames(runs)
+    return statistics.median(whole) / statistics.median(small)
+
+
+def main() -> None:
+    small, whole = frames(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
     least, ours = statistics.median(small), statistics.median(whole)
-    ratio = ours / least
     print(f"minimal Textual application  {least * 1000:6.0f} ms (best {min(small) * 1000:.0f})")
     print(f"fal-tui, first paint         {ours * 1000:6.0f} ms (best {min(whole) * 1000:.0f})")
-    print(f"ratio                        {ratio:6.2f}    (limit {LIMIT})")
-    sys.exit(0 if ratio < LIMIT else 1)
+    print(f"ratio                        {ours / least:6.2f}    (limit {LIMIT})")
+    sys.exit(0 if ours / least <= LIMIT else 1)
 
 
 if __name__ == "__main__":

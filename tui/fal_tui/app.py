@@ -235,7 +235,7 @@ class FalTui(App[None]):
         from fal_tui.render import lasting_row
 
         assert self.host is not None
-        functions = self.host.store.functions
+        functions = self.host.store.functions[: cache.KEPT]
         now = tuple(replace(each, workers={}, traffic=Traffic()) for each in functions)
         if now != self._kept:
             self._kept = now

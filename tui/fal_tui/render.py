@@ -25,7 +25,7 @@ from fal_serverless.models import (
     Worker,
 )
 from fal_tui.headings import SHORT
-from fal_tui.palette import Palette
+from fal_tui.palette import PLAIN, Palette
 from fal_tui.store import Deed
 from fal_tui.widgets.rows import Row
 
@@ -148,7 +148,6 @@ def title_of(name: str, functions: Collection[Function] = ()) -> str:
 def function_row(function: Function, look: Look) -> Row:
     tone, traffic = look.palette, function.traffic
     bad = traffic.errors > 0
-    names = ", ".join(function.aliases)
     return Row(
         function.name,
         (
@@ -162,17 +161,23 @@ def function_row(function: Function, look: Look) -> Row:
             figure(millis(traffic.p50_ms), tone),
             Text(ago(function.served_at, look.now), tone.muted),
         ),
-        (
-            function.entrypoint if function.anonymous else function.name,
-            names or None,
-            function.live,
-            function.auth,
-            sum(function.workers.values()),
-            traffic.per_second,
-            traffic.error_percent,
-            traffic.p50_ms,
-            -aware(function.served_at).timestamp(),
-        ),
+        function_sort(function),
+    )
+
+
+def function_sort(function: Function) -> tuple[Any, ...]:
+    """What each column of `function_row` is sorted by."""
+    traffic = function.traffic
+    return (
+        function.entrypoint if function.anonymous else function.name,
+        ", ".join(function.aliases) or None,
+        function.live,
+        function.auth,
+        sum(function.workers.values()),
+        traffic.per_second,
+        traffic.error_percent,
+        traffic.p50_ms,
+        -aware(function.served_at).timestamp(),
     )
 
 
@@ -236,15 +241,20 @@ def alias_row(alias: Alias, look: Look) -> Row:
             Text(str(alias.moves)),
             Text(alias.url, tone.muted),
         ),
-        (
-            alias.name,
-            alias.function,
-            alias.revision,
-            alias.auth,
-            -aware(alias.since).timestamp(),
-            alias.moves,
-            alias.url,
-        ),
+        alias_sort(alias),
+    )
+
+
+def alias_sort(alias: Alias) -> tuple[Any, ...]:
+    """What each column of `alias_row` is sorted by."""
+    return (
+        alias.name,
+        alias.function,
+        alias.revision,
+        alias.auth,
+        -aware(alias.since).timestamp(),
+        alias.moves,
+        alias.url,
     )
 
 
@@ -392,6 +402,15 @@ def row(item: Any, look: Look) -> Row:
     }
     made: Row = makers[type(item)](item, look)
     return made
+
+
+def sort_of(item: Any) -> tuple[Any, ...] | None:
+    """What a row is sorted by, column by column."""
+    if isinstance(item, Function):
+        return function_sort(item)
+    if isinstance(item, Alias):
+        return alias_sort(item)
+    return row(item, Look.at_once(PLAIN)).sort
 
 
 def moment(item: Any) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 from rich.text import Text
 
@@ -165,20 +166,26 @@ def row(function: Function, figures: FunctionPulse, trend: int, palette: Palette
             render.figure(_whole(figures.workers), palette),
             render.figure(_whole(figures.waiting), palette, palette.warn),
         ),
-        (
-            function.entrypoint if function.anonymous else function.name,
-            figures.calls,
-            traffic.per_second,
-            traffic.error_percent,
-            traffic.p50_ms,
-            traffic.p99_ms,
-            figures.calls,
-            figures.errors,
-            figures.cold_starts,
-            figures.workers,
-            figures.waiting,
-        ),
+        sort_of(function, figures),
         dim=figures is NONE,
+    )
+
+
+def sort_of(function: Function, figures: FunctionPulse) -> tuple[Any, ...]:
+    """What each column of `row` is sorted by."""
+    traffic = figures.traffic
+    return (
+        function.entrypoint if function.anonymous else function.name,
+        figures.calls,
+        traffic.per_second,
+        traffic.error_percent,
+        traffic.p50_ms,
+        traffic.p99_ms,
+        figures.calls,
+        figures.errors,
+        figures.cold_starts,
+        figures.workers,
+        figures.waiting,
     )
 
 

@@ -7,9 +7,10 @@ with an item is decided elsewhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -26,12 +27,42 @@ from fal_tui.store import Item, Store, Topic, item_id
 from fal_tui.widgets.cells import plain
 from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.grid import Grid
-from fal_tui.widgets.rows import Row
+from fal_tui.widgets.rows import LateRow, Row
 
 MANY = 1000
-"""Rows above which a list is made bit by bit, and ages wait for news."""
-SLICE = 250
-"""Rows that are made in one go."""
+"""Rows above which a list is made bit by bit, and its rows when they are looked at."""
+SLICE = 1000
+"""Rows that are looked through in one go: a few milliseconds."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A long list, ready to be shown, and what it was made of."""
+
+    of: Sequence[Item]
+    palette: Palette
+    filter: str
+    mood: object
+    rows: list[LateRow]
+    items: dict[str, Item]
+
+    def is_of(self, items: Sequence[Item], palette: Palette, filter: str, mood: object) -> bool:
+        same = self.of is items and self.palette == palette
+        return same and self.filter == filter and self.mood == mood
+
+
+class RowMaker:
+    """Rows of one list in one palette."""
+
+    def __init__(self, listing: Listing, palette: Palette) -> None:
+        self.palette = palette
+        self._listing = listing
+
+    def row(self, item: Item, basis: Any) -> Row:
+        return self._listing.make_row(item, basis, Look.at_once(self.palette))
+
+    def sort(self, item: Item, basis: Any) -> tuple[Any, ...] | None:
+        return self._listing.sort_of(item, basis)
 
 
 class FilterInput(Input):
@@ -84,7 +115,9 @@ class Listing(Vertical):
         self.input = FilterInput()
         self.input.reveal(False)
         self._drawn: dict[str, tuple[Item, str, Palette, Row]] = {}
-        self._ready: tuple[Sequence[Item], Palette, list[Row]] | None = None
+        self._ready: Ready | None = None
+        self._late: dict[str, LateRow] = {}
+        self._maker: RowMaker | None = None
 
     def compose(self) -> ComposeResult:
         yield self.input
@@ -128,24 +161,56 @@ class Listing(Vertical):
         found = self.grid.cursor_id
         return next(([plain(c) for c in r.cells] for r in self.grid.rows if r.id == found), [])
 
-    async def prepare(self, store: Store, palette: Palette) -> None:
-        """Make the rows of a long list beforehand, bit by bit: keys get their turn in between."""
-        items = self.select(store)
-        if len(items) < MANY:
-            self._ready = None
-            return
-        look, rows = Look(datetime.now(UTC), palette), list[Row]()
-        for start in range(0, len(items), SLICE):
-            rows += [self._row(item, look) for item in items[start : start + SLICE]]
-            await asyncio.sleep(0)
-        self._ready = (items, palette, rows)
+    def is_long(self, store: Store) -> bool:
+        """Whether it is made bit by bit."""
+        return len(self.select(store)) >= MANY
 
-    def _rows(self, items: Sequence[Item], palette: Palette) -> list[Row]:
-        ready = self._ready
-        if ready is not None and ready[0] is items and ready[1] == palette:
-            return ready[2]
-        look = Look(datetime.now(UTC), palette)
-        return [self._row(item, look) for item in items]
+    async def prepare(self, store: Store, palette: Palette) -> None:
+        """Make what `show` needs beforehand, bit by bit: keys get their turn in between."""
+        for _ in self._making(store, palette):
+            await asyncio.sleep(0)
+
+    def _making(self, store: Store, palette: Palette) -> Iterator[None]:
+        """Sets what is ready; pauses every few milliseconds."""
+        items, wanted, order = self.select(store), self.input.value, self.grid.order
+        if self._ready is not None and self._ready.is_of(items, palette, wanted, self._mood()):
+            return
+        maker = self._maker
+        if maker is None or maker.palette != palette:
+            maker, self._late = RowMaker(self, palette), {}
+        known, late, rows = self._late, dict[str, LateRow](), list[LateRow]()
+        shown = dict[str, Item]()
+        matches = matcher(wanted) if wanted.strip() else None
+        for place, item in enumerate(items):
+            name, basis = item_id(item), self._basis(item)
+            row = known.get(name)
+            if row is None or row.item is not item or row.basis != basis:
+                row = LateRow(name, item, basis, maker)
+            late[name], shown[name] = row, item
+            if matches is None or matches(row.text):
+                rows.append(row)
+                if order is not None:
+                    _ = row.sort  # known before all are sorted in one go
+            if place % (SLICE if matches is None else SLICE // 4) == 0:
+                yield
+        self._maker, self._late = maker, late
+        self._ready = Ready(items, palette, wanted, self._mood(), rows, shown)
+
+    def _mood(self) -> object:
+        """What all rows depend on besides their items."""
+        return None
+
+    def _basis(self, item: Item) -> Any:
+        """What the row of an item depends on beside it."""
+        return None
+
+    def make_row(self, item: Item, basis: Any, look: Look) -> Row:
+        """One row of a long list."""
+        return render.row(item, look)
+
+    def sort_of(self, item: Item, basis: Any) -> tuple[Any, ...] | None:
+        """What the row of an item is sorted by, column by column."""
+        return render.sort_of(item)
 
     def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
         """Draw what the store has now; rows of items that did not change are kept.
@@ -153,14 +218,30 @@ class Listing(Vertical):
         `trouble` is why nothing could be fetched; '' for no trouble.
         """
         items = self.select(store)
-        rows = self._rows(items, palette)
-        matches = matcher(self.input.value) if self.input.value.strip() else None
-        if matches is not None:
-            rows = [row for row in rows if matches(" ".join(plain(cell) for cell in row.cells))]
+        if self.is_long(store):
+            for _ in self._making(store, palette):
+                pass
+            assert self._ready is not None
+            self.items, self._drawn = self._ready.items, {}
+            self.grid.set_rows(self._ready.rows)
+        else:
+            self._ready, self._late, self._maker = None, {}, None
+            self._show_few(items, palette)
+        self.grid.empty = self._empty(store, bool(items), trouble)
+
+    def _show_few(self, items: Sequence[Item], palette: Palette) -> None:
+        look = Look(datetime.now(UTC), palette)
+        rows = [self._row(item, look) for item in items]
+        if self.input.value.strip():
+            matches = matcher(self.input.value)
+            rows = [row for row in rows if matches(row.text)]
         self.items = {item_id(item): item for item in items}
         self._drawn = {row: self._drawn[row] for row in self.items if row in self._drawn}
         self.grid.set_rows(rows)
-        self.grid.empty = self._empty(store, bool(items), trouble)
+
+    def grow_older(self) -> None:
+        """Ages of a long list that are seen go on without news."""
+        self.grid.grow_older()
 
     def _row(self, item: Item, look: Look) -> Row:
         name, age = item_id(item), render.ago(render.moment(item), look.now)

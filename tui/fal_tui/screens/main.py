@@ -6,6 +6,8 @@ backend is decided in `dispatch` and `flows`.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,7 +38,6 @@ from fal_tui.palette import Palette
 from fal_tui.places import HOME, Place
 from fal_tui.render import Look
 from fal_tui.screens import outlook
-from fal_tui.screens.base import MANY
 from fal_tui.screens.views import Views
 from fal_tui.store import Item, Store, Topic
 from fal_tui.widgets.grid import Grid
@@ -83,6 +84,7 @@ class MainScreen(Screen[None]):
         self._log_query: LogQuery | None = None
         self._tab = detail.OVERVIEW
         self._settling = False
+        self._stale = self._preparing = self._frozen = False
         self._told: set[str] = set()
         """Reasons for the lost connection that were shown already."""
 
@@ -128,9 +130,13 @@ class MainScreen(Screen[None]):
         """Ages and countdowns go on without news."""
         self._draw_header()
         listing = self.views.listing
-        if listing is not None and len(listing.items) < MANY:
+        if listing is None:
+            return
+        if listing.is_long(self.store):
+            listing.grow_older()
+        else:
             listing.show(self.store, self.palette, self.trouble)
-            self._draw_detail()
+        self._draw_detail()
 
     # Where one is
 
@@ -407,10 +413,37 @@ class MainScreen(Screen[None]):
         else:
             await self.go(place)
 
-    async def on_store_changed(self, event: StoreChanged) -> None:
-        if self.views.listing is not None:
-            await self.views.listing.prepare(self.store, self.palette)
-        self.draw()
+    def on_store_changed(self, event: StoreChanged) -> None:
+        self._draw_soon()
+
+    def _draw_soon(self) -> None:
+        """A long list is made ready in a task: frames are drawn here, and must not wait for it."""
+        if self.views.listing is None or not self.views.listing.is_long(self.store):
+            self.draw()
+            return
+        self._stale = True
+        if not self._preparing:
+            self._preparing = True
+            self.run_worker(self._prepare(), name="list", group="list", exit_on_error=False)
+
+    async def _prepare(self) -> None:
+        try:
+            while self._stale:
+                self._stale = False
+                if self.views.listing is not None:
+                    await self.views.listing.prepare(self.store, self.palette)
+                self.draw()
+                self._spare_the_collector()
+                # the frame is drawn before the next turn
+                await asyncio.sleep(0)
+        finally:
+            self._preparing = False
+
+    def _spare_the_collector(self) -> None:
+        """Thousands of items that stay are not looked through again and again; once is enough."""
+        if not self._frozen:
+            self._frozen = True
+            gc.freeze()
 
     def on_link_changed(self, event: LinkChanged) -> None:
         if event.state.live:
@@ -438,7 +471,7 @@ class MainScreen(Screen[None]):
             self.choose_tab(event.tab)
 
     def on_filter_changed(self, event: FilterChanged) -> None:
-        self.draw()
+        self._draw_soon()
 
     def on_look_changed(self, event: LookChanged) -> None:
         self.draw()

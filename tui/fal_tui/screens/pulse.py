@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import events
@@ -18,7 +18,7 @@ from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Place
 from fal_tui.render import Look
 from fal_tui.screens.base import Listing
-from fal_tui.store import FUNCTIONS, Item, Store, Topic
+from fal_tui.store import FUNCTIONS, Item, Store, Topic, item_id
 from fal_tui.widgets.plot import LEAST_HEIGHT, Plot, Plots
 from fal_tui.widgets.rows import Order, Row
 
@@ -27,7 +27,7 @@ LEAST_ROWS = 5
 SHARE = 0.27
 """Part of the height that a plot takes."""
 
-Drawn = tuple[Function, FunctionPulse, int, Palette]
+Drawn = tuple[Item, FunctionPulse, int, Palette]
 
 
 class PulseList(Listing):
@@ -54,8 +54,12 @@ class PulseList(Listing):
         self._plots = Plots()
         self._head = Static("", id="range", markup=False)
         self._figures: dict[str, FunctionPulse] = {}
+        self._turn = 0
+        """How often they were others."""
         self._known: Pulse | None = None
         """The last that the store had, of whatever range: better than nothing."""
+        self._seen_first = False
+        """Whether there was an order already."""
         self._shown: tuple[Pulse | None, Palette] | None = None
         self._made: dict[str, tuple[Drawn, Row]] = {}
         """What rows were made of; those of thousands of idle functions are kept."""
@@ -87,19 +91,30 @@ class PulseList(Listing):
 
     # What it shows
 
+    async def prepare(self, store: Store, palette: Palette) -> None:
+        self._take_figures(store)
+        await super().prepare(store, palette)
+
+    def _take_figures(self, store: Store) -> None:
+        pulse = store.pulse(self.topic)
+        if pulse is not None and pulse is not self._known:
+            self._known = pulse
+            self._turn += 1
+            self._figures = {each.name: each for each in pulse.functions}
+
     def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
         self._last = (store, palette, trouble)
         store.keep_only(self.topic)
         pulse = store.pulse(self.topic)
-        is_first = pulse is not None and self._known is None
-        if pulse is not None and pulse is not self._known:
-            self._known = pulse
-            self._figures = {each.name: each for each in pulse.functions}
+        self._take_figures(store)
+        is_first = self._known is not None and not self._seen_first
         super().show(store, palette, trouble)
         if is_first:
             # Nobody has chosen a function before there was an order.
+            self._seen_first = True
             self.grid.action_first()
-        self._made = {name: self._made[name] for name in self.items if name in self._made}
+        if self._made:
+            self._made = {name: self._made[name] for name in self.items if name in self._made}
         if self._shown != (pulse, palette):
             self._shown = (pulse, palette)
             self._plots.show(self._drawable(pulse, palette), palette)
@@ -129,15 +144,30 @@ class PulseList(Listing):
         return f"   {trouble}; trying again…" if trouble else "   loading its figures…"
 
     def _row(self, item: Item, look: Look) -> Row:
-        assert isinstance(item, Function)
-        figures = self._figures.get(item.name, trends.NONE)
-        made_of = (item, figures, self._trend, look.palette)
-        known = self._made.get(item.name)
+        basis = self._basis(item)
+        made_of = (item, *basis, look.palette)
+        known = self._made.get(item_id(item))
         if known is not None and known[0] == made_of:
             return known[1]
-        row = trends.row(*made_of)
-        self._made[item.name] = (made_of, row)
+        row = self.make_row(item, basis, look)
+        self._made[item_id(item)] = (made_of, row)
         return row
+
+    def _mood(self) -> object:
+        return self._turn, self._trend
+
+    def _basis(self, item: Item) -> tuple[FunctionPulse, int]:
+        assert isinstance(item, Function)
+        return self._figures.get(item.name, trends.NONE), self._trend
+
+    def make_row(self, item: Item, basis: Any, look: Look) -> Row:
+        assert isinstance(item, Function)
+        figures, trend = basis
+        return trends.row(item, figures, trend, look.palette)
+
+    def sort_of(self, item: Item, basis: Any) -> tuple[Any, ...] | None:
+        assert isinstance(item, Function)
+        return trends.sort_of(item, basis[0])
 
     # What it is told
 

@@ -18,7 +18,7 @@ from fal_tui.widgets.cells import Cell
 from fal_tui.widgets.columns import GAP, UNBOUND, WIDEST, Column
 from fal_tui.widgets.grid_sheet import GUTTER, GridSheet
 from fal_tui.widgets.layout import Layout
-from fal_tui.widgets.rows import Order, Row, merged, nearest, sorted_rows
+from fal_tui.widgets.rows import AnyRow, LateRow, Order, Row, merged, nearest, sorted_rows
 
 __all__ = ["Column", "Grid", "Order", "Row"]
 
@@ -86,7 +86,7 @@ class Grid(GridSheet, can_focus=True):
         return self._layout.columns
 
     @property
-    def rows(self) -> Sequence[Row]:
+    def rows(self) -> Sequence[AnyRow]:
         """In the order shown."""
         return self._rows
 
@@ -113,12 +113,11 @@ class Grid(GridSheet, can_focus=True):
         self._empty = text
         self.refresh()
 
-    def set_rows(self, rows: Sequence[Row]) -> None:
+    def set_rows(self, rows: Sequence[AnyRow]) -> None:
         """Show these; cursor, marks and the cursor's place on the screen stay with their items."""
         old, index, was = self._rows, self._cursor, self.cursor_id
-        known = {row.id: row for row in old}
         self._given = rows
-        new = sorted_rows(merged(known, rows), self._order)
+        new = sorted_rows(merged({row.id: row for row in old}, rows), self._order)
         if len(new) == len(old) and all(a is b for a, b in zip(new, old, strict=True)):
             return
         self._put(new)
@@ -129,7 +128,14 @@ class Grid(GridSheet, can_focus=True):
         self._keep_in_place(above)
         self._announce(was)
 
-    def set_columns(self, columns: Sequence[Column], rows: Sequence[Row] = ()) -> None:
+    def grow_older(self) -> None:
+        """Rows that are seen and were made late are looked at again: time has passed."""
+        seen = self._rows[self._seen.start : self._seen.stop]
+        older = [row for row in seen if isinstance(row, LateRow) and row.look_again()]
+        if older:
+            self.refresh()
+
+    def set_columns(self, columns: Sequence[Column], rows: Sequence[AnyRow] = ()) -> None:
         """Other columns, with the rows that belong to them; an order goes with its column's key."""
         keys = {column.key: place for place, column in enumerate(columns)}
         order = self._order
@@ -243,7 +249,7 @@ class Grid(GridSheet, can_focus=True):
 
     # Places
 
-    def _put(self, rows: list[Row]) -> None:
+    def _put(self, rows: list[AnyRow]) -> None:
         self._rows = rows
         self._index = {row.id: index for index, row in enumerate(rows)}
         self._layout.look_again()

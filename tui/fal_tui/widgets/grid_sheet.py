@@ -18,7 +18,7 @@ from textual.strip import Strip
 from fal_tui.widgets.cells import Cell, centred, draw, foreground
 from fal_tui.widgets.columns import GAP, Column, Placed
 from fal_tui.widgets.layout import Layout
-from fal_tui.widgets.rows import Order, Row
+from fal_tui.widgets.rows import AnyRow, Order, Row
 
 GUTTER = 2
 """Cells left of the first column: cursor bar and mark."""
@@ -75,8 +75,8 @@ class GridSheet(ScrollView):
         self._empty = empty
         self.lit = False
         """Draw the cursor as with the focus: another widget passes its keys on."""
-        self._given: Sequence[Row] = ()
-        self._rows: list[Row] = []
+        self._given: Sequence[AnyRow] = ()
+        self._rows: list[AnyRow] = []
         self._index: dict[str, int] = {}
         self._cursor = 0
         self._marks: set[str] = set()
@@ -90,6 +90,12 @@ class GridSheet(ScrollView):
     def _visible(self) -> int:
         """Rows that can be seen at once."""
         return max(self.scrollable_content_region.height - 1, 0)
+
+    @property
+    def _seen(self) -> range:
+        """Places of the rows that are on the screen."""
+        top = self.scroll_offset.y
+        return range(top, min(top + self._visible, len(self._rows)))
 
     @property
     def _has_keys(self) -> bool:
@@ -106,8 +112,7 @@ class GridSheet(ScrollView):
 
     def _place(self) -> tuple[Placed, ...]:
         """The columns that are drawn, measured where the reader is."""
-        top = self.scroll_offset.y
-        seen = range(top, min(top + self._visible, len(self._rows)))
+        seen = self._seen
         room = self.scrollable_content_region.width - GUTTER
         before = self._layout.placed
         placed = self._layout.place(self._rows, seen, room, self._sorted_column)
@@ -131,7 +136,7 @@ class GridSheet(ScrollView):
         index = self.scroll_offset.y + y - 1
         if index >= len(self._rows):
             return Strip.blank(width, self.rich_style)
-        return self._row(self._rows[index], index == self._cursor, placed, width)
+        return self._row(self._rows[index].made, index == self._cursor, placed, width)
 
     def _header(self, placed: tuple[Placed, ...], width: int) -> Strip:
         base = self.get_component_rich_style("grid--header")

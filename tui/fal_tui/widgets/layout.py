@@ -8,9 +8,9 @@ from rich.cells import cell_len
 
 from fal_tui.widgets.cells import width_of
 from fal_tui.widgets.columns import WIDEST, Column, Placed, fit
-from fal_tui.widgets.rows import Row
+from fal_tui.widgets.rows import AnyRow
 
-MEASURED = 200
+MEASURED = 60
 """Rows above and below the visible ones whose cells decide the width of a column."""
 ARROW = 2
 """Cells that the sign of the order takes."""
@@ -47,7 +47,7 @@ class Layout:
         self._asked = None
 
     def place(
-        self, rows: Sequence[Row], seen: range, room: int, ordered: int | None
+        self, rows: Sequence[AnyRow], seen: range, room: int, ordered: int | None
     ) -> tuple[Placed, ...]:
         """For the rows that are `seen`; `ordered` is the column that shows an arrow."""
         known = not seen or (seen[0] in self._measured and seen[-1] in self._measured)
@@ -62,7 +62,7 @@ class Layout:
             self.placed = fit(self.columns, wanted, room - cell_len(self.dropped) - 1, self.widest)
         return self.placed
 
-    def _measure(self, rows: Sequence[Row], span: range) -> None:
+    def _measure(self, rows: Sequence[AnyRow], span: range) -> None:
         self._measured = span
         for row in rows[span.start : span.stop]:
             for place, cell in enumerate(row.cells[: len(self._natural)]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, Protocol
 
 from fal_tui.widgets.cells import Cell, plain
 
@@ -21,6 +22,79 @@ class Row:
     dim: bool = False
     """Drawn faintly: it is there, but out of use."""
 
+    @property
+    def made(self) -> Row:
+        return self
+
+    @property
+    def text(self) -> str:
+        """All of its cells, to be searched."""
+        return " ".join(plain(cell) for cell in self.cells)
+
+
+class Maker(Protocol):
+    """Makes the rows of items, and says what they are sorted by before they are made."""
+
+    def row(self, item: Any, basis: Any) -> Row: ...
+
+    def sort(self, item: Any, basis: Any) -> tuple[Any, ...] | None: ...
+
+
+class LateRow:
+    """A row that is made when it is first looked at: of thousands only a few ever are.
+
+    `basis`: what it is made of beside its item.
+    """
+
+    __slots__ = ("_made", "_sort", "_text", "basis", "id", "item", "maker")
+
+    def __init__(self, id: str, item: Any, basis: Any, maker: Maker) -> None:
+        self.id = id
+        self.item = item
+        self.basis = basis
+        self.maker = maker
+        self._made: Row | None = None
+        self._sort: tuple[Any, ...] | None = None
+        self._text: str | None = None
+
+    @property
+    def made(self) -> Row:
+        if self._made is None:
+            self._made = self.maker.row(self.item, self.basis)
+        return self._made
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return self.made.cells
+
+    @property
+    def dim(self) -> bool:
+        return self.made.dim
+
+    @property
+    def sort(self) -> tuple[Any, ...] | None:
+        if self._sort is None:
+            self._sort = self.maker.sort(self.item, self.basis)
+        return self._sort
+
+    @property
+    def text(self) -> str:
+        if self._text is None:
+            # what is searched and not seen is not kept
+            self._text = (self._made or self.maker.row(self.item, self.basis)).text
+        return self._text
+
+    def look_again(self) -> bool:
+        """Make it anew, because time has passed; whether it looks different."""
+        now = self.maker.row(self.item, self.basis)
+        if now == self._made:
+            return False
+        self._made, self._text = now, None
+        return True
+
+
+AnyRow = Row | LateRow
+
 
 @dataclass(frozen=True)
 class Order:
@@ -30,25 +104,34 @@ class Order:
     flipped: bool = False
 
 
-def merged(old: dict[str, Row], new: Sequence[Row]) -> list[Row]:
+def merged(old: dict[str, AnyRow], new: Sequence[AnyRow]) -> list[AnyRow]:
     """The new rows, with the old object wherever nothing of it changed."""
-    return [known if (known := old.get(row.id)) == row and known else row for row in new]
+    return [
+        row if (known := old.get(row.id)) is None or known is row or known != row else known
+        for row in new
+    ]
 
 
-def sorted_rows(rows: Sequence[Row], order: Order | None) -> list[Row]:
+def sorted_rows(rows: Sequence[AnyRow], order: Order | None) -> list[AnyRow]:
     """Stable; cells without a value come last either way."""
     if order is None:
         return list(rows)
     column = order.column
-    filled = [row for row in rows if _value(row, column) is not None]
-    empty = [row for row in rows if _value(row, column) is None]
-    filled.sort(key=lambda row: _key(_value(row, column)), reverse=order.flipped)
-    return filled + empty
+    filled, empty = list[tuple[Any, AnyRow]](), list[AnyRow]()
+    for row in rows:
+        value = _value(row, column)
+        if value is None:
+            empty.append(row)
+        else:
+            filled.append((_key(value), row))
+    filled.sort(key=itemgetter(0), reverse=order.flipped)
+    return [*(row for _, row in filled), *empty]
 
 
-def _value(row: Row, column: int) -> Any:
-    if row.sort is not None:
-        return row.sort[column] if column < len(row.sort) else None
+def _value(row: AnyRow, column: int) -> Any:
+    sort = row.sort
+    if sort is not None:
+        return sort[column] if column < len(sort) else None
     return plain(row.cells[column]) if column < len(row.cells) else None
 
 
@@ -61,7 +144,7 @@ def _key(value: Any) -> tuple[str, Any]:
     return (type(value).__name__, value)
 
 
-def nearest(old: Sequence[Row], index: int, remaining: Container[str]) -> str | None:
+def nearest(old: Sequence[AnyRow], index: int, remaining: Container[str]) -> str | None:
     """The id of the row closest to one that went: the next that stayed, else the one before."""
     for row in (*old[index:], *reversed(old[:index])):
         if row.id in remaining:

@@ -7,6 +7,7 @@ backend whose meter hears of `share` of the functions each second, without a cal
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import uuid
@@ -49,68 +50,74 @@ def bundle_of(number: int, text: str = "") -> BundleInfo:
     )
 
 
-def settle(home: Path, count: int, text_of: Callable[[int], str] = lambda _: "") -> None:
+def settle(
+    home: Path,
+    count: int,
+    text_of: Callable[[int], str] = lambda _: "",
+    alone: Callable[[int], bool] = lambda _: False,
+) -> None:
     """`count` functions with an alias each, in the state of a backend that does not run.
 
-    `text_of` gives what stands in all texts of a function that people write.
+    `text_of` gives what stands in all texts of a function that people write; those that are
+    `alone` are anonymous.
     """
     found = config.load({"FAL_SERVERLESS_HOME": str(home)})
     config.make_private(found.paths.state)
     engine = db.open_database(db.sqlite_url(found.paths.state / "registry.db"))
     user = int(Registry(engine).add_user(NICKNAME).id)
-    revisions, endpoints, moves = list[dict[str, Any]](), list[dict[str, Any]](), []
+    rows: dict[sa.Table, list[dict[str, Any]]] = {db.revisions: [], db.endpoints: [], db.moves: []}
     for number in range(count):
-        id, name, text = str(uuid.UUID(int=number, version=4)), name_of(number), text_of(number)
         at = START + timedelta(seconds=count - number)
-        bundle = bundle_of(number, text)
-        revisions.append(
-            {
-                "id": id,
-                "user_id": user,
-                "function": name,
-                "anonymous": False,
-                "state": "live",
-                "created_at": at,
-                "created_by": text or NICKNAME,
-                "message": text,
-                "environment": "e" * 12,
-                "bundle": to_json(bundle) | {"source": ""},
-                "source": bundle.source,
-            }
-        )
-        for label in (id, name):
-            endpoints.append(
-                {
-                    "user_id": user,
-                    "label": label,
-                    "is_alias": label == name,
-                    "function": name,
-                    "revision": id,
-                    "auth": "private",
-                    "created_at": at,
-                    "since": at,
-                }
-            )
-        moves.append(
-            {
-                "user_id": user,
-                "alias": name,
-                "from_revision": None,
-                "to_revision": id,
-                "at": at,
-                "by": text or NICKNAME,
-                "reason": "serve",
-                "message": text,
-            }
-        )
+        id = str(uuid.UUID(int=number, version=4))
+        name = id if alone(number) else name_of(number)
+        rows[db.revisions].append(_revision(number, id, name, text_of(number)) | {"created_at": at})
+        rows[db.endpoints] += [_endpoint(id, name, label, at) for label in {id, name}]
+        if name != id:
+            rows[db.moves].append(_move(id, name, text_of(number)) | {"at": at})
     with engine.begin() as connection:
-        for table, rows in (
-            (db.revisions, revisions),
-            (db.endpoints, endpoints),
-            (db.moves, moves),
-        ):
-            connection.execute(sa.insert(table), rows)
+        for table, found_rows in rows.items():
+            for row in found_rows:
+                row["user_id"] = user
+            connection.execute(sa.insert(table), found_rows)
     engine.dispose()
+
+
+def _revision(number: int, id: str, name: str, text: str) -> dict[str, Any]:
+    bundle = bundle_of(number, text)
+    return {
+        "id": id,
+        "function": name,
+        "anonymous": name == id,
+        "state": "live",
+        "created_by": text or NICKNAME,
+        "message": text,
+        "environment": "e" * 12,
+        "bundle": to_json(bundle) | {"source": ""},
+        "source": bundle.source,
+    }
+
+
+def _endpoint(id: str, name: str, label: str, at: datetime) -> dict[str, Any]:
+    return {
+        "label": label,
+        "is_alias": label != id,
+        "function": name,
+        "revision": id,
+        "auth": "private",
+        "created_at": at,
+        "since": at,
+    }
+
+
+def _move(id: str, name: str, text: str) -> dict[str, Any]:
+    return {
+        "alias": name,
+        "from_revision": None,
+        "to_revision": id,
+        "by": text or NICKNAME,
+        "reason": "serve",
+        "message": text,
+    }
 
 
 def start(home: Path, called: int = 0, port: int = 0) -> RunningBackend:
@@ -143,8 +150,6 @@ class Crowded(server.Backend):
 def main() -> None:
     server.Backend = Crowded  # type: ignore[misc]
     found = config.load(os.environ)
-    import logging
-
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     server.run(found, any_port=True)
 

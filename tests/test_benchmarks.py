@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench_log_pane, bench_logs, load, processes
+from benchmarks import bench_log_pane, bench_logs, bench_tui, load, processes
 from benchmarks.figures import Figures, Key
 from benchmarks.load import BadRun
 from benchmarks.logs import live, past
@@ -231,3 +231,24 @@ async def test_the_log_pane_is_filled_and_filtered_up_to_a_frame() -> None:
         for n in range(200)
     ]
     assert all(seconds > 0 for seconds in await bench_log_pane.filling(lines))
+
+
+def test_the_function_under_the_cursor_is_read_from_the_terminal() -> None:
+    row = "\x1b[0m\u258c\x1b[1m \x1b[38;5;2mfunction-{}\x1b[0m"
+    seen = ("function-1 " + row.format(7) + "function-8" + row.format(9)).encode()
+    assert bench_tui.cursor(seen) == 9
+    assert bench_tui.cursor(b"function-7") is None
+
+
+def test_figures_of_the_tui_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_tui.main(["speed"]) == 2
+    assert "there are: paint, many, keys, pulse, idle, memory, logs" in capsys.readouterr().err
+
+
+def test_few_functions_are_usable_and_keys_have_their_frame(tmp_path: Path) -> None:
+    with (
+        bench_tui.backend(tmp_path, bench_tui.FEW, 10) as running,
+        bench_tui.opened(running) as screen,
+    ):
+        took = bench_tui.pressing(screen, keys=1)
+    assert all(seconds > 0 for seconds in took) and len(took) == 24

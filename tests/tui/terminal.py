@@ -60,6 +60,10 @@ class Terminal:
                 )
         return False
 
+    def resize(self, columns: int, rows: int) -> None:
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def until(self, needle: str) -> None:
         """Read until it is on the screen."""
         self.wait_for(lambda: needle in self.text, repr(needle))

@@ -42,7 +42,7 @@ Asking = Literal["search", "keep", "hide"]
 LEVELS: tuple[Level | None, ...] = (None, "INFO", "WARNING", "ERROR")
 """What the least level goes through."""
 
-BREATH = 200
+BREATH = 40
 """Entries after which others get their turn when they come without a pause."""
 
 _PROMPTS: dict[Asking, str] = {"search": "/", "keep": "&", "hide": "!"}

@@ -16,7 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 from film import Frame, Look, Screen, svg  # noqa: E402
 
-from tui.main_path import NAME, MainPath, environ, write  # noqa: E402
+from tui.main_path import NAME, MainPath, environ, stop_backend, write  # noqa: E402
 from tui.terminal import Terminal  # noqa: E402
 
 SIZE = (104, 28)
@@ -116,8 +116,11 @@ def record(path: Path) -> None:
         terminal = Terminal(env=env, size=SIZE, cwd=folder)
         recorder.terminal, terminal.heard = terminal, recorder.heard
         walk = MainPath(terminal, folder, recorder.shown)
-        walk.walk()
-        walk.quit()
+        try:
+            walk.walk()
+            walk.quit()
+        finally:
+            stop_backend(env)
     text = svg(recorder.frames, SIZE[0], BACKGROUND, "fal-tui: serve, call, tail, roll back, undo")
     path.write_text(text)
     seconds = sum(frame.seconds for frame in recorder.frames)

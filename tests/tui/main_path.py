@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,12 @@ def environ(home: Path, **more: str) -> dict[str, str]:
     """For a `fal-tui` with nothing configured."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FAL_")}
     return {**kept, "FAL_SERVERLESS_HOME": str(home), **more}
+
+
+def stop_backend(env: dict[str, str]) -> None:
+    """Whatever went wrong before, nothing stays; none that runs is fine."""
+    command = [sys.executable, "-m", "fal_serverless.cli.main", "backend", "stop"]
+    subprocess.run(command, env=env, check=False, capture_output=True)
 
 
 class MainPath:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.main_path import MainPath, environ, write
+from tui.main_path import MainPath, environ, stop_backend, write
 from tui.terminal import Terminal, processes_about, wait_until_gone
 
 
@@ -16,7 +16,8 @@ def test_the_main_path_from_nothing_to_the_end(size: tuple[int, int], tmp_path: 
     folder, home = tmp_path / "work", tmp_path / "home"
     folder.mkdir()
     write(folder, "Hello")
-    terminal = Terminal(env=environ(home, FAL_SERVERLESS_PORT="0"), size=size, cwd=folder)
+    env = environ(home, FAL_SERVERLESS_PORT="0")
+    terminal = Terminal(env=env, size=size, cwd=folder)
     path = MainPath(terminal, folder)
     try:
         path.walk()
@@ -24,6 +25,7 @@ def test_the_main_path_from_nothing_to_the_end(size: tuple[int, int], tmp_path: 
         assert path.quit() == 0
     except BaseException:
         terminal.kill()
+        stop_backend(env)
         raise
     assert "Undone: hello" in told and "hello is public now" in told
     wait_until_gone(processes_about(home))
@@ -31,13 +33,17 @@ def test_the_main_path_from_nothing_to_the_end(size: tuple[int, int], tmp_path: 
 
 def test_a_file_is_offered_to_be_served_at_once(tmp_path: Path) -> None:
     write(tmp_path, "Hello")
-    terminal = Terminal(
-        "hello.py", env=environ(tmp_path / "home", FAL_SERVERLESS_PORT="0"), cwd=tmp_path
-    )
-    terminal.until("Makes the alias")
-    terminal.type("\r")
-    terminal.until("live on hello")
-    terminal.until("enter close")
-    terminal.type("\r")
-    terminal.until_gone("enter close")
-    assert MainPath(terminal, tmp_path).quit() == 0
+    env = environ(tmp_path / "home", FAL_SERVERLESS_PORT="0")
+    terminal = Terminal("hello.py", env=env, cwd=tmp_path)
+    try:
+        terminal.until("Makes the alias")
+        terminal.type("\r")
+        terminal.until("enter close")
+        assert "live on hello" in terminal.text
+        terminal.type("\r")
+        terminal.until_gone("enter close")
+        assert MainPath(terminal, tmp_path).quit() == 0
+    except BaseException:
+        terminal.kill()
+        stop_backend(env)
+        raise

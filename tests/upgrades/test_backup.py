@@ -175,6 +175,7 @@ HARMS: dict[str, tuple[Harm, str]] = {
     "a list of nothing": (lambda m: m.update({room.CONTENTS: b"[" * 100_000}), "cannot be read"),
     "a newer format": (lambda m: said(m, format=99), "newer version"),
     "a newer schema": (lambda m: said(m, schema="0999"), "newer version"),
+    "another schema": (lambda m: said(m, schema="x"), "none of this program's"),
     "a cut registry": (truncate_registry, "registry"),
 }
 

@@ -18,7 +18,7 @@ from fal_serverless.backend.audit import AuditLog
 from fal_serverless.backend.credentials import Credential, hash_of
 from fal_serverless.backend.keys import KeyRing
 from fal_serverless.backend.registry import Registry
-from fal_serverless.errors import InvalidSetting
+from fal_serverless.errors import StateFailed
 from running import StartBackend
 
 KEY = "0f0e0d0c-0b0a-4908-8706-050403020100"
@@ -105,6 +105,6 @@ def test_a_registry_of_a_newer_version_is_left_alone(
 
 def test_what_is_no_registry_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "registry.db").write_bytes(b"not a database at all" * 1000)
-    with pytest.raises(InvalidSetting, match="cannot be opened: file is not a database"):
+    with pytest.raises(StateFailed, match=r"damaged \(file is not a database\)"):
         database.open_database(database.sqlite_url(tmp_path / "registry.db"))
     assert (tmp_path / "registry.db").read_bytes() == b"not a database at all" * 1000

@@ -18,7 +18,7 @@ LOCK = "backend.lock"
 def only_one(state: Path) -> Iterator[IO[str]]:
     """Two backends on one state folder would each overwrite what the other knows.
 
-    Raises Conflict.
+    Raises Conflict, StateFailed.
     """
     with using_state(state):
         opened = (state / LOCK).open("a")

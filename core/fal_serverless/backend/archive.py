@@ -31,7 +31,14 @@ from fal_serverless.backend.alone import only_one
 from fal_serverless.backend.bundles import PARTS
 from fal_serverless.backend.database import check_schema
 from fal_serverless.config import Config, Paths, make_private
-from fal_serverless.errors import BadAnswer, BadInput, Conflict, InvalidSetting, NotFound
+from fal_serverless.errors import (
+    BadAnswer,
+    BadInput,
+    Conflict,
+    InvalidSetting,
+    NotFound,
+    StateFailed,
+)
 from fal_serverless.models import from_json, to_json
 
 FORMAT = 1
@@ -73,7 +80,8 @@ class Contents:
 def backup(config: Config, target: Path) -> Contents:
     """Write `target`, readable by its owner only; whole when it exists.
 
-    Raises NotFound when there is no state, InvalidSetting for a registry that is no file of ours.
+    Raises NotFound when there is no state, InvalidSetting for a registry that is no file of ours,
+    StateFailed for a disk that is full.
     """
     registry, paths = _registry(config), config.paths
     if not registry.exists():
@@ -88,6 +96,9 @@ def backup(config: Config, target: Path) -> Contents:
             file.flush()
             os.fsync(file.fileno())
         Path(aside).replace(target)
+    except OSError as exc:
+        Path(aside).unlink(missing_ok=True)
+        raise StateFailed(f"the backup {target} cannot be written: {exc}") from exc
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
@@ -190,7 +201,7 @@ def restore(config: Config, source: Path, *, overwrite: bool = False) -> tuple[C
     """Put back what an archive holds, and whether its settings were put back, too.
 
     Those are only where there are none yet, or with `overwrite`. All of it is checked before
-    anything is changed. Raises BadInput for what is no whole archive, InvalidSetting for a newer
+    anything is changed. Raises BadInput for what is no whole archive, StateFailed for a newer
     one, Conflict when a backend runs or when there is a state already and it was not said to
     `overwrite` it.
     """
@@ -206,22 +217,27 @@ def restore(config: Config, source: Path, *, overwrite: bool = False) -> tuple[C
                         "--overwrite to put this one in its place"
                     )
                 return contents, _put_back(archive, contents, registry, paths, overwrite)
+    except OSError as exc:
+        # Those of the disk have a number; those of what was packed have none.
+        if exc.errno is not None:
+            raise StateFailed(f"the backup cannot be put back: {exc}") from exc
+        raise BadInput(f"{source} is not a whole backup: {exc}") from exc
     except _NO_ARCHIVE as exc:
         raise BadInput(f"{source} is not a whole backup: {exc}") from exc
 
 
-_NO_ARCHIVE = (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, NotImplementedError, OSError)
+_NO_ARCHIVE = (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, NotImplementedError)
 """What reading something else raises; zlib's errors are met by the sum of a member."""
 
 
 def check(archive: zipfile.ZipFile) -> Contents:
-    """What it says of itself, when every byte of that is true. Raises BadInput, InvalidSetting."""
+    """What it says of itself, when every byte of that is true. Raises BadInput, StateFailed."""
     try:
         contents = from_json(Contents, json.loads(archive.read(CONTENTS)))
     except (ValueError, RecursionError, BadAnswer) as exc:
         raise BadInput(f"the backup's list of contents cannot be read: {exc}") from exc
     if contents.format > FORMAT:
-        raise InvalidSetting(
+        raise StateFailed(
             f"the backup was written by a newer version ({contents.version}); update fal-tui. "
             "Nothing was changed"
         )

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import lzma
+import re
 import shutil
 import zipfile
 import zlib
@@ -19,6 +20,8 @@ MAX_BUNDLE = 256 * 1024**2
 """Bytes of a bundle, packed or unpacked."""
 
 PARTS = ("bundle.json", "function.pickle", "sources.zip")
+
+_PYTHON = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}t?")
 
 _NO_BUNDLE = (
     zipfile.BadZipFile,
@@ -88,6 +91,8 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
     if not info.entrypoint.isidentifier() or Path(info.file_name).name != info.file_name:
         raise BadInput("the bundle names no function in a file: entrypoint or file_name is wrong")
+    if not _PYTHON.fullmatch(info.python_version):
+        raise BadInput(f"{info.python_version[:40]!r} is no version of Python, like 3.12")
     if not info.from_source and not (folder / "function.pickle").exists():
         raise BadInput("the bundle holds neither a pickled function nor says `from_source`")
     return info

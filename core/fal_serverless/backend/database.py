@@ -196,12 +196,15 @@ def schemas() -> list[str]:
 
 
 def check_schema(found: str, where: str) -> None:
-    """Raises StateFailed for a database that a newer version has written."""
-    if found not in schemas():
+    """Raises StateFailed for a database that a newer version has written, or another program."""
+    if found in schemas():
+        return
+    if found.isdigit() and found > HEAD:
         raise StateFailed(
             f"{where} is of a newer version: it has schema {found}, and this version knows {HEAD} "
             "at most; update fal-tui, or use the copy of before. Nothing was changed"
         )
+    raise StateFailed(f"{where} has a schema that is none of this program's: {found}")
 
 
 def _upgrade(engine: sa.Engine) -> None:
@@ -212,16 +215,12 @@ def _upgrade(engine: sa.Engine) -> None:
         check_schema(found, f"the registry {engine.url.render_as_string()}")
     from alembic import command
     from alembic.config import Config
-    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as exc:
-            raise StateFailed(f"the registry's schema is none of this program's: {exc}") from exc
+        command.upgrade(config, "head")
 
 
 def _version(engine: sa.Engine) -> str | None:

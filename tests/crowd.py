@@ -66,7 +66,7 @@ def settle(
     engine = db.open_database(db.sqlite_url(found.paths.state / "registry.db"))
     user = int(Registry(engine).add_user(NICKNAME).id)
     rows: dict[sa.Table, list[dict[str, Any]]] = {db.revisions: [], db.endpoints: [], db.moves: []}
-    for number in range(count):
+    for number in reversed(range(count)):  # the newest, at the top, is number 0
         at = START + timedelta(seconds=count - number)
         id = str(uuid.UUID(int=number, version=4))
         name = id if alone(number) else name_of(number)

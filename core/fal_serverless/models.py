@@ -253,21 +253,15 @@ class FunctionList:
     def changed(
         self, version: str, functions: Sequence[Function], gone: Sequence[str]
     ) -> FunctionList:
-        """With what became of it; itself when that is nothing."""
+        """With what became of it, new ones in front; itself when that is nothing."""
         if not functions and not gone:
             return self
         known = {each.name: each for each in self.functions}
-        stay = all(
-            each.name in known and known[each.name].served_at == each.served_at
-            for each in functions
-        )
-        known.update((each.name, each) for each in functions)
+        fresh = [each for each in functions if each.name not in known]
+        known.update((each.name, each) for each in functions if each.name in known)
         for name in gone:
             known.pop(name, None)
-        found = list(known.values())
-        if not stay:
-            found.sort(key=lambda each: each.served_at, reverse=True)
-        return FunctionList(version, tuple(found))
+        return FunctionList(version, (*fresh, *known.values()))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,13 @@ async def test_a_list_that_is_known_is_sent_what_changed_only(
     (two,) = [each for each in known.functions if each.name == "since-two"]
     assert "since-two" in changed and two.traffic.requests == 1 and two.workers
 
+    await serve(backend, client, "texts.py", "call_text", "since-three")
+    known, _ = await names(client, known)
+    assert known.functions[0].name == "since-three"
+    assert [each.name for each in known.functions] == [
+        each.name for each in await client.functions()
+    ]
+
     await client.delete_function("since-two")
     await serve(backend, client, "texts.py", "call_text", "since-one")
     known, changed = await names(client, known)

@@ -128,6 +128,10 @@ class Catalogue:
                     known = Told(resting, resting, _encode(resting), change)
                     book.change = change
                 told[name] = known
+        fresh = [name for name in told if name not in book.told]
+        if list(told) != fresh + [name for name in book.told if name in told]:
+            # Whoever knows the list knows another order: all of it is told.
+            book.oldest = book.change = change
         self._bury(book, [name for name in book.told if name not in told], change)
         for name in told:
             book.gone.pop(name, None)

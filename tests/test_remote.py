@@ -260,7 +260,7 @@ def test_lines_come_while_the_function_runs(
 def test_an_exception_is_not_told_twice(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="once"):
         raising(ValueError("once"))
-    assert capsys.readouterr().err == ""
+    assert "once" not in capsys.readouterr().err
 
 
 def test_a_flood_of_lines_neither_blocks_nor_breaks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,11 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
     except _NO_BUNDLE as exc:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
-    if not info.entrypoint.isidentifier() or Path(info.file_name).name != info.file_name:
+    # What was pickled is not looked up by its name, which may be `<lambda>`.
+    named = info.entrypoint.isidentifier() or (
+        not info.from_source and info.entrypoint.isprintable() and "/" not in info.entrypoint
+    )
+    if not named or Path(info.file_name).name != info.file_name:
         raise BadInput("the bundle names no function in a file: entrypoint or file_name is wrong")
     if not _PYTHON.fullmatch(info.python_version):
         raise BadInput(f"{info.python_version[:40]!r} is no version of Python, like 3.12")

@@ -94,8 +94,7 @@ class MainPath:
 
     def call(self, answer: str) -> None:
         t = self.terminal
-        t.type("i")
-        t.until("The answer appears here")
+        t.press("i", "The answer appears here")
         self.shown("body")
         t.type("\n")
         t.until(answer)

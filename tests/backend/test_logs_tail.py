@@ -129,6 +129,16 @@ async def test_an_id_that_is_none_is_refused(client: Client, wrong: str) -> None
     assert answer.status_code == 400
 
 
+async def test_a_number_of_thousands_of_digits_is_refused_like_any_other(client: Client) -> None:
+    long = "9" * 5000
+    for path, headers in (("logs/tail", {"Last-Event-ID": long}), (f"logs?after={long}", {})):
+        answer = await client._http.get(f"/v1/{path}", headers=headers)
+        assert answer.status_code == 400
+        assert len(answer.text) < 500
+    for path in (f"audit?lines={long}", f"metrics/series?seconds={long}"):
+        assert (await client._http.get(f"/v1/{path}")).status_code == 400
+
+
 async def test_a_reader_that_does_not_read_holds_up_nobody(
     counting: tuple[RunningBackend, Client],
 ) -> None:

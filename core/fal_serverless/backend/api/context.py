@@ -33,6 +33,10 @@ MAX_JSON = 1024**2
 """Bytes of a JSON body."""
 
 
+DIGITS = 20
+"""The longest number that is looked at."""
+
+
 @dataclass(frozen=True)
 class Rooms:
     """The backend's rooms, as the API uses them."""
@@ -101,6 +105,15 @@ async def read_body(request: Request, limit: int, what: str) -> bytes:
         if len(data) > limit:
             raise TooLarge(f"{what} may have {limit // 1024**2} MiB")
     return bytes(data)
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """From 0 to `most`, as decimal digits; None: it is none."""
+    # int() refuses thousands of digits with an error of its own.
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS:
+        return None
+    found = int(text)
+    return found if found <= most else None
 
 
 def text_of(body: dict[str, Any], name: str) -> str:

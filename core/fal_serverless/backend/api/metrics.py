@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fal_serverless.backend import credentials
-from fal_serverless.backend.api.context import answer, caller, rooms
+from fal_serverless.backend.api.context import answer, caller, rooms, whole_number
 from fal_serverless.backend.metrics.exposition import CONTENT_TYPE
 from fal_serverless.backend.network import is_loopback
 from fal_serverless.errors import BadInput
@@ -15,6 +15,8 @@ from fal_serverless.errors import BadInput
 PROXIED = ("forwarded", "x-forwarded-for", "via")
 """Headers of what comes through a proxy on this machine, from anywhere."""
 PARTS = 40
+MOST = 999_999_999
+"""The largest number that is looked at."""
 
 
 async def show_metrics(request: Request) -> Response:
@@ -39,9 +41,10 @@ async def show_series(request: Request) -> Response:
 
 def _number(request: Request, name: str, default: int) -> int:
     value = request.query_params.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or len(value) > 9:
-        raise BadInput(f"'{name}' must be a whole number, not {value!r}")
-    return int(value)
+    found = whole_number(value, MOST)
+    if found is None:
+        raise BadInput(f"'{name}' must be a whole number, not {value[:100]!r}")
+    return found
 
 
 def _is_from_here(request: Request) -> bool:

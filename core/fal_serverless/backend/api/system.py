@@ -14,7 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from fal_serverless.backend.api.context import answer, caller, json_body, rooms, text_of
+from fal_serverless.backend.api.context import (
+    answer,
+    caller,
+    json_body,
+    rooms,
+    text_of,
+    whole_number,
+)
 from fal_serverless.backend.api.streams import event_stream
 from fal_serverless.backend.logs.selection import Selection, check_search
 from fal_serverless.backend.logs.wire import json_values
@@ -107,9 +114,10 @@ async def read_audit(request: Request) -> Response:
 
 
 def _lines(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 9 and int(text) <= MAX_AUDIT:
-        return int(text)
-    raise BadInput(f"lines must be from 0 to {MAX_AUDIT}, not {text!r}")
+    found = whole_number(text, MAX_AUDIT)
+    if found is None:
+        raise BadInput(f"lines must be from 0 to {MAX_AUDIT}, not {text[:100]!r}")
+    return found
 
 
 async def read_logs(request: Request) -> Response:
@@ -176,9 +184,10 @@ def _query(request: Request) -> LogQuery:
 
 def _event_id(text: str) -> int:
     """Of an entry that a reader has seen."""
-    if text.isascii() and text.isdigit() and int(text) < MAX_ID:
-        return int(text)
-    raise BadInput(f"{text!r} is not the id of a log entry: a number from 0 on")
+    found = whole_number(text, MAX_ID - 1)
+    if found is None:
+        raise BadInput(f"{text[:100]!r} is not the id of a log entry: a number from 0 on")
+    return found
 
 
 def _scope(value: Any) -> Scope:

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fal_serverless.backend.sqlite import code_of, is_damage
 from fal_serverless.errors import InvalidSetting, StateFailed
 
 HEAD = "0002"
@@ -139,7 +140,6 @@ def open_database(url: str) -> sa.Engine:
     return engine
 
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNUSABLE = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -151,11 +151,10 @@ _UNUSABLE = (
 def _told(context: sa.engine.ExceptionContext) -> BaseException | None:
     """What SQLite says of its file and the disk, as an error of ours."""
     error = context.original_exception
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     place = context.engine.url.database if context.engine is not None else "the registry"
-    if code in _DAMAGED:
+    if is_damage(error):
         return _damaged(place, str(error))
-    if code in _UNUSABLE:
+    if code_of(error) in _UNUSABLE:
         return StateFailed(f"{place} cannot be used: {error}; nothing was changed")
     return None
 

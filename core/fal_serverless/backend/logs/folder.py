@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from fal_serverless.backend import sqlite
 from fal_serverless.backend.logs.file import LogFile, OtherForm
 
 MEMORY_BYTES = 64 << 20
 """Of entries kept in memory."""
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BESIDE = ("", "-wal", "-shm")
 """Files that SQLite has for one database."""
 
@@ -106,5 +106,4 @@ def unused() -> int:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether it is the file's contents that is wrong, not the disk or the question."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, OtherForm) or code in _DAMAGE
+    return isinstance(error, OtherForm) or sqlite.is_damage(error)

@@ -27,6 +27,7 @@ from fal_serverless.models import (
     Change,
     Environment,
     Function,
+    FunctionChanges,
     Key,
     LogEntry,
     LogQuery,
@@ -154,7 +155,9 @@ ABOUT: dict[tuple[str, str], About] = {
     ("GET", "/v1/metrics/series"): About(
         gives=Pulse, query=(("seconds", int), ("function", str), ("parts", int))
     ),
-    ("GET", "/v1/functions"): About(gives=list[Function]),
+    ("GET", "/v1/functions"): About(
+        gives=list[Function] | FunctionChanges, query=(("since", str),)
+    ),
     ("GET", "/v1/functions/{name}"): About(gives=Function),
     ("DELETE", "/v1/functions/{name}"): _GONE,
     ("GET", "/v1/functions/{name}/revisions"): About(gives=list[Revision]),

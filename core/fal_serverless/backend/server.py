@@ -118,6 +118,7 @@ class Backend:
         self.changes = Changes()
         self.meter = Meter()
         self.rates = Rates(settings.key_rate)
+        self.proxies = Proxies(settings.trusted_proxies)
         self.starts = Starts()
         self._workers_changed = False
 
@@ -178,6 +179,7 @@ class Backend:
             ledger,
             lots,
             self.rates,
+            self.proxies,
         )
         base = settings.public_url or self._base
         views = Views(self.registry, self.meter, self.engine.workers, settings.domain, base)
@@ -194,7 +196,7 @@ class Backend:
             views,
             Catalogue(self.registry, self.meter, views),
             self.figures,
-            Proxies(settings.trusted_proxies),
+            self.proxies,
             settings.metrics_public,
             self._status,
             stopping,
@@ -219,6 +221,7 @@ class Backend:
             ledger,
             lots,
             self.rates,
+            self.proxies,
         )
 
     def _run(self, endpoint: Endpoint) -> Run | None:

@@ -38,6 +38,7 @@ class Gateway:
         ledger: Ledger,
         lots: Lots,
         rates: Rates,
+        proxies: Proxies,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -47,7 +48,7 @@ class Gateway:
         self._ledger = ledger
         self._lots = lots
         self._rates = rates
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = proxies
 
     async def handle(
         self,

@@ -54,6 +54,7 @@ class Calls:
         ledger: Ledger,
         lots: Lots,
         rates: Rates,
+        proxies: Proxies,
     ) -> None:
         self._domain = settings.domain
         self._largest_served = min(settings.max_served_body, direct.LARGEST)
@@ -66,7 +67,7 @@ class Calls:
         self._places: dict[tuple[tuple[str, str], bytes | None], Place] = {}
         self._lots = lots
         self.rates = rates
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = proxies
 
     def look(self, connection: Connection) -> EndpointForm | None:
         """What the head asks for, when that can be answered in one go."""

@@ -28,6 +28,7 @@ from fal_serverless.backend.gateway.protocol import Connection, Known
 from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.gateways import wire
 from fal_serverless.backend.logs.rows import LogRow
+from fal_serverless.backend.network import Proxies
 from fal_serverless.backend.rates import Rates
 from fal_serverless.backend.records import Endpoint
 from fal_serverless.backend.web import Server, uvicorn_config
@@ -73,7 +74,10 @@ class Further:
     def _made(self) -> type[Connection]:
         ledger = Ledger(self._lines.put, self._lines.count)
         lots, rates = Lots(self._settings.request_timeout), Rates(self._settings.key_rate)
-        door = Calls(self._settings, self._find, self._keys, self._run, ledger, lots, rates)
+        proxies = Proxies(self._settings.trusted_proxies)
+        door = Calls(
+            self._settings, self._find, self._keys, self._run, ledger, lots, rates, proxies
+        )
         attributes = {
             "max_head": self._settings.max_header_size,
             "head_timeout": self._settings.head_timeout,

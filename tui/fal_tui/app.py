@@ -6,6 +6,7 @@ connected afterwards.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
+from textual.events import Resize
+from textual.geometry import Size
 from textual.screen import Screen
 
 from fal_serverless.config import Config, Context
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
     from fal_tui.link import Connect, LinkState
     from fal_tui.screens.main import MainScreen
     from fal_tui.store import Topic
+
+
+SETTLED = 0.1
+"""Seconds after another size until the terminal is asked for it again."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,21 @@ class FalTui(App[None]):
         if wanted in self.available_themes:
             self.theme = wanted
         self.call_after_refresh(self._after_first_paint)
+
+    def on_resize(self) -> None:
+        self.set_timer(SETTLED, self._ask_size)
+
+    def _ask_size(self) -> None:
+        """The terminal's size, asked for once more.
+
+        A signal that comes while the one before it is handled overtakes it: of sizes that follow
+        each other fast, Textual may take an older one for the last.
+        """
+        if self.is_headless or self.is_web:
+            return
+        size = Size(*shutil.get_terminal_size())
+        if size != self.size:
+            self.post_message(Resize(size, size))
 
     # After it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -88,6 +89,16 @@ def test_on_a_logarithmic_axis_each_power_of_ten_is_as_high() -> None:
 
 def test_where_nothing_is_that_is_said_in_the_middle() -> None:
     assert "none" in texts(plot(0, 0), 24, 5)[2]
+
+
+@pytest.mark.parametrize(
+    ("width", "seen"),
+    [(60, "no calls in the last 5 minutes; press i"), (40, "no calls in the last 5 minutes"),
+     (24, "no calls")],
+)  # fmt: skip
+def test_what_is_said_there_is_as_long_as_there_is_room(width: int, seen: str) -> None:
+    said = replace(plot(0, 0), nothing="no calls in the last 5 minutes; press i")
+    assert texts(said, width, 5)[2].strip() == seen
     assert "none" in texts(plot(None, None, log=True), 24, 5)[2]
 
 

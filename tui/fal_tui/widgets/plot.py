@@ -139,7 +139,10 @@ def _row(layers: Sequence[tuple[list[int], str]], columns: int) -> Text:
 
 
 def _say(line: Text, words: str, columns: int, palette: Palette) -> None:
-    line.plain = words[:columns].center(columns)
+    # What is said last can be done without where there is little room.
+    shorter = (words, words.partition(";")[0], words.partition(" in the ")[0])
+    said = next((each for each in shorter if len(each) <= columns), shorter[-1])
+    line.plain = said[:columns].center(columns)
     line.stylize(palette.muted)
 
 

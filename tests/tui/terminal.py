@@ -50,11 +50,19 @@ class Terminal:
     @property
     def text(self) -> str:
         """What is on the screen."""
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        return "\n".join(line.rstrip() for line in self._lines())
+
+    def _lines(self) -> list[str]:
+        # pyte's own `display` fails on half of a wide character, which a resize can leave.
+        screen = self.screen
+        return [
+            "".join(screen.buffer[y][x].data for x in range(screen.columns))
+            for y in range(screen.lines)
+        ]
 
     def has_cursor(self, label: str) -> bool:
         """Whether the field of that name shows a text cursor: a cell like neither neighbour."""
-        for y, line in enumerate(self.screen.display):
+        for y, line in enumerate(self._lines()):
             if f"│ {label} " in line:
                 colours = [self.screen.buffer[y][x].bg for x in range(len(line))]
                 return any(
@@ -105,11 +113,11 @@ class Terminal:
         self.wait()
 
     def wait(self) -> int:
-        """Its exit code; what it still writes is thrown away."""
+        """Its exit code; what it still writes is on the screen."""
         handle = os.pidfd_open(self.pid)
         while select.select([handle, self._fd], [], [], PATIENCE)[0] != [handle]:
             try:
-                os.read(self._fd, 65536)
+                self.listen(0)
             except OSError:
                 break
         os.close(handle)

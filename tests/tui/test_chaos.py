@@ -109,5 +109,5 @@ def test_whatever_happens_it_still_answers(
     screen.type("4G")
     screen.until("the last strange line")
     screen.type("\x11\x11")
-    assert screen.wait() == 0
+    assert screen.wait() == 0, screen.text
     screen.pid = 0

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from backend.gateway.raw import Wire, post
-from fal_serverless.backend.gateway.protocol import Connection, Taken, connection
+from fal_serverless.backend.gateway.protocol import Connection, Memo, Taken, connection
 
 IDLE = 0.3
 """Seconds until an idle connection is closed."""
@@ -24,8 +24,8 @@ HEAD = 1.5
 class Parcel(Taken):
     """A request that waits until the test answers it."""
 
-    def __init__(self, door: Porter, at: Connection) -> None:
-        super().__init__(at.parser.should_keep_alive())
+    def __init__(self, door: Porter, at: Connection, keep_alive: bool) -> None:
+        super().__init__(keep_alive)
         self.body = b""
         self.is_whole = asyncio.Event()
         self.is_gone = asyncio.Event()
@@ -59,26 +59,33 @@ class Porter:
         self.is_quick = True
         self.holds = True
         """What was known of a request is as it was."""
+        self.is_shared = False
+        """What a head asks for is the same on all connections."""
         self.looks = 0
         self.taken: asyncio.Queue[Parcel] = asyncio.Queue()
 
     def look(self, at: Connection) -> Order | None:
         self.looks += 1
         self.holds = True
-        return Order(self, int(dict(at.headers)[b"content-length"])) if at.url == b"/" else None
+        if at.url != b"/":
+            return None
+        length = int(dict(at.headers)[b"content-length"])
+        return Order(self, length, at.parser.should_keep_alive())
 
 
 class Order:
     """What a head that was looked at asks for."""
 
-    def __init__(self, door: Porter, length: int) -> None:
+    def __init__(self, door: Porter, length: int, keep_alive: bool) -> None:
         self.length = length
+        self._keep_alive = keep_alive
+        self.is_shared = door.is_shared
         self._door = door
 
     def take(self, at: Connection) -> Taken | None:
         if not self._door.holds:
             return None
-        parcel = Parcel(self._door, at)
+        parcel = Parcel(self._door, at, self._keep_alive)
         self._door.taken.put_nowait(parcel)
         return parcel
 
@@ -292,6 +299,38 @@ async def test_a_head_is_read_again_when_what_it_asked_for_changed(stand: Stand)
         assert stand.door.looks == 2
 
 
+async def test_a_head_is_known_on_every_connection(stand: Stand) -> None:
+    stand.door.is_shared = True
+    heads = [post("/", b"one", f"X-Which: {which}") for which in range(5)]
+    async with stand.wire() as first, stand.wire() as second:
+        for connection in (first, second, first):
+            for head in heads:
+                assert (await connection.ask(head)).body == b"one"
+        assert stand.door.looks == len(heads)
+        stand.door.holds = False
+        assert (await second.ask(heads[2])).body == b"one"
+        assert stand.door.looks == len(heads) + 1
+
+
+async def test_a_head_of_one_connection_is_not_known_on_another(stand: Stand) -> None:
+    async with stand.wire() as first, stand.wire() as second:
+        for connection in (first, second):
+            assert (await connection.ask(post("/", b"one"))).body == b"one"
+        assert stand.door.looks == 2
+
+
+async def test_heads_that_never_come_again_are_not_kept_for_ever(stand: Stand) -> None:
+    stand.door.is_shared = True
+    async with stand.wire() as connection:
+        for number in range(Memo.MOST + 10):
+            assert (await connection.ask(post("/", b"one", f"X-Which: {number}"))).status == 200
+            stand.door.taken.get_nowait()
+        for number, looks in ((Memo.MOST + 9, 0), (0, 1)):
+            before = stand.door.looks
+            assert (await connection.ask(post("/", b"two", f"X-Which: {number}"))).status == 200
+            assert stand.door.looks == before + looks
+
+
 async def test_a_known_head_waits_for_the_answer_before_it(stand: Stand) -> None:
     async with stand.wire() as connection:
         assert (await connection.ask(post("/", b"one"))).body == b"one"
@@ -325,8 +364,10 @@ SEGMENTS = (
 )
 
 
-async def test_what_is_known_changes_no_answer(stand: Stand) -> None:
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_what_is_known_changes_no_answer(stand: Stand, is_shared: bool) -> None:
     """Requests in any order, cut anywhere: each is answered as on a connection of its own."""
+    stand.door.is_shared = is_shared
     dice = random.Random(7)
     for _ in range(100):
         sent = [dice.choice(SEGMENTS) for _ in range(20)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -35,7 +36,8 @@ class Run(NamedTuple):
     """For a function with a server of its own."""
 
 
-class Place(NamedTuple):
+@dataclass(slots=True)
+class Place:
     """Where a call goes, for a caller who may call there."""
 
     is_ours: bool
@@ -45,7 +47,7 @@ class Place(NamedTuple):
     keys: int
     """The key ring's version; -1: the authorization alone does not open the endpoint."""
     until: float
-    """When to look again, by the monotonic clock."""
+    """When to look at `run` again, by the monotonic clock."""
     key_id: str = ""
     """The caller's; '': nobody asked for one."""
 
@@ -106,6 +108,7 @@ class EndpointForm(ABC):
         "_label",
         "_rules",
         "given_id",
+        "is_shared",
         "keep_alive",
         "ledger",
         "length",
@@ -123,6 +126,7 @@ class EndpointForm(ABC):
         self.length = head.length
         self.keep_alive = head.keep_alive
         self.given_id = head.headers.get(b"x-fal-request-id")
+        self.is_shared = False
         self.what = f"{head.method.decode()} {head.path}"
 
     def take(self, connection: Connection) -> EndpointCall | None:

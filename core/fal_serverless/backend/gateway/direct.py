@@ -30,6 +30,8 @@ class DirectForm(EndpointForm):
         super().__init__(opened)
         place, head = opened.place, opened.head
         self.calling = calling
+        # Who names each of his requests never sends the same head twice.
+        self.is_shared = self.given_id is None
         self.alias = place.endpoint.label if place.endpoint.is_alias else ""
         query = head.query.decode("latin-1")
         self.meta = meta_after_id(

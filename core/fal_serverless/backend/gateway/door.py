@@ -33,7 +33,7 @@ KNOWN_HOSTS = 10_000
 KNOWN_PLACES = 10_000
 """Callers and endpoints remembered with how they are answered; only those who may call."""
 KNOWN_FOR = 0.5
-"""Seconds that they are, where nothing else says that it changed."""
+"""Seconds until it is looked at again how one is run: nothing says that this changed."""
 
 _KEY = frozenset((b"x-fal-key-id", b"x-fal-key-secret"))
 _NEVER = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
@@ -113,11 +113,14 @@ class Calls:
 
     def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool:
         """Whether a caller who was let in by that version of the keys may go there still."""
-        return (
-            keys == self._keys.version
-            and self._endpoint(*label) is place.endpoint
-            and time.monotonic() < place.until
-        )
+        if keys != self._keys.version or self._endpoint(*label) is not place.endpoint:
+            return False
+        now = time.monotonic()
+        if now >= place.until:
+            if self._run(place.endpoint) != place.run:
+                return False
+            place.until = now + KNOWN_FOR
+        return True
 
     def _target(self, host: bytes, url: bytes) -> tuple[tuple[str, str], str, str, bytes] | None:
         """User and label, path, prefix and query of a request for an endpoint."""

@@ -4,8 +4,8 @@ A request whose head is read is shown at the door. Whoever takes it there answer
 no scope, task or message in between; everything else goes uvicorn's way, as ASGI has it. A request
 that comes while another is being answered always goes that way: it has to wait.
 
-Clients send the same head again and again. On a connection where a request was taken, one with that
-head, to the byte, needs no reading: what it asks for is known.
+Clients send the same head again and again. After a request that was taken, one with that head, to
+the byte, needs no reading: what it asks for is known, on its connection or on all of them.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Form(Protocol):
 
     length: int
     """Bytes of the body."""
+    is_shared: bool
+    """It asks for the same on every connection."""
 
     def take(self, connection: Connection) -> Taken | None:
         """Somebody who answers such a request; None when it does not hold any more."""
@@ -91,6 +93,32 @@ class Known(NamedTuple):
     form: Form
 
 
+class Memo:
+    """Heads that were read on any connection, with what they ask for; forgotten when too many."""
+
+    LONGEST = 2048
+    """Bytes of a head that is kept."""
+    MOST = 4096
+
+    def __init__(self) -> None:
+        self._forms: dict[bytes, Form] = {}
+
+    def recall(self, data: bytes) -> Known | None:
+        """What is known of these bytes, if they are one request and nothing around it."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        head = data[:end]
+        form = self._forms.get(head)
+        if form is None or len(data) != end + form.length:
+            return None
+        return Known(head, len(data), form)
+
+    def keep(self, known: Known) -> None:
+        if known.form.is_shared and len(known.head) <= self.LONGEST:
+            if len(self._forms) >= self.MOST:
+                self._forms.clear()
+            self._forms[known.head] = known.form
+
+
 class Connection(HttpToolsProtocol):
     """Answers 431 and closes when request line and headers are over `max_head` bytes (RFC 6585).
 
@@ -100,9 +128,10 @@ class Connection(HttpToolsProtocol):
     """
 
     max_head = 64 * 1024
-    """Set by whoever makes the server; so is `door`."""
+    """Set by whoever makes the server; so are `door` and `memo`."""
     head_timeout = HEAD_TIMEOUT
     door: Door
+    memo: Memo
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -145,11 +174,8 @@ class Connection(HttpToolsProtocol):
         """As uvicorn does, which would touch a timer each time."""
         if self._refused:
             return
-        known = self._known
-        if known is not None and data.startswith(known.head) and len(data) == known.size:
-            if self._take_known(known, data):
-                return
-            self._known = None
+        if self._take_again(data):
+            return
         is_between, begun = self._in_head and not self._received, self._begun
         if self._in_head:
             self._received += len(data)
@@ -165,6 +191,21 @@ class Connection(HttpToolsProtocol):
             self._refuse_large()
         elif self._form is not None and is_between and self._begun == begun + 1:
             self._learn(self._form, data)
+
+    def _take_again(self, data: bytes) -> bool:
+        """Whether these bytes are a request whose head was seen before, and somebody took it."""
+        known = self._known
+        if known is not None and data.startswith(known.head) and len(data) == known.size:
+            if not self._take_known(known, data):
+                self._known = None
+            return self._known is not None
+        if not self._in_head or self._received:
+            return False
+        known = self.memo.recall(data)
+        if known is None or not self._take_known(known, data):
+            return False
+        self._known = known
+        return True
 
     def _take_known(self, known: Known, data: bytes) -> bool:
         """Whether it was taken: the connection is between two requests, and nothing changed."""
@@ -190,6 +231,7 @@ class Connection(HttpToolsProtocol):
             # Whatever takes a lone line feed for the end of a line finds the same end.
             if head.count(b"\n") == head.count(b"\r\n"):
                 self._known = Known(head, len(data), form)
+                self.memo.keep(self._known)
 
     def _upgrade(self) -> None:
         cycle = self.cycle
@@ -372,5 +414,10 @@ class Connection(HttpToolsProtocol):
 
 def connection(max_head: int, door: Door, head_timeout: float = HEAD_TIMEOUT) -> type[Connection]:
     """The protocol class with what it uses, as uvicorn wants it."""
-    attributes = {"max_head": max_head, "door": door, "head_timeout": head_timeout}
+    attributes = {
+        "max_head": max_head,
+        "door": door,
+        "memo": Memo(),
+        "head_timeout": head_timeout,
+    }
     return type("Connection", (Connection,), attributes)

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from fal_serverless.backend.engine.frames import Link
 from fal_serverless.backend.gateway.call import Run
 from fal_serverless.backend.gateway.door import Calls
 from fal_serverless.backend.gateway.ledger import Ledger
-from fal_serverless.backend.gateway.protocol import Connection, Known
+from fal_serverless.backend.gateway.protocol import Connection, Known, Memo
 from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.gateways import wire
 from fal_serverless.backend.logs.rows import LogRow
@@ -82,6 +82,7 @@ class Further:
             "max_head": self._settings.max_header_size,
             "head_timeout": self._settings.head_timeout,
             "door": door,
+            "memo": Memo(),
             "give_away": staticmethod(self._give_away),
         }
         return type("Passing", (Passing,), attributes)
@@ -256,12 +257,12 @@ class RelayStream(ReplyStream):
     credit, cancelled = wire.CREDIT, wire.CANCEL
 
 
+@dataclass(frozen=True, slots=True)
 class RelayOf:
     """The way to who runs the calls of one endpoint."""
 
-    def __init__(self, relay: Relay, endpoint: Endpoint) -> None:
-        self._relay = relay
-        self._endpoint = endpoint
+    _relay: Relay
+    _endpoint: Endpoint
 
     def submit(self, exchange: Exchange) -> None:
         to = self._endpoint

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Iterable
 
+import pytest
 from rich.text import Text
 from textual.app import App, ComposeResult
 
 from fal_tui.widgets.grid import Column, Grid, Order, Row
+from fal_tui.widgets.rows import LateRow
 
 COLUMNS = (
     Column("name", "NAME", priority=9),
@@ -186,3 +190,57 @@ async def test_ten_thousand_rows_are_set_without_a_pause() -> None:
         app.grid.set_rows(rows(10_000))
         spent = time.process_time() - started
     assert spent < 0.5, "ten times what it takes"
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_is_drawn_again_is_all_that_changed(late: bool) -> None:
+    """After any changes the screen is as if all of it were drawn anew."""
+    dice = random.Random(11)
+    app = Table()
+    async with app.run_test(size=(44, 12)) as pilot:
+        grid, given = app.grid, made(rows(30), late)
+        keys = ("j", "k", "G", "g", "space", "ctrl+d", "ctrl+u", "O", "shift+right", "tab")
+        for _ in range(150):
+            given = changed(given, dice, late)
+            grid.set_rows(list(given))
+            if dice.random() < 0.6:
+                await pilot.press(*dice.choices(keys, k=dice.randint(1, 3)))
+            await pilot.pause()
+            seen = on_screen(app)
+            grid.refresh()
+            await pilot.pause()
+            assert on_screen(app) == seen
+
+
+class Maker:
+    """Late rows are of rows that are there already."""
+
+    def row(self, item: Row, basis: object) -> Row:
+        return item
+
+    def sort(self, item: Row, basis: object) -> tuple[object, ...] | None:
+        return item.sort
+
+
+def made(new: Iterable[Row], late: bool) -> list[Row | LateRow]:
+    return [LateRow(each.id, each, None, Maker()) if late else each for each in new]
+
+
+def changed(given: list[Row | LateRow], dice: random.Random, late: bool) -> list[Row | LateRow]:
+    kept = list(given)
+    what = dice.random()
+    if what < 0.5:
+        for place in dice.sample(range(len(kept)), min(3, len(kept))):
+            auth = dice.choice(("public", "private", "a longer word"))
+            kept[place : place + 1] = made([row(kept[place].id, auth, dice.randrange(99))], late)
+    elif what < 0.7 and len(kept) > 3:
+        del kept[dice.randrange(len(kept))]
+    elif what < 0.9:
+        new = row(f"n{dice.randrange(10**6)}" + "x" * dice.choice((0, 0, 9)))
+        kept[(at := dice.randrange(len(kept) + 1)) : at] = made([new], late)
+    return kept
+
+
+def on_screen(app: App[None]) -> list[str]:
+    """With its styles, as it would be painted."""
+    return [str(list(strip)) for strip in app.screen._compositor.render_strips()]

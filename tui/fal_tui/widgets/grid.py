@@ -7,6 +7,7 @@ screen's matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import ClassVar
 
 from textual import events
@@ -117,23 +118,38 @@ class Grid(GridSheet, can_focus=True):
         """Show these; cursor, marks and the cursor's place on the screen stay with their items."""
         old, index, was = self._rows, self._cursor, self.cursor_id
         self._given = rows
-        new = sorted_rows(merged({row.id: row for row in old}, rows), self._order)
-        if len(new) == len(old) and all(a is b for a, b in zip(new, old, strict=True)):
+        new = sorted_rows(self._merged(rows), self._order)
+        if len(new) == len(old) and all(map(is_, new, old)):
             return
+        seen, top = self._seen, self.scroll_offset.y
         self._put(new)
         self._forget_marks()
         above = index - round(self.scroll_y)
         kept = was if was in self._index else nearest(old, index, self._index)
         self._cursor = self._index.get(kept, 0) if kept is not None else 0
         self._keep_in_place(above)
-        self._announce(was)
+        self._tell_moved(was)
+        if len(new) != len(old) or self._seen != seen or self.scroll_offset.y != top:
+            self.refresh()
+            return
+        other = [place for place in seen if new[place] is not old[place]]
+        self._refresh_rows(*other, index, self._cursor)
+
+    def _merged(self, rows: Sequence[AnyRow]) -> Sequence[AnyRow]:
+        if rows and isinstance(rows[0], LateRow):
+            return rows  # who makes rows late keeps those that are as they were
+        return merged({row.id: row for row in self._rows}, rows)
 
     def grow_older(self) -> None:
         """Rows that are seen and were made late are looked at again: time has passed."""
         seen = self._rows[self._seen.start : self._seen.stop]
-        older = [row for row in seen if isinstance(row, LateRow) and row.look_again()]
+        older = [
+            place
+            for place, row in zip(self._seen, seen, strict=True)
+            if isinstance(row, LateRow) and row.look_again()
+        ]
         if older:
-            self.refresh()
+            self._refresh_rows(*older)
 
     def set_columns(self, columns: Sequence[Column], rows: Sequence[AnyRow] = ()) -> None:
         """Other columns, with the rows that belong to them; an order goes with its column's key."""
@@ -171,8 +187,7 @@ class Grid(GridSheet, can_focus=True):
         above = self._cursor - round(self.scroll_y)
         self._order = order
         self._forget_layout()
-        known = {row.id: row for row in self._rows}
-        self._put(sorted_rows(merged(known, self._given), order))
+        self._put(sorted_rows(self._merged(self._given), order))
         self._cursor = self._index.get(was, 0) if was is not None else 0
         self._keep_in_place(above)
 
@@ -202,7 +217,7 @@ class Grid(GridSheet, can_focus=True):
         if self.cursor_id is None:
             return
         self._marks ^= {self.cursor_id}
-        self.refresh()
+        self._refresh_rows(self._cursor)
         self.post_message(self.Marked(self, self.marked))
         self.action_move(1)
 
@@ -254,7 +269,6 @@ class Grid(GridSheet, can_focus=True):
         self._index = {row.id: index for index, row in enumerate(rows)}
         self._layout.look_again()
         self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
-        self.refresh()
 
     def _forget_marks(self) -> None:
         gone = {id for id in self._marks if id not in self._index}
@@ -272,15 +286,18 @@ class Grid(GridSheet, can_focus=True):
     def _move_to_index(self, index: int) -> None:
         if not self._rows:
             return
-        was = self.cursor_id
+        was, before = self.cursor_id, self._cursor
         self._cursor = min(max(index, 0), len(self._rows) - 1)
         self._show_cursor()
-        self._announce(was)
+        if self._tell_moved(was):
+            self._refresh_rows(before, self._cursor)
 
-    def _announce(self, was: str | None) -> None:
-        if self.cursor_id != was:
-            self.refresh()
+    def _tell_moved(self, was: str | None) -> bool:
+        """Whether the cursor is on another item than that one."""
+        moved = self.cursor_id != was
+        if moved:
             self.post_message(self.Moved(self, self.cursor_id))
+        return moved
 
     def _show_cursor(self) -> None:
         top, visible = round(self.scroll_y), self._visible

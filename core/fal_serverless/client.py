@@ -62,7 +62,7 @@ SILENCE = 45.0
 """Seconds without a byte after which a stream counts as lost; the backend writes every 15."""
 
 AT_ONCE = 200
-"""Items of a long answer that are read in one go."""
+"""Items of a long answer that are read in one go: a millisecond or two."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries to take up a tail."""
@@ -100,6 +100,8 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self.readonly = readonly
+        self.breathe: Callable[[], Awaitable[object]] = _turn
+        """Waited for between the parts of a long answer, so that others have their turn."""
         self._user: User | None = None
         with _translated(self.url):
             self._http = httpx.AsyncClient(
@@ -166,9 +168,9 @@ class Client:
         found = _decoded(FunctionParts, content) if content[:1] == b"{" else None
         if found is None:
             # a backend that knows no versions
-            whole = await _decoded_in_parts(Function, _decoded(list[msgspec.Raw], content))
+            whole = await self._in_parts(Function, _decoded(list[msgspec.Raw], content))
             return FunctionList("", tuple(whole))
-        changed = await _decoded_in_parts(Function, found.functions)
+        changed = await self._in_parts(Function, found.functions)
         if known is None or found.whole:
             return FunctionList(found.version, tuple(changed))
         return known.changed(found.version, changed, found.gone)
@@ -231,7 +233,16 @@ class Client:
 
     async def aliases(self) -> list[Alias]:
         content = await self._get("/v1/aliases")
-        return await _decoded_in_parts(Alias, _decoded(list[msgspec.Raw], content))
+        return await self._in_parts(Alias, _decoded(list[msgspec.Raw], content))
+
+    async def _in_parts(self, cls: type[T], found: Sequence[msgspec.Raw]) -> list[T]:
+        """Each of a long list."""
+        made: list[T] = []
+        for place, content in enumerate(found):
+            made.append(_decoded(cls, content))
+            if place % AT_ONCE == AT_ONCE - 1:
+                await self.breathe()
+        return made
 
     async def alias(self, name: str) -> Alias:
         return from_json(Alias, await self._call("GET", f"/v1/aliases/{_part(name)}"))
@@ -622,14 +633,8 @@ def _decoded(cls: type[T], content: bytes | msgspec.Raw) -> T:
         raise errors.BadAnswer("the backend's answer is not JSON") from exc
 
 
-async def _decoded_in_parts(cls: type[T], found: Sequence[msgspec.Raw]) -> list[T]:
-    """Each of a long list; whoever else runs has its turn every millisecond or two."""
-    made: list[T] = []
-    for place, content in enumerate(found):
-        made.append(_decoded(cls, content))
-        if place % AT_ONCE == AT_ONCE - 1:
-            await asyncio.sleep(0)
-    return made
+async def _turn() -> None:
+    await asyncio.sleep(0)
 
 
 def _log_params(query: LogQuery) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
-from textual.events import Resize
+from textual.events import Event, Key, Resize
 from textual.geometry import Size
 from textual.screen import Screen
 
@@ -26,6 +26,7 @@ from fal_tui.screens.first import FirstScreen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from textual.timer import Timer
     from textual.worker import Worker
 
     from fal_serverless.models import Function
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from fal_tui.dispatch import Dispatch
     from fal_tui.flows.host import Host
     from fal_tui.link import Connect, LinkState
+    from fal_tui.precedence import Precedence
     from fal_tui.screens.main import MainScreen
     from fal_tui.store import Topic
 
 
+KEEP = 2.0
+"""Seconds after a change until the list is written for the next start."""
 SETTLED = 0.1
 """Seconds after another size until the terminal is asked for it again."""
 
@@ -94,6 +98,9 @@ class FalTui(App[None]):
         self._cache = cache.place(config.paths.cache, context.name)
         self._kept: tuple[Function, ...] = ()
         self._leaving = False
+        self._precedence: Precedence | None = None
+        self._keeping: Timer | None = None
+        """Until the list is written for the next start."""
 
     # First paint
 
@@ -114,6 +121,19 @@ class FalTui(App[None]):
         if wanted in self.available_themes:
             self.theme = wanted
         self.call_after_refresh(self._after_first_paint)
+
+    async def on_event(self, event: Event) -> None:
+        if self._precedence is not None and isinstance(event, Key):
+            self._precedence.pressed()
+        await super().on_event(event)
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        super()._display(screen, renderable)
+        if self._precedence is not None:
+            self._precedence.drawn()
+
+    def on_unmount(self) -> None:
+        self._keep_now()
 
     def on_resize(self) -> None:
         self.set_timer(SETTLED, self._ask_size)
@@ -145,7 +165,9 @@ class FalTui(App[None]):
 
         What this session did stays in Activity. Raises NotFound.
         """
-        self.context = self._wanted(config.context(name))
+        context = config.context(name)
+        self._keep_now()
+        self.context = self._wanted(context)
         self.config = replace(self.config, contexts=config.contexts)
         self._cache, self._kept = cache.place(config.paths.cache, name), ()
         self.loaded = False
@@ -156,6 +178,7 @@ class FalTui(App[None]):
         from fal_tui.dispatch import Dispatch
         from fal_tui.flows.host import Host
         from fal_tui.link import Link
+        from fal_tui.precedence import Precedence
         from fal_tui.screens.main import MainScreen
         from fal_tui.store import FUNCTIONS, Store
 
@@ -165,7 +188,9 @@ class FalTui(App[None]):
         cached = () if self.start.demo else cache.read(self._cache)
         if cached:
             store.put(FUNCTIONS, cached)
-        main = MainScreen(store, self._heading(), self._actions())
+        if self._precedence is None:
+            self._precedence = Precedence()
+        main = MainScreen(store, self._heading(), self._actions(), self._precedence)
         link = Link(
             connect or partial(self._connect_by_launcher, self.config, self.context),
             store,
@@ -230,7 +255,10 @@ class FalTui(App[None]):
     ) -> tuple[Context, Any]:
         from fal_tui.connecting import connect
 
-        return await connect(config, context, start=start)
+        found, client = await connect(config, context, start=start)
+        if self._precedence is not None:
+            client.breathe = self._precedence.breathe
+        return found, client
 
     def _on_link(self, main: MainScreen, state: LinkState) -> None:
         from fal_tui.messages import LinkChanged
@@ -249,10 +277,23 @@ class FalTui(App[None]):
             return
         main.post_message(StoreChanged(topics))
         if FUNCTIONS in topics and not self.start.demo:
+            self._keep_soon()
+
+    def _keep_soon(self) -> None:
+        """The first list at once: who looks in only for a moment has it, too."""
+        if not self._kept:
+            self._keep_list()
+        elif self._keeping is None:
+            self._keeping = self.set_timer(KEEP, self._keep_list)
+
+    def _keep_now(self) -> None:
+        if self._keeping is not None:
+            self._keeping.stop()
             self._keep_list()
 
     def _keep_list(self) -> None:
         """Write the list for the next start, without what will not be true then."""
+        self._keeping = None
         from fal_serverless.models import Traffic
         from fal_tui.render import lasting_row
 

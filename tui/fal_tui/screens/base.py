@@ -6,8 +6,7 @@ with an item is decided elsewhere.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -165,10 +164,12 @@ class Listing(Vertical):
         """Whether it is made bit by bit."""
         return len(self.select(store)) >= MANY
 
-    async def prepare(self, store: Store, palette: Palette) -> None:
-        """Make what `show` needs beforehand, bit by bit: keys get their turn in between."""
+    async def prepare(
+        self, store: Store, palette: Palette, breathe: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Make what `show` needs beforehand, bit by bit: others get their turn in `breathe`."""
         for _ in self._making(store, palette):
-            await asyncio.sleep(0)
+            await breathe()
 
     def _making(self, store: Store, palette: Palette) -> Iterator[None]:
         """Sets what is ready; pauses every few milliseconds."""

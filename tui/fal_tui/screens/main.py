@@ -6,11 +6,10 @@ backend is decided in `dispatch` and `flows`.
 
 from __future__ import annotations
 
-import asyncio
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -36,6 +35,7 @@ from fal_tui.messages import (
 )
 from fal_tui.palette import Palette
 from fal_tui.places import HOME, Place
+from fal_tui.precedence import Precedence
 from fal_tui.render import Look
 from fal_tui.screens import outlook
 from fal_tui.screens.views import Views
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from fal_tui.widgets.log_pane import LogPane
 
 SETTLE = 0.05
-"""Seconds the cursor rests before the detail pane follows it."""
+"""Seconds the cursor rests before the detail pane follows it, and …"""
+SETTLE_AT_LAST = 0.5
+"""… when it does not come to rest."""
 LOG_HEIGHT = 14
 LOG_STEP = 3
 SILENT = 1
@@ -66,8 +68,15 @@ class MainScreen(Screen[None]):
 
     CSS_PATH = "main.tcss"
 
-    def __init__(self, store: Store, heading: Heading, actions: Sequence[Action] = ACTIONS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        heading: Heading,
+        actions: Sequence[Action] = ACTIONS,
+        precedence: Precedence | None = None,
+    ) -> None:
         super().__init__()
+        self._precedence = precedence or Precedence()
         self.actions = tuple(actions)
         self._bind()
         self.store = store
@@ -83,8 +92,11 @@ class MainScreen(Screen[None]):
         self.log_pane: LogPane | None = None
         self._log_query: LogQuery | None = None
         self._tab = detail.OVERVIEW
+        self._moved = self._set_out = 0.0
+        """When the cursor moved last, and first since the detail pane followed it."""
         self._settling = False
-        self._stale = self._preparing = self._frozen = False
+        self._stale = self._preparing = False
+        self._collects = False
         self._told: set[str] = set()
         """Reasons for the lost connection that were shown already."""
 
@@ -128,6 +140,7 @@ class MainScreen(Screen[None]):
 
     def _tick(self) -> None:
         """Ages and countdowns go on without news."""
+        self._precedence.collect()
         self._draw_header()
         listing = self.views.listing
         if listing is None:
@@ -382,6 +395,11 @@ class MainScreen(Screen[None]):
             self.host.link.want(*self.wanted())
 
     def _settled(self) -> None:
+        now = monotonic()
+        rest = min(self._moved + SETTLE, self._set_out + SETTLE_AT_LAST) - now
+        if rest > SETTLE / 10:
+            self.set_timer(rest, self._settled)
+            return
         self._settling = False
         self._draw_detail()
         self._draw_footer()
@@ -397,8 +415,9 @@ class MainScreen(Screen[None]):
     # What happens
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
+        self._moved = monotonic()
         if not self._settling:
-            self._settling = True
+            self._settling, self._set_out = True, self._moved
             self.set_timer(SETTLE, self._settled)
 
     async def on_grid_opened(self, event: Grid.Opened) -> None:
@@ -430,20 +449,17 @@ class MainScreen(Screen[None]):
         try:
             while self._stale:
                 self._stale = False
+                breathe = self._precedence.breathe
                 if self.views.listing is not None:
-                    await self.views.listing.prepare(self.store, self.palette)
+                    await self.views.listing.prepare(self.store, self.palette, breathe)
                 self.draw()
-                self._spare_the_collector()
+                if not self._collects:
+                    self._collects = True
+                    self._precedence.take_over_collecting()
                 # the frame is drawn before the next turn
-                await asyncio.sleep(0)
+                await breathe()
         finally:
             self._preparing = False
-
-    def _spare_the_collector(self) -> None:
-        """Thousands of items that stay are not looked through again and again; once is enough."""
-        if not self._frozen:
-            self._frozen = True
-            gc.freeze()
 
     def on_link_changed(self, event: LinkChanged) -> None:
         if event.state.live:

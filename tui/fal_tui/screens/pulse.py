@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -91,9 +91,11 @@ class PulseList(Listing):
 
     # What it shows
 
-    async def prepare(self, store: Store, palette: Palette) -> None:
+    async def prepare(
+        self, store: Store, palette: Palette, breathe: Callable[[], Awaitable[object]]
+    ) -> None:
         self._take_figures(store)
-        await super().prepare(store, palette)
+        await super().prepare(store, palette, breathe)
 
     def _take_figures(self, store: Store) -> None:
         pulse = store.pulse(self.topic)

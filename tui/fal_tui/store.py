@@ -107,6 +107,8 @@ class Store:
 
     def __init__(self) -> None:
         self._answers: dict[Topic, Any] = {}
+        self._by_function: tuple[tuple[Alias, ...], dict[str, list[Alias]]] = ((), {})
+        """The aliases that were sorted out by function last, and how."""
         self.deeds: list[Deed] = []
         """Newest first."""
 
@@ -177,7 +179,12 @@ class Store:
 
     def aliases_of(self, function: str) -> tuple[Alias, ...]:
         """The function's own order first: its first alias is the one people call."""
-        mine = tuple(each for each in self.aliases if each.function == function)
+        if self._by_function[0] is not self.aliases:
+            sorted_out: dict[str, list[Alias]] = {}
+            for each in self.aliases:
+                sorted_out.setdefault(each.function, []).append(each)
+            self._by_function = self.aliases, sorted_out
+        mine = self._by_function[1].get(function, [])
         known = self.function(function)
         order = {name: place for place, name in enumerate(known.aliases)} if known else {}
         return tuple(sorted(mine, key=lambda each: order.get(each.name, len(order))))

@@ -26,7 +26,7 @@ from fal_tui.store import Item, Store, Topic, item_id
 from fal_tui.widgets.cells import plain
 from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.grid import Grid
-from fal_tui.widgets.rows import LateRow, Row
+from fal_tui.widgets.rows import AnyRow, LateRow, Order, Row, Sorting
 
 MANY = 1000
 """Rows above which a list is made bit by bit, and its rows when they are looked at."""
@@ -43,6 +43,8 @@ class Ready:
     filter: str
     mood: object
     rows: list[LateRow]
+    in_order: tuple[Order, list[AnyRow]] | None
+    """The rows sorted, as the list was ordered then."""
     items: dict[str, Item]
 
     def is_of(self, items: Sequence[Item], palette: Palette, filter: str, mood: object) -> bool:
@@ -174,6 +176,7 @@ class Listing(Vertical):
     def _making(self, store: Store, palette: Palette) -> Iterator[None]:
         """Sets what is ready; pauses every few milliseconds."""
         items, wanted, order = self.select(store), self.input.value, self.grid.order
+        sorting = None if order is None else Sorting(order)
         if self._ready is not None and self._ready.is_of(items, palette, wanted, self._mood()):
             return
         maker = self._maker
@@ -190,12 +193,14 @@ class Listing(Vertical):
             late[name], shown[name] = row, item
             if matches is None or matches(row.text):
                 rows.append(row)
-                if order is not None:
-                    _ = row.sort  # known before all are sorted in one go
+                if sorting is not None:
+                    sorting.add(row)
             if place % (SLICE if matches is None else SLICE // 4) == 0:
                 yield
+        yield
+        in_order = None if sorting is None else (sorting.order, sorting.sorted())
         self._maker, self._late = maker, late
-        self._ready = Ready(items, palette, wanted, self._mood(), rows, shown)
+        self._ready = Ready(items, palette, wanted, self._mood(), rows, in_order, shown)
 
     def _mood(self) -> object:
         """What all rows depend on besides their items."""
@@ -224,7 +229,7 @@ class Listing(Vertical):
                 pass
             assert self._ready is not None
             self.items, self._drawn = self._ready.items, {}
-            self.grid.set_rows(self._ready.rows)
+            self.grid.set_rows(self._ready.rows, self._ready.in_order)
         else:
             self._ready, self._late, self._maker = None, {}, None
             self._show_few(items, palette)

@@ -372,7 +372,7 @@ class MainScreen(Screen[None]):
         self._header.show(self.heading, self.palette)
 
     def _draw_detail(self) -> None:
-        if self.detail is None:
+        if self.detail is None or self.has_class("-lone"):
             return
         item = self.item
         tabs = detail.tabs_of(item)
@@ -452,6 +452,7 @@ class MainScreen(Screen[None]):
                 breathe = self._precedence.breathe
                 if self.views.listing is not None:
                     await self.views.listing.prepare(self.store, self.palette, breathe)
+                    await breathe()
                 self.draw()
                 if not self._collects:
                     self._collects = True

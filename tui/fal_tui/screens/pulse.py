@@ -101,8 +101,10 @@ class PulseList(Listing):
         pulse = store.pulse(self.topic)
         if pulse is not None and pulse is not self._known:
             self._known = pulse
-            self._turn += 1
-            self._figures = {each.name: each for each in pulse.functions}
+            figures = {each.name: each for each in pulse.functions}
+            if figures != self._figures:
+                self._figures = figures
+                self._turn += 1
 
     def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
         self._last = (store, palette, trouble)
@@ -120,7 +122,9 @@ class PulseList(Listing):
         if self._shown != (pulse, palette):
             self._shown = (pulse, palette)
             self._plots.show(self._drawable(pulse, palette), palette)
-        self._head.update(self._heading(store, pulse, palette, trouble))
+        heading = self._heading(store, pulse, palette, trouble)
+        if heading != self._head.content:
+            self._head.update(heading, layout=False)
 
     def _drawable(self, pulse: Pulse | None, palette: Palette) -> tuple[Plot, ...]:
         return () if pulse is None else trends.plots(pulse, self._range, palette)

@@ -114,11 +114,19 @@ class Grid(GridSheet, can_focus=True):
         self._empty = text
         self.refresh()
 
-    def set_rows(self, rows: Sequence[AnyRow]) -> None:
-        """Show these; cursor, marks and the cursor's place on the screen stay with their items."""
+    def set_rows(
+        self, rows: Sequence[AnyRow], in_order: tuple[Order, list[AnyRow]] | None = None
+    ) -> None:
+        """Show these; cursor, marks and the cursor's place on the screen stay with their items.
+
+        `in_order`: the same rows, if somebody has sorted them already.
+        """
         old, index, was = self._rows, self._cursor, self.cursor_id
         self._given = rows
-        new = sorted_rows(self._merged(rows), self._order)
+        if in_order is not None and in_order[0] == self._order:
+            new = in_order[1]
+        else:
+            new = sorted_rows(self._merged(rows), self._order)
         if len(new) == len(old) and all(map(is_, new, old)):
             return
         seen, top = self._seen, self.scroll_offset.y

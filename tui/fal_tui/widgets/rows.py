@@ -112,20 +112,33 @@ def merged(old: dict[str, AnyRow], new: Sequence[AnyRow]) -> list[AnyRow]:
     ]
 
 
+class Sorting:
+    """Rows that come one by one. Stable; cells without a value come last either way."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._filled: list[tuple[Any, AnyRow]] = []
+        self._empty: list[AnyRow] = []
+
+    def add(self, row: AnyRow) -> None:
+        value = _value(row, self.order.column)
+        if value is None:
+            self._empty.append(row)
+        else:
+            self._filled.append((_key(value), row))
+
+    def sorted(self) -> list[AnyRow]:
+        self._filled.sort(key=itemgetter(0), reverse=self.order.flipped)
+        return [*(row for _, row in self._filled), *self._empty]
+
+
 def sorted_rows(rows: Sequence[AnyRow], order: Order | None) -> list[AnyRow]:
-    """Stable; cells without a value come last either way."""
     if order is None:
         return list(rows)
-    column = order.column
-    filled, empty = list[tuple[Any, AnyRow]](), list[AnyRow]()
+    sorting = Sorting(order)
     for row in rows:
-        value = _value(row, column)
-        if value is None:
-            empty.append(row)
-        else:
-            filled.append((_key(value), row))
-    filled.sort(key=itemgetter(0), reverse=order.flipped)
-    return [*(row for _, row in filled), *empty]
+        sorting.add(row)
+    return sorting.sorted()
 
 
 def _value(row: AnyRow, column: int) -> Any:

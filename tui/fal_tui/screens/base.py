@@ -166,6 +166,13 @@ class Listing(Vertical):
         """Whether it is made bit by bit."""
         return len(self.select(store)) >= MANY
 
+    def is_ready(self, store: Store, palette: Palette) -> bool:
+        """Whether `show` has nothing to make."""
+        if not self.is_long(store):
+            return True
+        ready, items = self._ready, self.select(store)
+        return ready is not None and ready.is_of(items, palette, self.input.value, self._mood())
+
     async def prepare(
         self, store: Store, palette: Palette, breathe: Callable[[], Awaitable[object]]
     ) -> None:
@@ -175,10 +182,10 @@ class Listing(Vertical):
 
     def _making(self, store: Store, palette: Palette) -> Iterator[None]:
         """Sets what is ready; pauses every few milliseconds."""
+        if self.is_ready(store, palette):
+            return
         items, wanted, order = self.select(store), self.input.value, self.grid.order
         sorting = None if order is None else Sorting(order)
-        if self._ready is not None and self._ready.is_of(items, palette, wanted, self._mood()):
-            return
         maker = self._maker
         if maker is None or maker.palette != palette:
             maker, self._late = RowMaker(self, palette), {}

@@ -194,7 +194,7 @@ class MainScreen(Screen[None]):
             self._broaden()
             self.remove_class("-full")
         self.focus_pane("list")
-        self.draw()
+        self._draw_soon()
         self._want()
 
     def _make(self, place: Place) -> Widget:
@@ -351,6 +351,10 @@ class MainScreen(Screen[None]):
     def draw(self) -> None:
         """All of it, from the store."""
         self.views.show(self.store, self.palette, self.trouble)
+        self._draw_around()
+
+    def _draw_around(self) -> None:
+        """All but the list."""
         self._draw_header()
         self._draw_detail()
         self._draw_footer()
@@ -437,9 +441,11 @@ class MainScreen(Screen[None]):
 
     def _draw_soon(self) -> None:
         """A long list is made ready in a task: frames are drawn here, and must not wait for it."""
-        if self.views.listing is None or not self.views.listing.is_long(self.store):
+        listing = self.views.listing
+        if listing is None or listing.is_ready(self.store, self.palette):
             self.draw()
             return
+        self._draw_around()
         self._stale = True
         if not self._preparing:
             self._preparing = True

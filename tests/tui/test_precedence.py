@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fal_tui.precedence import CALM, COLLECT, COLLECT_AT_LAST, LONGEST, Precedence
+from fal_tui.precedence import CALM, COLLECT, COLLECT_AT_LAST, LONGEST, NEVER, Precedence
 
 
 async def test_nothing_waits_without_a_key() -> None:
@@ -52,7 +52,7 @@ def test_garbage_is_looked_for_when_it_is_calm(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(gc, "collect", lambda: collected.append(now[0]))
     precedence = Precedence(lambda: now[0])
     precedence.take_over_collecting()
-    assert gc.get_threshold()[2] > 1000
+    assert gc.get_threshold()[2] == NEVER
     for _ in range(int(COLLECT_AT_LAST) + 2):
         now[0] += 1
         precedence.pressed()
@@ -62,3 +62,5 @@ def test_garbage_is_looked_for_when_it_is_calm(monkeypatch: pytest.MonkeyPatch) 
         now[0] += 1
         precedence.collect()
     assert len(collected) == 2
+    precedence.give_back_collecting()
+    assert gc.get_threshold()[2] < NEVER

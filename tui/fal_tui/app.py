@@ -134,6 +134,8 @@ class FalTui(App[None]):
 
     def on_unmount(self) -> None:
         self._keep_now()
+        if self._precedence is not None:
+            self._precedence.give_back_collecting()
 
     def on_resize(self) -> None:
         self.set_timer(SETTLED, self._ask_size)

@@ -16,6 +16,8 @@ LONGEST = 0.1
 """Seconds that a key may hold others up, whether it has a frame or not."""
 CALM = 2.0
 """Seconds without a key after which nobody minds a pause of some milliseconds."""
+NEVER = 1_000_000
+"""Collections of the young that do not come together before the next look."""
 COLLECT = 20.0
 """Seconds from one look for garbage to the next, when it is calm, and …"""
 COLLECT_AT_LAST = 120.0
@@ -32,6 +34,8 @@ class Precedence:
         """Cleared while a key has no frame."""
         self._framed.set()
         self._collected = clock()
+        self._thresholds: tuple[int, int, int] | None = None
+        """The collector's, as they were before it was taken over."""
 
     def pressed(self) -> None:
         """A key came."""
@@ -57,8 +61,14 @@ class Precedence:
         Thousands of items that stay are not looked through again and again at all.
         """
         gc.freeze()
-        first, second, _ = gc.get_threshold()
-        gc.set_threshold(first, second, 1_000_000)
+        if self._thresholds is None:
+            first, second, third = self._thresholds = gc.get_threshold()
+            gc.set_threshold(first, second, max(third, NEVER))
+
+    def give_back_collecting(self) -> None:
+        if self._thresholds is not None:
+            gc.set_threshold(*self._thresholds)
+            self._thresholds = None
 
     def collect(self) -> None:
         """If it is time to; called every second or so."""

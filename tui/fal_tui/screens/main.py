@@ -137,6 +137,7 @@ class MainScreen(Screen[None]):
         await self.mount(self.log_pane, before="#tiny")
         self.set_interval(1.0, self._tick)
         self.draw()
+        self._precedence.take_over_collecting()
 
     def _tick(self) -> None:
         """Ages and countdowns go on without news."""

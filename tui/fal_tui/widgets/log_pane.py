@@ -230,7 +230,7 @@ class LogPane(Vertical):
                     self._fill_up(limit)
                     return True
                 if count % BREATH == 0:
-                    await asyncio.sleep(0)
+                    await client.breathe()
         raise errors.Unreachable("the log stream ended")
 
     def _past(self, resume: Resume) -> int:

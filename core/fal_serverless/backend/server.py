@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -300,6 +301,8 @@ class Backend:
         try:
             with using_state(self._config.paths.state):
                 self._announce(info)
+            # What the program consists of stays: looking through it held calls up for 50 ms.
+            gc.freeze()
             await server.serve(sockets[0])
         finally:
             info.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ backend does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import socket
@@ -66,6 +67,7 @@ class Further:
         server = Server(config)
         draining = asyncio.create_task(self._draining.wait())
         draining.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        gc.freeze()
         await server.serve(self._sockets)
         self._lines.flush()
         await asyncio.sleep(0)

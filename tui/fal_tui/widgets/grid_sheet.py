@@ -126,8 +126,10 @@ class GridSheet(ScrollView):
         if self._place_changed():
             self.refresh()
             return
-        top, width = self.scroll_offset.y, self.size.width
-        regions = [Region(0, place - top + 1, width, 1) for place in places if place in self._seen]
+        seen, width = self._seen, self.size.width
+        regions = [
+            Region(0, place - seen.start + 1, width, 1) for place in places if place in seen
+        ]
         if regions:
             self.refresh(*regions)
 

@@ -18,7 +18,7 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 MODELS = [
     cls
     for cls in vars(models).values()
-    if dataclasses.is_dataclass(cls) and cls.__module__ == models.__name__
+    if dataclasses.is_dataclass(cls) and cls.__module__.startswith(models.__name__)
 ]
 
 

@@ -1,0 +1,97 @@
+"""Contexts: the backends one talks to, as whom, with which key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fal_serverless.config.folders import Paths
+from fal_serverless.config.names import LOCAL
+from fal_serverless.config.toml import edit_toml, read_toml
+from fal_serverless.errors import InvalidSetting
+
+
+@dataclass(frozen=True)
+class Context:
+    """A backend to talk to, and as whom."""
+
+    name: str
+    url: str
+    """Base URL; '' for the embedded backend, whose port is known when it runs."""
+    user_id: str = ""
+    key: str = field(default="", repr=False)
+    """`id:secret`."""
+    protected: bool = False
+    """fal-tui asks for the name to be typed before it changes anything."""
+    readonly: bool = False
+    """The client refuses every change."""
+    ca: str = ""
+    """File with certificates that vouch for the backend's, beside those this machine trusts."""
+
+    @property
+    def embedded(self) -> bool:
+        return self.name == LOCAL
+
+
+def contexts_of(data: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Context]:
+    """By name, from the data of the config file and of the credentials file."""
+    contexts = {LOCAL: Context(LOCAL, "")}
+    for name, entry in _table(data, "config.toml").items():
+        if name != LOCAL:
+            contexts[name] = _context(name, entry)
+    for name, secret in _table(secrets, "credentials.toml").items():
+        if not isinstance(secret, dict):
+            raise InvalidSetting(
+                f"contexts.{name} must be a table with a key (in credentials.toml)"
+            )
+        if name in contexts:
+            known = contexts[name]
+            user = known.user_id or str(secret.get("user_id", ""))
+            contexts[name] = replace(known, key=str(secret.get("key", "")), user_id=user)
+    return contexts
+
+
+def _table(data: dict[str, Any], where: str) -> dict[str, Any]:
+    found = data.get("contexts", {})
+    if not isinstance(found, dict):
+        raise InvalidSetting(f"contexts must be tables: [contexts.NAME] (in {where})")
+    return found
+
+
+def _context(name: str, entry: Any) -> Context:
+    if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+        raise InvalidSetting(f"context '{name}' needs a url (in config.toml)")
+    url = entry["url"].rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise InvalidSetting(f"context '{name}': url must start with http:// or https://")
+    return Context(
+        name,
+        url,
+        user_id=str(entry.get("user_id", "")),
+        protected=bool(entry.get("protected", False)),
+        readonly=bool(entry.get("readonly", False)),
+        ca=str(entry.get("ca", "")),
+    )
+
+
+def save_context(paths: Paths, context: Context) -> None:
+    """Write a context: its key to the credentials file, the rest to the config file."""
+    entry: dict[str, Any] = {"url": context.url}
+    if context.user_id:
+        entry["user_id"] = context.user_id
+    if context.ca:
+        entry["ca"] = context.ca
+    for flag in ("protected", "readonly"):
+        if getattr(context, flag):
+            entry[flag] = True
+    if not context.embedded:
+        edit_toml(paths.config, ("contexts", context.name), entry)
+    if context.key:
+        secret = {"key": context.key, "user_id": context.user_id}
+        edit_toml(paths.credentials, ("contexts", context.name), secret, mode=0o600)
+
+
+def chosen_context(paths: Paths) -> str | None:
+    """The context that the config file names; None when it names none."""
+    name = read_toml(paths.config).get("context")
+    return name if isinstance(name, str) else None

@@ -8,9 +8,8 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from fal_serverless import client as client_module
 from fal_serverless import errors
-from fal_serverless.client import Client
+from fal_serverless.client import Client, pause
 from fal_serverless.models import LogQuery
 
 
@@ -143,10 +142,6 @@ async def test_a_serve_cut_short_is_unreachable_not_done() -> None:
         await anext(backend.serve(b"bundle"))
 
 
-async def test_waiting_for_a_backend_that_never_comes_ends() -> None:
-    assert not await client_module.wait_until_answers("http://127.0.0.1:9", 0.05)
-
-
 async def test_a_tail_that_saw_no_entry_yet_goes_on_from_where_it_was() -> None:
     asked: list[dict[str, str]] = []
     tries: list[int] = []
@@ -169,7 +164,7 @@ async def test_a_tail_raises_the_error_its_stream_ends_with() -> None:
     failure = json.dumps(errors.to_json(errors.BadInput("too slow")))
     backend = answering(lambda _: httpx.Response(200, text=f"event: error\ndata: {failure}\n\n"))
     with pytest.raises(errors.BadInput, match="too slow"):
-        await anext(backend.tail(LogQuery(), lost=client_module.pause))
+        await anext(backend.tail(LogQuery(), lost=pause))
 
 
 async def test_an_answer_comes_head_first_and_then_part_by_part() -> None:

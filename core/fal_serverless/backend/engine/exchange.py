@@ -16,7 +16,7 @@ from fal_serverless.errors import FalError, WorkerFailed
 from fal_serverless.models import ColdStart
 
 if TYPE_CHECKING:
-    from fal_serverless.backend.engine.worker import WorkerProcess
+    from fal_serverless.backend.engine.calls import Calls
 
 
 class ReplyStream:
@@ -120,7 +120,7 @@ class Exchange:
         self.meta = meta
         self.body = body
         self.heard = heard
-        self.worker: WorkerProcess | None = None
+        self.worker: Calls | None = None
         """Who has it; None: it waits."""
         self.worker_id = ""
         self.number = 0

@@ -1,4 +1,4 @@
-"""One worker: a child process that has the function loaded, and the calls in it.
+"""One worker: a child process that has the function loaded, from start to gone.
 
 It knows its own state and calls, and nothing of other workers: who uses it takes a place, and is
 told when one is free again, when a call comes back that has not begun, and when the worker is gone.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import signal
 import time
 import uuid
@@ -17,14 +16,15 @@ from functools import partial
 from typing import Any, Protocol
 
 from fal_serverless.backend.engine import frames, process, startup
-from fal_serverless.backend.engine.exchange import Exchange, ReplyStream
+from fal_serverless.backend.engine.calls import Calls
+from fal_serverless.backend.engine.exchange import Exchange
 from fal_serverless.backend.engine.journal import Herald, Journal
 from fal_serverless.backend.engine.limits import OUT_OF_MEMORY, Room
 from fal_serverless.backend.engine.ports import Address, Place
 from fal_serverless.backend.engine.process import Process, Start
 from fal_serverless.backend.engine.spec import Spec
 from fal_serverless.backend.engine.startup import Surroundings
-from fal_serverless.errors import RequestTimeout, StartupTimeout, WorkerFailed
+from fal_serverless.errors import StartupTimeout, WorkerFailed
 from fal_serverless.models import ColdStart, Worker, WorkerState
 
 STOP_GRACE = 3.0
@@ -35,8 +35,6 @@ KILL_GRACE = 2.0
 """Seconds that a supervisor has to end its worker."""
 LAST_FRAMES = 0.5
 """Seconds for what a dead worker's channel still holds; a fork can keep it open for ever."""
-WEIGHT = 0.05
-"""Of the newest call, in what a call typically takes."""
 
 
 class User(Protocol):
@@ -52,7 +50,7 @@ class User(Protocol):
         """It died, or was stopped."""
 
 
-class WorkerProcess:
+class WorkerProcess(Calls):
     """From start to gone. All methods are for the event loop's thread."""
 
     def __init__(
@@ -61,47 +59,31 @@ class WorkerProcess:
         around: Surroundings,
         user: User,
     ) -> None:
-        self.id = f"w-{uuid.uuid4().hex[:8]}"
-        self.spec = spec
-        self.state: WorkerState = "starting"
-        self.is_open = False
-        """Calls may begin in it: it is ready or busy, and not about to end."""
+        worker_id = f"w-{uuid.uuid4().hex[:8]}"
+        super().__init__(
+            worker_id,
+            spec,
+            frames.Link(self._received, self._cut),
+            Journal(spec, worker_id, around.log, self._tell_kept),
+            spec.seconds("request_timeout", around.request_timeout),
+            partial(user.freed, self),
+            user.returned,
+        )
         self.was_ready = False
         self.ready_at = 0.0
         """By the monotonic clock; 0 before it is."""
         self.cold = ColdStart()
         self.address: Address | None = None
         """Where its own server listens; None: it has none."""
-        self.running = 0
-        """Places taken, and calls that wait in it for their turn."""
-        self.takes_ahead = False
-        """Calls may wait in it. Known when it is ready."""
-        self.wanted_back = 0
-        """Calls that it was asked for and has not given back or answered yet."""
-        self.typical = math.inf
-        """Seconds that a call takes, with the newest ones weighing most; inf: none is known."""
-        self.busy_since = 0.0
-        """When the newest of its calls had its turn, by the monotonic clock."""
-        self.requests = 0
-        self.idle_since = time.monotonic()
-        self._places = spec.max_multiplexing
-        self._limit = spec.seconds("request_timeout", around.request_timeout)
         self._around = around
         self._user = user
         self._started_at = datetime.now(UTC)
-        self._journal = Journal(spec, self.id, around.log, self._tell_kept)
         self._herald = Herald(lambda: around.changed(self.record()))
         self._process: Process | None = None
         self._kind = startup.kind_of(spec)
         """Of the template that may start it."""
-        self._link = frames.Link(self._received, self._cut)
         self._place: Place | None = None
         self._room: Room | None = None
-        self._last_number = 0
-        self._exchanges: dict[int, Exchange] = {}
-        """In the order they were sent, which is the order they begin in."""
-        self._deadline: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
         self._pid: int | None = None
         """Of the process that runs the function; known when it is loaded."""
         self._setup: asyncio.Future[float] = self._loop.create_future()
@@ -114,19 +96,8 @@ class WorkerProcess:
         """For what reason, or by whom."""
         self._unheard = asyncio.Event()
         self._ended = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     # What others see
-
-    @property
-    def has_place(self) -> bool:
-        return self.is_open and self.running < self._places
-
-    @property
-    def ahead(self) -> int:
-        """Calls that wait in it for their turn."""
-        return max(0, self.running - self._places)
 
     def record(self) -> Worker:
         address = "unix"
@@ -237,143 +208,6 @@ class WorkerProcess:
         self._set("stopped" if wanted else "failed")
         return error
 
-    def _sole_call(self) -> process.Caller:
-        """The call that what comes through a pipe belongs to, if only one can have said it."""
-        running = [exchange for exchange in self._exchanges.values() if exchange.began]
-        if len(running) != 1:
-            return process.NOBODY
-        return running[0].request_id, running[0].alias
-
-    # Places and calls
-
-    def take(self) -> None:
-        """A place; the taker gives it back."""
-        self.running += 1
-        self.requests += 1
-        if self.running == 1:
-            self._idle.clear()
-            if self.state == "ready":
-                self._set("busy")
-
-    def give(self) -> None:
-        self.running -= 1
-        if self.running == 0:
-            self.idle_since = time.monotonic()
-            self._idle.set()
-            if self.state == "busy":
-                self._set("ready")
-        self._user.freed(self)
-
-    def begin(self, exchange: Exchange) -> None:
-        """Run a call in a place, or behind those that run. The place is free when it is done."""
-        self.take()
-        self._last_number = number = self._last_number % 0xFFFFFFFF + 1
-        exchange.worker, exchange.worker_id, exchange.number = self, self.id, number
-        self._exchanges[number] = exchange
-        if self.running <= self._places:
-            self._turn(exchange, time.monotonic())
-        if exchange.alias:
-            self._journal.call_begins(exchange.request_id, exchange.alias)
-        self._link.call(number, exchange.meta, exchange.body)
-
-    def cancel(self, exchange: Exchange) -> None:
-        """Nobody waits for a call that was begun here."""
-        self._link.send(frames.CANCEL, exchange.number)
-        if self.spec.pickled:
-            # Nobody else will ask for this worker: it need not be spared what does not end.
-            exchange.late = True
-            self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, exchange.number)
-
-    def withdraw(self, most: int) -> None:
-        """Ask for the last so many of the waiting calls; each comes back or is answered."""
-        waiting = [
-            exchange
-            for exchange in self._exchanges.values()
-            if not (exchange.began or exchange.wanted_back or exchange.cancelled)
-        ]
-        for exchange in waiting[-most:]:
-            exchange.wanted_back = True
-            self.wanted_back += 1
-            self._link.send(frames.WITHDRAW, exchange.number)
-
-    def _turn(self, exchange: Exchange, now: float) -> None:
-        """It runs from now on, as far as we can know."""
-        exchange.began = self.busy_since = now
-        if self._deadline is None:
-            self._deadline = self._loop.call_later(self._limit, self._look_for_late)
-
-    def _look_for_late(self) -> None:
-        """The limit is the same for all, so the one that began first is due first."""
-        self._deadline = None
-        now = time.monotonic()
-        for exchange in list(self._exchanges.values()):
-            if exchange.late or not exchange.began:
-                continue
-            left = exchange.began + self._limit - now
-            if left > 0:
-                self._deadline = self._loop.call_later(left, self._look_for_late)
-                return
-            self._timed_out(exchange)
-
-    def _timed_out(self, exchange: Exchange) -> None:
-        if exchange.status:
-            return
-        said = f"'{self.spec.function}' did not answer within {self._limit:g} s"
-        exchange.fail(RequestTimeout(said))
-        exchange.late = True
-        self._link.send(frames.CANCEL, exchange.number)
-        self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, exchange.number)
-
-    def _replace_if_stuck(self, number: int) -> None:
-        """A function that does not end keeps its place for ever: its worker has to go."""
-        if number not in self._exchanges or self._ended.is_set():
-            return
-        if self.state != "draining":
-            self._journal.say("WARNING", f"worker {self.id} goes: a call in it does not end")
-            self.drain()
-            self._user.freed(self)
-        if all(exchange.late for exchange in self._exchanges.values() if exchange.began):
-            self._stopping = True
-            self._link.close()
-        else:
-            self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
-
-    def _finish(self, exchange: Exchange) -> None:
-        """The worker is done with it, so its place is free."""
-        self._take_out(exchange)
-        if exchange.began:
-            now, known = time.monotonic(), self.typical
-            spent = now - exchange.began
-            self.typical = known + WEIGHT * (spent - known) if known < math.inf else spent
-            if self.running > self._places:
-                self._next_turn(now)
-        self.give()
-
-    def _next_turn(self, now: float) -> None:
-        """The call that waits longest in it begins."""
-        for exchange in self._exchanges.values():
-            if not exchange.began:
-                self._turn(exchange, now)
-                return
-
-    def _take_out(self, exchange: Exchange) -> None:
-        del self._exchanges[exchange.number]
-        if exchange.wanted_back:
-            exchange.wanted_back = False
-            self.wanted_back -= 1
-        if exchange.alias:
-            self._journal.call_ends(exchange.request_id)
-
-    def _give_back(self, exchange: Exchange) -> None:
-        """It has not begun here, even if the one before it is done and its turn had come."""
-        self._take_out(exchange)
-        if exchange.began and self.running > self._places:
-            self._next_turn(time.monotonic())
-        exchange.worker, exchange.worker_id, exchange.began = None, "", 0.0
-        self.requests -= 1
-        self._user.returned(exchange)
-        self.give()
-
     # End
 
     def drain(self) -> None:
@@ -394,6 +228,23 @@ class WorkerProcess:
             said = f"worker {self.id} was stopped before it was ready"
             self._end_with(f"{said}: {why}" if why else said)
         await self._ended.wait()
+
+    def _replace_later(self, number: int) -> None:
+        self._loop.call_later(CANCEL_GRACE, self._replace_if_stuck, number)
+
+    def _replace_if_stuck(self, number: int) -> None:
+        """A function that does not end keeps its place for ever: its worker has to go."""
+        if number not in self._exchanges or self._ended.is_set():
+            return
+        if self.state != "draining":
+            self._journal.say("WARNING", f"worker {self.id} goes: a call in it does not end")
+            self.drain()
+            self._freed()
+        if all(exchange.late for exchange in self._exchanges.values() if exchange.began):
+            self._stopping = True
+            self._link.close()
+        else:
+            self._replace_later(number)
 
     async def _finish_calls(self, drain: float) -> None:
         try:
@@ -440,7 +291,7 @@ class WorkerProcess:
         self._ended.set()
         if self._deadline is not None:
             self._deadline.cancel()
-        self._fail_calls()
+        self._fail_calls(self._over.result())
         if self.was_ready:
             wanted = self._stopping
             stopped = f"worker {self.id} stopped: {self._why or 'a call in it did not end'}"
@@ -460,22 +311,6 @@ class WorkerProcess:
         if not self._over.done():
             self._over.set_result(reason)
 
-    def _fail_calls(self) -> None:
-        """What has begun has failed; what waited its turn in here may run elsewhere."""
-        said, log = self._over.result(), self._journal.recent()
-        for exchange in list(self._exchanges.values()):
-            if not exchange.began:
-                continue
-            error = WorkerFailed(said, log=log)
-            if exchange.stream is not None:
-                exchange.stream.break_off(error)
-            else:
-                exchange.fail(error)
-            self._take_out(exchange)
-            self.give()
-        for exchange in list(self._exchanges.values()):
-            self._give_back(exchange)
-
     # What comes over the channel
 
     def _received(self, kind: int, number: int, payload: bytes) -> None:
@@ -493,38 +328,6 @@ class WorkerProcess:
             self._setup.set_result(float(ready["setup"]))
         elif kind in (frames.FAILED, frames.RETURNED):
             self._end_with(startup.why_over(self.spec, kind, payload, self.was_ready))
-
-    def _answered(self, exchange: Exchange, kind: int, payload: bytes) -> None:
-        if kind == frames.REPLY:
-            if not exchange.late and not exchange.cancelled:
-                exchange.status, exchange.content_type, exchange.content = frames.answer(payload)
-            # The place first: the next call is on its way while this one's answer is written.
-            self._finish(exchange)
-            if exchange.status:
-                exchange.heard(exchange)
-        elif kind == frames.STREAM:
-            self._stream_begins(exchange, payload)
-        elif kind == frames.WITHDRAWN:
-            self._give_back(exchange)
-        elif exchange.stream is not None:
-            if kind == frames.CHUNK:
-                exchange.stream.feed(payload)
-                return
-            if kind == frames.END:
-                exchange.stream.end()
-            else:
-                said = f"'{self.spec.function}' failed in the middle of its answer"
-                exchange.stream.break_off(WorkerFailed(said))
-            self._finish(exchange)
-
-    def _stream_begins(self, exchange: Exchange, payload: bytes) -> None:
-        status, kind, _ = frames.answer(payload)
-        exchange.stream = ReplyStream(self._link, exchange.number)
-        if exchange.late or exchange.cancelled:
-            exchange.stream.cancel()
-        else:
-            exchange.status, exchange.content_type = status, kind
-            exchange.heard(exchange)
 
     def _tell_kept(self, size: int) -> None:
         """So many bytes of its lines are kept: it may send as many more."""

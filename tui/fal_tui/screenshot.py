@@ -23,7 +23,11 @@ PATIENCE = 30.0
 """Seconds that anything may take to appear."""
 ATTEMPTS = 2
 """Failed attempts to connect after which no picture is taken."""
-POLL = 0.05
+POLL = 0.02
+LULL = 0.02
+"""Seconds without work after which what a key has set off counts as done."""
+LULLS = 8
+"""Times to wait for that; a screen that is never at rest is looked at as it is then."""
 FONT = Path(__file__).with_name("fonts") / "DejaVuSansMono.ttf"
 BOLD = Path(__file__).with_name("fonts") / "DejaVuSansMono-Bold.ttf"
 FAMILY = "DejaVu Sans Mono"
@@ -41,7 +45,7 @@ class Camera:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
-        await self.pilot.pause(0.1)
+        await self.settle()
 
     async def until(self, seen: Callable[[], bool], what: str) -> None:
         """Wait for something to be true. Raises Unreachable that names `what` after PATIENCE."""
@@ -51,7 +55,17 @@ class Camera:
                     await asyncio.sleep(POLL)
         except TimeoutError:
             raise Unreachable(f"waited in vain for {what}; {self._why()}") from None
-        await self.pilot.pause(0.1)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Until the application has nothing to do for a moment, and has drawn what it knows."""
+        loop = asyncio.get_running_loop()
+        for _ in range(LULLS):
+            began = loop.time()
+            await self.pilot.pause(LULL)
+            # Whoever is busy, or waits for the processor, comes back late.
+            if loop.time() - began < 1.5 * LULL:
+                return
 
     async def until_loaded(self) -> None:
         """Wait for the first data. Raises Unreachable as soon as waiting makes no sense."""
@@ -113,7 +127,6 @@ async def camera(app: FalTui, size: tuple[int, int]) -> AsyncIterator[Camera]:
     async with app.run_test(size=size, notifications=True) as pilot:
         found = Camera(app, pilot)
         await found.until_loaded()
-        await pilot.pause(0.3)
         yield found
 
 

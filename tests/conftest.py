@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,43 @@ from fal_serverless.client import Client
 from running import RunningBackend, StartBackend, start_backend
 
 
+class Backends:
+    """Starts them, and knows all that were started."""
+
+    def __init__(self, make_home: Callable[[], Path]) -> None:
+        self._make_home = make_home
+        self.running: list[RunningBackend] = []
+
+    def __call__(self, home: Path | None = None, port: int = 0, **settings: str) -> RunningBackend:
+        made = start_backend(home or self._make_home(), port, **settings)
+        self.running.append(made)
+        return made
+
+
 @pytest.fixture(scope="session")
 def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBackend]:
     """A factory of backends; all are stopped in the end."""
-    running: list[RunningBackend] = []
-
-    def start(home: Path | None = None, port: int = 0, **settings: str) -> RunningBackend:
-        made = start_backend(home or tmp_path_factory.mktemp("home"), port, **settings)
-        running.append(made)
-        return made
-
-    yield start
-    for one in running:
+    made = Backends(lambda: tmp_path_factory.mktemp("home"))
+    yield made
+    for one in made.running:
+        one.end()
+    for one in made.running:
         one.stop()
+
+
+@pytest.fixture(autouse=True)
+def _of_one_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Backends that a test started for itself end with it, beside the tests that follow."""
+    asked = "backends" in request.fixturenames
+    backends = request.getfixturevalue("backends") if asked else None
+    if not isinstance(backends, Backends):
+        yield
+        return
+    # Fixtures of whole files and of all tests have started theirs by now.
+    before = len(backends.running)
+    yield
+    for one in backends.running[before:]:
+        one.end()
 
 
 @pytest.fixture(scope="session")

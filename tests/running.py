@@ -52,10 +52,14 @@ class RunningBackend:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> int:
-        """As `backend stop` does; returns the exit code."""
+    def end(self) -> None:
+        """As `backend stop` does, without waiting for it."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """As `backend stop` does; returns the exit code."""
+        self.end()
         return self.process.wait(timeout=30)
 
 

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -104,13 +105,20 @@ def app(write: Write) -> MakeApp:
     return make
 
 
+@pytest.fixture(scope="module")
+def empty(backends: StartBackend) -> RunningBackend:
+    """A backend that nobody else serves on; between two tests it has no environment."""
+    return backends()
+
+
 @pytest.fixture
-async def own(backends: StartBackend) -> AsyncIterator[tuple[RunningBackend, Client]]:
-    """A backend that nobody else serves on."""
-    one = backends()
-    async with one.client() as client:
-        yield one, client
-    one.stop()
+async def own(empty: RunningBackend) -> AsyncIterator[tuple[RunningBackend, Client]]:
+    async with empty.client() as client:
+        yield empty, client
+        for function in await client.functions():
+            await client.delete_function(function.name)
+        await client.prune_environments()
+        assert await client.environments() == []
 
 
 Own = tuple[RunningBackend, Client]
@@ -272,6 +280,7 @@ async def test_a_rollback_builds_nothing(own: Own, app: MakeApp) -> None:
 
 async def test_eight_serves_at_once_build_once(own: Own, app: MakeApp, gated: Gated) -> None:
     one, client = own
+    began = datetime.now(UTC)
     body = "import gated; return gated.ANSWER"
     path = app(gated.requirement, body=body)
     serves = [asyncio.create_task(serve(one, client, path, "f", f"f{n}")) for n in range(8)]
@@ -286,7 +295,8 @@ async def test_eight_serves_at_once_build_once(own: Own, app: MakeApp, gated: Ga
     assert len((await only(client)).revisions) == 8
     assert [(await call(one, s)).json() for s in served] == [42] * 8
     # Each of the eight was told of the one build: nobody wondered what took so long.
-    lines = await client.logs(LogQuery(sources=("builder",), lines=1000, search="^Installed"))
+    query = LogQuery(sources=("builder",), lines=1000, search="^Installed", since=began)
+    lines = await client.logs(query)
     assert Counter(line.revision for line in lines) == Counter(s.revision.id for s in served)
 
 

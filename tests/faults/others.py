@@ -15,6 +15,8 @@ import httpx
 CALLERS = 2
 PAUSE = 0.01
 """Seconds between two calls of one caller: a load with a bound."""
+PAUSE_DOWN = 0.1
+"""While there is no backend, which is not to be kept from starting."""
 PATIENCE = 10.0
 """Seconds after which a call counts as failed."""
 
@@ -51,7 +53,8 @@ class Others:
             while not self._stop.is_set():
                 await self._once(http)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), PAUSE)
+                    pause = PAUSE_DOWN if self.is_down else PAUSE
+                    await asyncio.wait_for(self._stop.wait(), pause)
 
     async def _once(self, http: httpx.AsyncClient) -> None:
         number, was_down = next(self._numbers), self.is_down

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import string
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_serverless import endpoint
@@ -25,15 +24,9 @@ from fal_serverless.backend.gateway import forwarding, heads
 from fal_serverless.backend.gateway.answers import request_id
 from fal_serverless.backend.logs import rows, wire
 from fal_serverless.errors import InvalidName
+from security.fuzzing import EXAMPLES, fuzz
+from security.tally import each_tried
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
-fuzz = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 HOSTISH = st.text(string.ascii_letters + string.digits + "-_.:@[]%/ \u0130\u212a", max_size=90)
 ID = "6b7a2ccf-52cf-4c42-8d2f-1f0e9a8b7c6d"
 TOKEN = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)
@@ -48,8 +41,10 @@ VALUE = st.one_of(
 HEADERS = st.lists(st.tuples(SEEN, VALUE), max_size=8)
 
 
+@pytest.mark.bad("endpoint parsing")
 @fuzz
 @given(st.one_of(HOSTISH, st.text(max_size=90)))
+@each_tried
 def test_a_host_names_an_endpoint_or_none(host: str) -> None:
     found = endpoint.parse_host(host, "localhost")
     if found is not None:
@@ -59,8 +54,10 @@ def test_a_host_names_an_endpoint_or_none(host: str) -> None:
         assert again.lower() in host.lower()
 
 
+@pytest.mark.bad("endpoint parsing")
 @fuzz
 @given(st.one_of(HOSTISH, st.text(max_size=90)).map(lambda text: f"/{text}"))
+@each_tried
 def test_a_path_names_an_endpoint_and_loses_nothing(path: str) -> None:
     found = endpoint.parse_path(path)
     if found is not None:
@@ -68,8 +65,10 @@ def test_a_path_names_an_endpoint_and_loses_nothing(path: str) -> None:
         assert f"{found.prefix}{found.path}" in (path, f"{path}/")
 
 
+@pytest.mark.bad("endpoint parsing")
 @fuzz
 @given(st.text(max_size=60))
+@each_tried
 def test_what_people_type_names_an_endpoint_or_is_refused(text: str) -> None:
     try:
         found = endpoint.parse_target(text)
@@ -78,8 +77,10 @@ def test_what_people_type_names_an_endpoint_or_is_refused(text: str) -> None:
     assert found.label and found.path.startswith("/")
 
 
+@pytest.mark.bad("credentials")
 @fuzz
 @given(TOKEN, st.sampled_from(["Key", "key", "KEY", "Basic", "basic"]), st.booleans())
+@each_tried
 def test_a_key_is_read_as_it_was_written(secret: str, scheme: str, coded: bool) -> None:
     text = f"{ID}:{secret}"
     if coded and scheme.lower() == "basic":
@@ -88,8 +89,10 @@ def test_a_key_is_read_as_it_was_written(secret: str, scheme: str, coded: bool) 
     assert found == credentials.Credential(ID, secret)
 
 
+@pytest.mark.bad("credentials")
 @fuzz
 @given(HEADERS, st.binary(max_size=60))
+@each_tried
 def test_no_request_breaks_the_search_for_a_key(
     headers: list[tuple[bytes, bytes]], query: bytes
 ) -> None:
@@ -104,16 +107,20 @@ def test_no_request_breaks_the_search_for_a_key(
     assert credentials.find(found.headers, found.query).credential is None
 
 
+@pytest.mark.bad("header injection")
 @fuzz
 @given(st.binary(max_size=80))
+@each_tried
 def test_the_id_of_a_request_is_always_one(given_id: bytes) -> None:
     found = request_id(given_id)
     assert found.isascii() and 0 < len(found) <= 64
     assert not set(found) & set("\r\n\0 :")
 
 
+@pytest.mark.bad("header injection")
 @fuzz
 @given(HEADERS)
+@each_tried
 def test_a_head_that_goes_on_has_one_host_and_one_way_to_its_end(
     headers: list[tuple[bytes, bytes]],
 ) -> None:
@@ -134,8 +141,10 @@ FRAMES = st.lists(
 )
 
 
+@pytest.mark.bad("framed protocol")
 @fuzz
 @given(FRAMES, st.lists(st.integers(1, 40), min_size=1, max_size=10), st.binary(max_size=8))
+@each_tried
 def test_frames_arrive_whole_however_they_are_cut(
     sent: list[tuple[int, int, bytes]], cuts: list[int], rest: bytes
 ) -> None:
@@ -157,8 +166,10 @@ def test_frames_arrive_whole_however_they_are_cut(
     assert list(wire.frames(buffer)) == sent and not buffer
 
 
+@pytest.mark.bad("log decoding")
 @fuzz
 @given(st.binary(max_size=300))
+@each_tried
 def test_lines_of_a_worker_that_lies_are_read_to_where_they_make_sense(packed: bytes) -> None:
     for level, time, name, text in rows.unpack(packed):
         assert level in rows.LINE_LEVELS
@@ -166,6 +177,7 @@ def test_lines_of_a_worker_that_lies_are_read_to_where_they_make_sense(packed: b
         (name + text).encode()
 
 
+@pytest.mark.bad("log decoding")
 @fuzz
 @given(
     st.sampled_from(rows.LINE_LEVELS),
@@ -173,6 +185,7 @@ def test_lines_of_a_worker_that_lies_are_read_to_where_they_make_sense(packed: b
     st.lists(st.binary(max_size=60), max_size=4),
     st.text(max_size=300),
 )
+@each_tried
 def test_lines_come_out_as_they_went_in(
     level: Any, seconds: float, texts: list[bytes], name: str
 ) -> None:

@@ -19,11 +19,14 @@ from fal_serverless.models import BundleInfo, from_json
 MAX_BUNDLE = 256 * 1024**2
 """Bytes of a bundle, packed or unpacked."""
 
+MAX_FILES = 50_000
+"""Members of a bundle, or of the sources in it: each is a file, and costs memory to list."""
+
 PARTS = ("bundle.json", "function.pickle", "sources.zip")
 
 _PYTHON = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}t?")
 
-_NO_BUNDLE = (
+BAD_ARCHIVE = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -31,6 +34,7 @@ _NO_BUNDLE = (
     NotImplementedError,  # a way to pack that zipfile does not know
     RuntimeError,  # with a password; RecursionError for JSON that is nested too deep
     ValueError,
+    IndexError,  # a member with no name
     BadAnswer,
 )
 """What reading something else raises."""
@@ -87,7 +91,7 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
         if exc.errno not in (None, errno.ENOENT):
             raise
         raise BadInput(f"the body is not a bundle: {exc}") from exc
-    except _NO_BUNDLE as exc:
+    except BAD_ARCHIVE as exc:
         raise BadInput(f"the body is not a bundle: {exc}") from exc
     # What was pickled is not looked up by its name, which may be `<lambda>`.
     named = info.entrypoint.isidentifier() or (
@@ -104,6 +108,8 @@ def _unpack(data: bytes, folder: Path) -> BundleInfo:
 
 def _check_size(archive: zipfile.ZipFile) -> None:
     """What its members say, and no more than that is ever read of one. Raises TooLarge."""
+    if len(archive.infolist()) > MAX_FILES:
+        raise TooLarge(f"a bundle may have {MAX_FILES:,} files")
     if sum(entry.file_size for entry in archive.infolist()) > MAX_BUNDLE:
         raise TooLarge(f"a bundle may have {MAX_BUNDLE // 1024**2} MiB unpacked")
 
@@ -112,5 +118,5 @@ def _check_paths(archive: zipfile.ZipFile) -> None:
     """No file of the sources is one of somebody else's. Raises BadInput."""
     for name in archive.namelist():
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
+        if not name or path.is_absolute() or ".." in path.parts:
             raise BadInput(f"the sources of a bundle hold {name!r}, which is outside of them")

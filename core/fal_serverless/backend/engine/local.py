@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from fal_serverless.backend.bundles import BAD_ARCHIVE
 from fal_serverless.backend.engine import isolation, survivors
 from fal_serverless.backend.engine.description import Description, parse
 from fal_serverless.backend.engine.exchange import Exchange, meta_of
@@ -211,7 +212,7 @@ def _unpack(spec: Spec) -> None:
             if aside is not None and archive.exists():
                 with zipfile.ZipFile(archive) as sources:
                     sources.extractall(aside)
-    except (OSError, zipfile.BadZipFile) as exc:
+    except (OSError, *BAD_ARCHIVE) as exc:
         raise WorkerFailed(
             f"the files of revision '{spec.revision}' cannot be unpacked: {exc}"
         ) from exc

@@ -19,6 +19,7 @@ from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.client import Client
 from fal_serverless.errors import BadInput, FalError, TooLarge
 from running import FUNCTIONS, RunningBackend, StartBackend
+from security.tally import tried
 from serving import serve
 
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
@@ -30,6 +31,7 @@ def send(backend: RunningBackend, method: str, path: str, body: bytes) -> httpx.
     return httpx.request(method, url, content=body, headers=headers, trust_env=False, timeout=60)
 
 
+@pytest.mark.bad("JSON size and depth")
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -53,11 +55,13 @@ def test_json_of_the_control_api_has_bounds(
     assert len(answer.text) < 1000
 
 
+@pytest.mark.bad("JSON size and depth")
 async def test_json_of_a_served_function_has_bounds(
     backend: RunningBackend, client: Client
 ) -> None:
     await serve(backend, client, "texts.py", "call_text", "bounds", "public")
     for body in (DEEP, b"[" * 200_000, b'{"text": ' + b"[" * 50_000, b'{"text": "\\ud800"}'):
+        tried()
         answer = send(backend, "POST", "/1/bounds", body)
         assert answer.status_code in (400, 422), answer.text
     assert send(backend, "POST", "/1/bounds", b'{"text": "a"}').json() == "a"
@@ -127,6 +131,12 @@ BAD: dict[str, Make] = {
 }
 
 
+def kind_of(name: str) -> str:
+    if "path" in name or "way out" in name:
+        return "path traversal"
+    return "zip bombs and other archives"
+
+
 @pytest.fixture
 async def members(backend: RunningBackend) -> dict[str, bytes]:
     """Of a bundle as it should be."""
@@ -135,7 +145,9 @@ async def members(backend: RunningBackend) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.bad(kind_of(name))) for name in BAD]
+)
 async def test_what_is_no_bundle_leaves_nothing(
     tmp_path: Path, members: dict[str, bytes], name: str
 ) -> None:
@@ -145,11 +157,13 @@ async def test_what_is_no_bundle_leaves_nothing(
     assert list((tmp_path / "revisions").iterdir()) == []
 
 
+@pytest.mark.bad("path traversal")
 async def test_a_bundle_is_never_unpacked_outside_its_folder(
     tmp_path: Path, members: dict[str, bytes]
 ) -> None:
     evil = {"../evil": b"x", "/tmp/evil-fal": b"x", "a/../../evil": b"x", "bundle.json/x": b"x"}
     store = BundleStore(tmp_path / "revisions")
+    tried(len(evil))
     store.unpack("one", packed({**members, **evil}))
     found = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert found <= set(bundles.PARTS)
@@ -165,6 +179,7 @@ CHANGES: dict[str, object] = {
 }
 
 
+@pytest.mark.bad("bundles that lie")
 @pytest.mark.parametrize("field", CHANGES)
 async def test_a_bundle_that_lies_about_itself_is_refused(
     backend: RunningBackend, client: Client, members: dict[str, bytes], field: str
@@ -187,6 +202,7 @@ class Told:
         return exec, ("import os, sys\nprint('unpickled in', os.getpid(), flush=True)",)
 
 
+@pytest.mark.bad("bundles that lie")
 async def test_a_pickle_is_opened_by_workers_only(
     backend: RunningBackend, client: Client, members: dict[str, bytes]
 ) -> None:
@@ -220,6 +236,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.bad("path traversal")
 async def test_links_in_the_state_folder_lead_nowhere(
     backends: StartBackend, tmp_path: Path
 ) -> None:
@@ -228,6 +245,7 @@ async def test_links_in_the_state_folder_lead_nowhere(
     outside.mkdir()
     (outside / "kept").write_text("kept")
     for room in ("revisions", "sent", "run", "environments"):
+        tried(2)
         (home / "state" / room).mkdir(parents=True)
         (home / "state" / room / "11111111-2222-4333-8444-555555555555").symlink_to(outside)
         (home / "state" / room / ".aside").symlink_to(outside)

@@ -18,8 +18,10 @@ from fal_serverless.backend.api.app import ROUTES
 from fal_serverless.models import AUTH_MODES, AuthMode
 from running import RunningBackend, StartBackend
 from security.people import INVALID, VALID, People, Sent, Who, meet, nonsense
+from security.tally import tried
 from serving import serve
 
+pytestmark = pytest.mark.bad("credentials")
 HTTP = httpx.Client(trust_env=False, timeout=60, verify=False)
 OPEN = {("GET", "/healthz")}
 """What nobody is checked for."""
@@ -81,6 +83,7 @@ def test_who_may_call_an_endpoint(stage: Stage, kind: str, mode: AuthMode) -> No
     url = f"{stage.backend.url}/1/{name}-{mode}{path}"
     wrong = []
     for who, sent in asked(stage):
+        tried()
         content = iter([body]) if kind.endswith("chunks") else body
         answer = HTTP.request(method, f"{url}?{sent.query}", headers=encoded(sent), content=content)
         if answer.status_code != expected(mode, who):
@@ -94,6 +97,7 @@ def test_who_may_call_an_endpoint(stage: Stage, kind: str, mode: AuthMode) -> No
 async def test_who_may_open_a_websocket(stage: Stage, mode: AuthMode) -> None:
     wrong = []
     for who, sent in asked(stage):
+        tried()
         lines = [f"{name}: {value}" for name, value in sent.headers.items()]
         head = [
             f"GET /1/exposed-{mode}/ws?{sent.query} HTTP/1.1",
@@ -129,6 +133,7 @@ def ask(
     stage: Stage, method: str, path: str, sent: Sent, content: bytes = b""
 ) -> tuple[int, dict[str, object]]:
     """Status, and the body of an error; of a stream no more than that it began."""
+    tried()
     url = f"{stage.backend.url}{path}?{sent.query}"
     with HTTP.stream(method, url, headers=encoded(sent), content=content) as answer:
         error = answer.read() and answer.json() if answer.status_code >= 400 else {}

@@ -13,6 +13,7 @@ from security import hostile
 from security.hostile import ONE, REFUSED, Case
 from serving import serve
 
+pytestmark = pytest.mark.bad("request smuggling")
 HOST = "1-recording.gateway.localhost"
 SERVED = "1-texts.gateway.localhost"
 

@@ -18,7 +18,8 @@ MAX_HOST_LABEL = 63
 
 ALIAS_RULE = "lower-case letters, digits, '-' and '_', starting with a letter or digit"
 
-_ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]*")
+ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""`ALIAS_RULE`, for machines."""
 _HOST = re.compile(r"([0-9]+)-([a-z0-9][a-z0-9_-]*)\.gateway\.(.+)", re.IGNORECASE)
 _PATH = re.compile(r"/([0-9]+)/([A-Za-z0-9][A-Za-z0-9_-]*)(/.*)?", re.DOTALL)
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -46,7 +47,7 @@ def is_revision_id(label: str) -> bool:
 
 def check_alias(alias: str, user: str) -> str:
     """The alias itself; InvalidName with the rule otherwise."""
-    if not _ALIAS.fullmatch(alias):
+    if not ALIAS.fullmatch(alias):
         raise InvalidName(f"alias {alias!r} is not allowed: use {ALIAS_RULE}", alias=alias)
     if is_revision_id(alias):
         raise InvalidName(f"alias {alias!r} has the form of a revision's id", alias=alias)
@@ -122,7 +123,7 @@ def parse_target(value: str) -> Target:
         if target is not None:
             return replace(target, path=target.path + query)
     label, _, rest = text.partition("?")[0].partition("/")
-    if _ALIAS.fullmatch(label):
+    if ALIAS.fullmatch(label):
         return Target("", label, f"/{rest}{query}")
     raise InvalidName(
         f"{value!r} names no endpoint; give a label like 'call' "

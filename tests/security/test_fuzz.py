@@ -12,19 +12,17 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_serverless import endpoint
 from fal_serverless.backend import credentials
-from fal_serverless.backend.api import openapi
-from fal_serverless.backend.api.app import ROUTES
 from fal_serverless.backend.engine import frames
 from fal_serverless.backend.gateway import forwarding, heads
 from fal_serverless.backend.gateway.answers import request_id
 from fal_serverless.backend.logs import rows, wire
 from fal_serverless.errors import InvalidName
-from security.fuzzing import EXAMPLES, fuzz
+from security.fuzzing import fuzz
 from security.tally import each_tried
 
 HOSTISH = st.text(string.ascii_letters + string.digits + "-_.:@[]%/ \u0130\u212a", max_size=90)
@@ -193,86 +191,3 @@ def test_lines_come_out_as_they_went_in(
     found = list(rows.unpack(packed))
     assert [text for *_, text in found] == [text.decode("utf-8", "replace") for text in texts]
     assert rows.count_lines(packed) == len(rows.last_texts(packed, 10)) == len(texts)
-
-
-# The control API, from its own document
-
-
-def value_of(
-    schema: dict[str, Any], shared: dict[str, Any], depth: int = 0
-) -> st.SearchStrategy[Any]:
-    """What the schema allows, and now and then what it does not."""
-    if "$ref" in schema:
-        return value_of(shared[schema["$ref"].rpartition("/")[2]], shared, depth)
-    if "enum" in schema:
-        return st.one_of(st.sampled_from(schema["enum"]), st.text(max_size=5))
-    if "anyOf" in schema:
-        return st.one_of([value_of(each, shared, depth) for each in schema["anyOf"]])
-    kind = schema.get("type")
-    odd = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just([]))
-    if kind == "object":
-        named = schema.get("properties", {})
-        return st.fixed_dictionaries(
-            {}, optional={name: value_of(each, shared, depth + 1) for name, each in named.items()}
-        )
-    if kind in ("number", "integer"):
-        return st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), odd)
-    return st.one_of(st.text(max_size=30), odd)
-
-
-@pytest.fixture(scope="module")
-def stand(backends: Any) -> Any:
-    import httpx
-
-    backend = backends()
-    with httpx.Client(
-        base_url=backend.url,
-        headers={"Authorization": f"Key {backend.key}"},
-        trust_env=False,
-        timeout=30,
-    ) as http:
-        yield http
-
-
-DOCUMENT = openapi.document(ROUTES)
-STEADY = [
-    (method, path)
-    for method, route in openapi.operations(ROUTES)
-    for path in [route.path]
-    if openapi.ABOUT[method, path].kind == "application/json"
-]
-
-
-@pytest.mark.parametrize(("method", "path"), STEADY)
-def test_no_input_makes_the_control_api_fail(stand: Any, method: str, path: str) -> None:
-    """Every answer is one that the document tells of: never a failure of ours."""
-    told = DOCUMENT["paths"][path][method.lower()]
-    shared = DOCUMENT["components"]["schemas"]
-    content = told.get("requestBody", {}).get("content", {}).get("application/json")
-    body = st.none() if content is None else value_of(content["schema"], shared)
-    place = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-    query = {
-        p["name"]: value_of(p["schema"], shared) for p in told["parameters"] if p["in"] == "query"
-    }
-    rubbish = st.binary(max_size=40)
-
-    @settings(fuzz, max_examples=max(4, EXAMPLES // 25))
-    @given(st.one_of(body, rubbish), place, st.fixed_dictionaries({}, optional=query))
-    def ask(content: Any, name: str, params: dict[str, Any]) -> None:
-        import re
-        from urllib.parse import quote
-
-        url = re.sub(r"\{\w+\}", quote(name, safe=""), path)
-        sent = {"content": content} if isinstance(content, bytes) else {"json": content}
-        shown = {
-            key: str(value).encode("utf-8", "replace").decode() for key, value in params.items()
-        }
-        try:
-            answer = stand.request(method, url, params=shown, **sent)
-        except UnicodeEncodeError:
-            return
-        assert answer.status_code < 500, (url, content, answer.text)
-        if answer.status_code >= 400:
-            assert {"detail", "error_type", "request_id"} <= set(answer.json())
-
-    ask()

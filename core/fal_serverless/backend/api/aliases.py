@@ -8,7 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fal_serverless.backend.api.context import answer, caller, json_body, rooms, text_of
+from fal_serverless.backend.api.context import (
+    answer,
+    caller,
+    json_body,
+    rooms,
+    text_of,
+    text_or_none,
+)
 from fal_serverless.backend.api.functions import auth_of
 from fal_serverless.endpoint import check_alias
 from fal_serverless.errors import BadInput
@@ -37,8 +44,8 @@ async def set_alias(request: Request) -> Response:
     body = await json_body(request, "revision", "auth", "reason", "message")
     stored = here.registry.revision(user.id, text_of(body, "revision"))
     auth = auth_of(body.get("auth"))
-    reason = _reason(body.get("reason") or "set")
-    endpoint = await here.publisher.move(user, name, stored, reason, auth, _message(body))
+    reason, message = _reason(body.get("reason")), text_or_none(body, "message")
+    endpoint = await here.publisher.move(user, name, stored, reason, auth, message)
     return answer(here.views.alias(endpoint))
 
 
@@ -49,7 +56,7 @@ async def rollback(request: Request) -> Response:
     revision = body.get("revision")
     if revision is not None and not isinstance(revision, str):
         raise BadInput("'revision' must be a string or null")
-    await here.publisher.rollback(user, name, revision, _message(body))
+    await here.publisher.rollback(user, name, revision, text_or_none(body, "message"))
     return answer(here.registry.moves(user.id, name)[0])
 
 
@@ -59,14 +66,9 @@ async def delete_alias(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _message(body: dict[str, Any]) -> str:
-    message = body.get("message") or ""
-    if not isinstance(message, str):
-        raise BadInput("'message' must be a string")
-    return message
-
-
 def _reason(value: Any) -> MoveReason:
+    if value is None:
+        return "set"
     for reason in get_args(MoveReason):
         if value == reason:
             found: MoveReason = reason

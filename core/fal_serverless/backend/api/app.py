@@ -160,7 +160,18 @@ async def _answer_http(request: Request, exc: Exception) -> Response:
     if exc.status_code == 404:
         return _response(NotFound(f"no such path: {request.url.path}"))
     body = {"detail": exc.detail, "error_type": "http", "request_id": uuid.uuid4().hex}
-    return JSONResponse(body, exc.status_code, exc.headers)
+    headers = dict(exc.headers or {})
+    if exc.status_code == 405:
+        # All that the path allows, not only what its first route does (RFC 9110, 15.5.6).
+        headers["Allow"] = ", ".join(_methods(request.url.path))
+    return JSONResponse(body, exc.status_code, headers)
+
+
+def _methods(path: str) -> list[str]:
+    """Of the route that is nearest to a path: one without parameters comes before one with."""
+    nearest = next((route.path for route in ROUTES if route.path_regex.fullmatch(path)), "")
+    found = [route.methods or set() for route in ROUTES if route.path == nearest]
+    return sorted(set[str]().union(*found))
 
 
 async def _answer_bug(request: Request, exc: Exception) -> Response:

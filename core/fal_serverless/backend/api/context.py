@@ -116,6 +116,14 @@ def whole_number(text: str, most: int) -> int | None:
     return found if found <= most else None
 
 
+def text_or_none(body: dict[str, Any], name: str) -> str:
+    """An optional string of a body; '' when it is not there or null. Raises BadInput."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadInput(f"'{name}' must be a string")
+    return value or ""
+
+
 def text_of(body: dict[str, Any], name: str) -> str:
     """A required, non-empty string of a body. Raises BadInput."""
     value = body.get(name)

@@ -13,6 +13,9 @@ from fal_serverless.backend.api.context import answer, caller, json_body, rooms
 from fal_serverless.errors import BadInput
 from fal_serverless.models import Pruned, User
 
+LONGEST_AGE = 1e10
+"""Seconds, three centuries: beyond a few thousand years there is no date."""
+
 
 async def list_environments(request: Request) -> Response:
     user = caller(request)
@@ -55,8 +58,7 @@ def _seconds(value: Any) -> float:
     if value is None:
         return 0.0
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Over a few thousand years no date can be told.
-    if not number or not 0 <= value <= 1e11:
+    if not number or not 0 <= value <= LONGEST_AGE:
         raise BadInput(f"'older_than' must be seconds, not {value!r}")
     return float(value)
 

@@ -72,6 +72,8 @@ async def serve(request: Request) -> Response:
         auth=auth_of(request.query_params.get("auth")),
         message=request.query_params.get("message", ""),
     )
+    if not order.data:
+        raise BadInput("the body is to be a bundle, and it is empty")
     here.registry.check_serve(user.id, order.alias, order.auth)
     return event_stream(_events(request, user, order), here.stopping)
 

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from fal_serverless import __version__, skew
 from fal_serverless.backend.api.context import caller
+from fal_serverless.backend.api.environments import LONGEST_AGE
+from fal_serverless.backend.api.system import MAX_AUDIT, MAX_ID, MAX_LINES
+from fal_serverless.backend.metrics.figures import LONGEST, MOST_PARTS
+from fal_serverless.endpoint import ALIAS
 from fal_serverless.errors import every_class
 from fal_serverless.models import (
     Alias,
@@ -47,6 +53,14 @@ from fal_serverless.models import (
 PATH = "/v1/openapi.json"
 BINARY = "application/octet-stream"
 
+Text = Annotated[str, Meta(min_length=1)]
+AliasName = Annotated[str, Meta(pattern=f"^{ALIAS.pattern}$", max_length=61)]
+"""As far as it is the same for every user; how long it may be depends on the user's id."""
+
+
+def _from(least: int, most: int) -> Any:
+    return Annotated[int, Meta(ge=least, le=most)]
+
 
 @dataclass(frozen=True)
 class Healthy:
@@ -68,27 +82,27 @@ class EndpointAuth:
 
 @dataclass(frozen=True)
 class NewUser:
-    nickname: str
+    nickname: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\S")]
 
 
 @dataclass(frozen=True)
 class KeyOrder:
     scope: Scope
-    alias: str = ""
+    alias: str | None = None
 
 
 @dataclass(frozen=True)
 class AliasOrder:
-    revision: str
+    revision: Text
     auth: AuthMode | None = None
-    reason: MoveReason = "set"
-    message: str = ""
+    reason: MoveReason | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True)
 class RollbackOrder:
     revision: str | None = None
-    message: str = ""
+    message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ class AuthOrder:
 
 @dataclass(frozen=True)
 class PruneOrder:
-    older_than: float = 0
+    older_than: Annotated[float, Meta(ge=0, le=LONGEST_AGE)] | None = None
     dry_run: bool = False
 
 
@@ -123,6 +137,8 @@ class About:
     """Type of the JSON that it wants, or `BINARY`."""
     query: tuple[tuple[str, Any], ...] = ()
     """Parameters, none of them required."""
+    name: Any = str
+    """Type of what its path names."""
     kind: Literal["application/json", "text/event-stream", "text/plain"] = "application/json"
     is_open: bool = False
     """No key is asked for."""
@@ -133,7 +149,18 @@ def _stream(of: Any, **more: Any) -> About:
 
 
 _GONE = About(status=204)
-_LOG_QUERY = tuple(get_type_hints(LogQuery).items())
+_ERROR = {"$ref": "#/components/schemas/ErrorBody"}
+_MOMENT = Annotated[datetime, Meta(tz=True)]
+_NARROWED = {
+    "label": Annotated[str, Meta(pattern=f"^({ALIAS.pattern})?$")],
+    "lines": _from(0, MAX_LINES),
+    "since": _MOMENT,
+    "until": _MOMENT,
+    "search": Annotated[str, Meta(extra_json_schema={"format": "regex"})],
+    "after": _from(0, MAX_ID - 1),
+}
+"""What a LogQuery's types do not say."""
+_LOG_QUERY = tuple((get_type_hints(LogQuery) | _NARROWED).items())
 
 ABOUT: dict[tuple[str, str], About] = {
     ("GET", "/healthz"): About(gives=Healthy, is_open=True),
@@ -148,12 +175,17 @@ ABOUT: dict[tuple[str, str], About] = {
     ("DELETE", "/v1/keys/{id}"): _GONE,
     ("GET", "/v1/workers"): About(gives=list[Worker]),
     ("DELETE", "/v1/workers/{id}"): _GONE,
-    ("GET", "/v1/audit"): About(gives=list[AuditEntry], query=(("lines", int),)),
+    ("GET", "/v1/audit"): About(gives=list[AuditEntry], query=(("lines", _from(0, MAX_AUDIT)),)),
     ("GET", "/v1/logs"): About(gives=list[LogEntry], query=_LOG_QUERY),
     ("GET", "/v1/logs/tail"): _stream(LogEntry, query=_LOG_QUERY),
     ("GET", "/v1/events"): _stream(Change),
     ("GET", "/v1/metrics/series"): About(
-        gives=Pulse, query=(("seconds", int), ("function", str), ("parts", int))
+        gives=Pulse,
+        query=(
+            ("seconds", _from(1, LONGEST)),
+            ("function", str),
+            ("parts", _from(0, MOST_PARTS)),
+        ),
     ),
     ("GET", "/v1/functions"): About(
         gives=list[Function] | FunctionChanges, query=(("since", str),)
@@ -162,14 +194,14 @@ ABOUT: dict[tuple[str, str], About] = {
     ("DELETE", "/v1/functions/{name}"): _GONE,
     ("GET", "/v1/functions/{name}/revisions"): About(gives=list[Revision]),
     ("POST", "/v1/revisions"): _stream(
-        ServeEvent, takes=BINARY, query=(("alias", str), ("auth", AuthMode), ("message", str))
+        ServeEvent, takes=BINARY, query=(("alias", AliasName), ("auth", AuthMode), ("message", str))
     ),
     ("GET", "/v1/revisions/{id}"): About(gives=Revision),
     ("DELETE", "/v1/revisions/{id}"): _GONE,
     ("PATCH", "/v1/endpoints/{label}"): About(takes=AuthOrder, gives=EndpointAuth),
     ("GET", "/v1/aliases"): About(gives=list[Alias]),
     ("GET", "/v1/aliases/{name}"): About(gives=Alias),
-    ("PUT", "/v1/aliases/{name}"): About(takes=AliasOrder, gives=Alias),
+    ("PUT", "/v1/aliases/{name}"): About(takes=AliasOrder, gives=Alias, name=AliasName),
     ("DELETE", "/v1/aliases/{name}"): _GONE,
     ("GET", "/v1/aliases/{name}/moves"): About(gives=list[Move]),
     ("POST", "/v1/aliases/{name}/rollback"): About(takes=RollbackOrder, gives=Move),
@@ -203,6 +235,10 @@ def document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         [*types, ErrorBody], ref_template="#/components/schemas/{name}"
     )
     by_type = dict(zip(map(repr, types), schemas, strict=False))
+    for about in told:
+        if isinstance(about.takes, type):
+            # Anything else in a body is refused: a misspelt name must not pass for a wish granted.
+            components[about.takes.__name__]["additionalProperties"] = False
     paths: dict[str, dict[str, Any]] = {}
     for (method, route), about in zip(found, told, strict=True):
         paths.setdefault(route.path, {})[method.lower()] = _operation(route, about, by_type)
@@ -230,7 +266,7 @@ def document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
 
 
 def _types(about: About) -> list[Any]:
-    asked = [kind for _, kind in about.query]
+    asked = [about.name, *[kind for _, kind in about.query]]
     return [kind for kind in (about.takes, about.gives, *asked) if kind not in (None, BINARY)]
 
 
@@ -239,8 +275,8 @@ def _operation(route: Route, about: About, schemas: dict[str, Any]) -> dict[str,
         "operationId": route.name,
         "summary": _summary(route),
         "parameters": [
-            *[_parameter(name, "path", {"type": "string"}) for name in _names(route.path)],
-            *[_parameter(name, "query", schemas[repr(kind)]) for name, kind in about.query],
+            *[_parameter(name, "path", schemas[repr(about.name)]) for name in _names(route.path)],
+            *[_parameter(name, "query", _given(schemas[repr(of)])) for name, of in about.query],
         ],
         "responses": {str(about.status): _answer(about, schemas), "default": _error()},
     }
@@ -248,7 +284,7 @@ def _operation(route: Route, about: About, schemas: dict[str, Any]) -> dict[str,
         is_binary = about.takes == BINARY
         kind = BINARY if is_binary else "application/json"
         content = {kind: {} if is_binary else {"schema": schemas[repr(about.takes)]}}
-        made["requestBody"] = {"required": True, "content": content}
+        made["requestBody"] = {"required": is_binary or _asks(about.takes), "content": content}
     if about.is_open:
         made["security"] = []
     return made
@@ -267,11 +303,32 @@ def _parameter(name: str, place: str, schema: Any) -> dict[str, Any]:
     return {"name": name, "in": place, "required": place == "path", "schema": schema}
 
 
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of a parameter, which is left out where a model has null."""
+    kinds = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else schema
+
+
+def _asks(takes: Any) -> bool:
+    """Whether something must be in it."""
+    return any(item.default is MISSING for item in fields(takes))
+
+
+def _event(schema: dict[str, Any]) -> dict[str, Any]:
+    """What is in the `data` of each event, as OpenAPI 3.2 describes them."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
+    named = {"id": {"type": "string"}, "event": {"type": "string"}, "data": data}
+    return {"type": "object", "required": ["data"], "properties": named}
+
+
 def _answer(about: About, schemas: dict[str, Any]) -> dict[str, Any]:
     if about.gives is None:
         return {"description": "Done"}
     schema = schemas[repr(about.gives)]
-    said = "One event each" if about.kind == "text/event-stream" else "What was asked for"
+    said = "What was asked for"
+    if about.kind == "text/event-stream":
+        schema = _event({"anyOf": [schema, _ERROR]})
+        said = "Events; one named `error`, with an ErrorBody, tells why there are no more"
     return {"description": said, "content": {about.kind: {"schema": schema}}}
 
 
@@ -279,7 +336,7 @@ def _error() -> dict[str, Any]:
     kinds = ", ".join(sorted({cls.code for cls in every_class()}))
     return {
         "description": f"It went wrong; `error_type` is one of: {kinds}",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
+        "content": {"application/json": {"schema": _ERROR}},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import fields, replace
@@ -20,6 +21,7 @@ from fal_serverless.backend.api.context import (
     json_body,
     rooms,
     text_of,
+    text_or_none,
     whole_number,
 )
 from fal_serverless.backend.api.streams import event_stream
@@ -35,6 +37,7 @@ MAX_AUDIT = 10_000
 """Audit entries in one answer."""
 MAX_ID = 2**63
 """Log entries have smaller ids."""
+_DATE = re.compile(r"[0-9]{4}-")
 
 
 async def health(request: Request) -> Response:
@@ -70,7 +73,8 @@ async def list_keys(request: Request) -> Response:
 async def generate_key(request: Request) -> Response:
     user, here = caller(request), rooms(request)
     body = await json_body(request, "scope", "alias")
-    made = here.keys.generate(user.id, _scope(body.get("scope")), str(body.get("alias") or ""))
+    scope, alias = _scope(body.get("scope")), text_or_none(body, "alias")
+    made = here.keys.generate(user.id, scope, alias)
     here.changes.publish(Change("key", made.key.id))
     return answer(made, 201)
 
@@ -169,6 +173,7 @@ def _query(request: Request) -> LogQuery:
     unknown = sorted(set(given) - names)
     if unknown:
         raise BadInput(f"unknown parameter '{unknown[0]}'; there are: {', '.join(sorted(names))}")
+    _check_words(given)
     if "sources" in given:
         given["sources"] = request.query_params.getlist("sources")
     try:
@@ -180,6 +185,17 @@ def _query(request: Request) -> LogQuery:
     if query.after is not None:
         _event_id(str(query.after))
     return query
+
+
+def _check_words(given: dict[str, str]) -> None:
+    """Of what msgspec would take for something that nobody told of. Raises BadInput."""
+    for name in ("level", "after"):
+        if given.get(name, "").lower() == "null":
+            raise BadInput(f"'{name}' cannot be null: leave it out")
+    for name in ("since", "until"):
+        if name in given and not _DATE.match(given[name]):
+            said = given[name][:100]
+            raise BadInput(f"'{name}' is to be like 2026-01-31T12:00:00Z (RFC 3339), not {said!r}")
 
 
 def _event_id(text: str) -> int:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,13 +19,19 @@ from backend.gateway.raw import wire
 from fal_serverless.backend.api import openapi
 from fal_serverless.backend.api.app import ROUTES
 from fal_serverless.models import AUTH_MODES, AuthMode
-from running import RunningBackend, StartBackend
+from running import RunningBackend, StartBackend, children_of
 from security.people import INVALID, VALID, People, Sent, Who, meet, nonsense
 from security.tally import tried
 from serving import serve
 
 pytestmark = pytest.mark.bad("credentials")
-HTTP = httpx.Client(trust_env=False, timeout=60, verify=False)
+HTTP = httpx.Client(
+    trust_env=False,
+    timeout=60,
+    verify=False,
+    # Which gateway answers is decided for each connection: each request gets one of its own.
+    limits=httpx.Limits(max_keepalive_connections=0),
+)
 OPEN = {("GET", "/healthz")}
 """What nobody is checked for."""
 OPERATIONS = [(method, route.path) for method, route in openapi.operations(ROUTES)]
@@ -36,9 +45,33 @@ class Stage:
     """Parameter of a path -> the name of something that the owner has."""
 
 
-@pytest.fixture(scope="module")
-def stage(backends: StartBackend) -> Stage:
-    return asyncio.run(prepare(backends()))
+@pytest.fixture(scope="module", params=["1", "2"], ids=["one gateway", "two gateways"])
+def stage(backends: StartBackend, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    made = asyncio.run(prepare(backends(FAL_SERVERLESS_GATEWAYS=request.param)))
+    yield made
+    made.backend.stop()
+
+
+def test_every_gateway_is_asked(stage: Stage) -> None:
+    """A connection goes to any of them: so many that none is left out."""
+    pid = stage.backend.process.pid
+    further = children_of(pid, "fal_serverless.backend.gateways")
+    before = {one: accepted(one) for one in (pid, *further)}
+    sent = stage.people.keys["owner api"]
+    url = f"{stage.backend.url}/1/served-private/"
+    with ExitStack() as opened:
+        # Connections that stay open can be counted.
+        for _ in range(40):
+            client = opened.enter_context(httpx.Client(trust_env=False, timeout=60))
+            asked = client.post(url, json={"text": "a"}, headers={"Authorization": f"Key {sent}"})
+            assert asked.status_code == 200
+        assert all(accepted(one) >= count + 5 for one, count in before.items())
+
+
+def accepted(pid: int) -> int:
+    """Sockets that a process has."""
+    links = (each.readlink() for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink())
+    return sum(str(link).startswith("socket:") for link in links)
 
 
 async def prepare(backend: RunningBackend) -> Stage:

@@ -127,9 +127,7 @@ class GridSheet(ScrollView):
             self.refresh()
             return
         seen, width = self._seen, self.size.width
-        regions = [
-            Region(0, place - seen.start + 1, width, 1) for place in places if place in seen
-        ]
+        regions = [Region(0, place - seen.start + 1, width, 1) for place in places if place in seen]
         if regions:
             self.refresh(*regions)
 

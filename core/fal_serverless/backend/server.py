@@ -216,7 +216,7 @@ class Backend:
     def _door(self, ledger: Ledger, lots: Lots) -> Calls:
         return Calls(
             self._config.settings,
-            self.registry.find,
+            self.registry,
             self.keys,
             self._run,
             ledger,

@@ -44,6 +44,8 @@ class Place:
     """The authorization is a key of ours, which the function must not see."""
     endpoint: Endpoint
     run: Run
+    version: int
+    """The endpoints', when this was the one that the label names."""
     keys: int
     """The key ring's version; -1: the authorization alone does not open the endpoint."""
     until: float

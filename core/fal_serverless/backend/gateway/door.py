@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from fal_serverless import endpoint as names
 from fal_serverless.backend import credentials
@@ -42,13 +43,23 @@ _MAYBE = _NEVER | {b"connection"}
 """Headers that may say so: HTTP/1.0 keeps a connection only when it is asked to."""
 
 
+class Endpoints(Protocol):
+    """Who knows the endpoints."""
+
+    @property
+    def version(self) -> int:
+        """Another one whenever they are not as they were."""
+
+    def find(self, user: str, label: str) -> Endpoint | None: ...
+
+
 class Calls:
-    """The door for calls. `find` knows the endpoints, and `run` how one is run, if it can be."""
+    """The door for calls. `run` knows how an endpoint is run, if it can be."""
 
     def __init__(
         self,
         settings: Settings,
-        find: Callable[[str, str], Endpoint | None],
+        endpoints: Endpoints,
         key_table: KeyTable,
         run: Callable[[Endpoint], Run | None],
         ledger: Ledger,
@@ -59,7 +70,7 @@ class Calls:
         self._domain = settings.domain
         self._largest_served = min(settings.max_served_body, direct.LARGEST)
         self._largest_exposed = min(settings.max_exposed_body, passage.LARGEST)
-        self._endpoint = find
+        self._endpoints = endpoints
         self._keys = key_table
         self._run = run
         self.ledger = ledger
@@ -113,8 +124,13 @@ class Calls:
 
     def holds(self, place: Place, label: tuple[str, str], keys: int) -> bool:
         """Whether a caller who was let in by that version of the keys may go there still."""
-        if keys != self._keys.version or self._endpoint(*label) is not place.endpoint:
+        if keys != self._keys.version:
             return False
+        version = self._endpoints.version
+        if version != place.version:
+            if self._endpoints.find(*label) is not place.endpoint:
+                return False
+            place.version = version
         now = time.monotonic()
         if now >= place.until:
             if self._run(place.endpoint) != place.run:
@@ -160,19 +176,20 @@ class Calls:
         return place
 
     def _find(self, label: tuple[str, str], authorization: bytes | None) -> Place | None:
-        endpoint = self._endpoint(*label)
+        version = self._endpoints.version
+        endpoint = self._endpoints.find(*label)
         run = None if endpoint is None else self._run(endpoint)
         if endpoint is None or run is None:
             return None
-        version = self._keys.version
+        keys = self._keys.version
         credential = None
         if authorization is not None:
             credential = credentials.parse_authorization(authorization.decode("latin-1"))
         is_ours = credential is not None
         key_id = self._let_in(credential, endpoint)
-        known = -1 if key_id is None else version
+        known = -1 if key_id is None else keys
         until = time.monotonic() + KNOWN_FOR
-        return Place(is_ours, endpoint, run, known, until, key_id or "")
+        return Place(is_ours, endpoint, run, version, known, until, key_id or "")
 
     def _let_in(self, credential: Credential | None, endpoint: Endpoint) -> str | None:
         """The id of the key, '' where none is asked for; None: no, and the general way says why."""

@@ -53,6 +53,8 @@ class Further:
         self._connections = socket.socket(fileno=orders["connections"])
         self._sockets = [socket.socket(fileno=each) for each in orders["sockets"]]
         self._endpoints: dict[tuple[str, str], tuple[Endpoint, bool]] = {}
+        self.version = 0
+        """Another one whenever endpoints are not as they were."""
         self._keys = KeyTable()
         self._lines = Lines(self._link)
         self.calls = Relay(self._link)
@@ -77,9 +79,7 @@ class Further:
         ledger = Ledger(self._lines.put, self._lines.count)
         lots, rates = Lots(self._settings.request_timeout), Rates(self._settings.key_rate)
         proxies = Proxies(self._settings.trusted_proxies)
-        door = Calls(
-            self._settings, self._find, self._keys, self._run, ledger, lots, rates, proxies
-        )
+        door = Calls(self._settings, self, self._keys, self._run, ledger, lots, rates, proxies)
         attributes = {
             "max_head": self._settings.max_header_size,
             "head_timeout": self._settings.head_timeout,
@@ -89,7 +89,8 @@ class Further:
         }
         return type("Passing", (Passing,), attributes)
 
-    def _find(self, user: str, label: str) -> Endpoint | None:
+    def find(self, user: str, label: str) -> Endpoint | None:
+        """The endpoint of a call, when there is one."""
         found = self._endpoints.get((user, label))
         return found[0] if found else None
 
@@ -115,6 +116,7 @@ class Further:
             self._endpoints[endpoint.user, endpoint.label] = (endpoint, is_served)
         for user, label in change.lost_endpoints:
             self._endpoints.pop((user, label), None)
+        self.version += 1
         for known in change.keys:
             self._keys.put(known)
         for key_id in change.lost_keys:

@@ -41,7 +41,7 @@ def backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBackend]
 
 @pytest.fixture(autouse=True)
 def _of_one_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Backends that a test started for itself end with it, beside the tests that follow."""
+    """Backends that a test started for itself end with it."""
     asked = "backends" in request.fixturenames
     backends = request.getfixturevalue("backends") if asked else None
     if not isinstance(backends, Backends):
@@ -51,7 +51,7 @@ def _of_one_test(request: pytest.FixtureRequest) -> Iterator[None]:
     before = len(backends.running)
     yield
     for one in backends.running[before:]:
-        one.end()
+        one.kill()
 
 
 @pytest.fixture(scope="session")

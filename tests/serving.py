@@ -21,11 +21,25 @@ async def serve(
     **options: Any,
 ) -> Served:
     """Bundle a file of `tests/functions` (or any other) and serve it."""
-    bundle = await source.bundle(FUNCTIONS / path, name, config=backend.config, **options)
+    bundle = await bundled(backend, FUNCTIONS / path, name, options)
     async for event in client.serve(bundle, alias=alias, auth=auth):
         if event.served is not None:
             return event.served
     raise AssertionError("a serve ended without a word")
+
+
+_known: dict[str, bytes] = {}
+"""Bundles of the files in `tests/functions`, which stay as they are while tests run."""
+
+
+async def bundled(backend: RunningBackend, path: Path, name: str, options: dict[str, Any]) -> bytes:
+    asked = repr((path, name, sorted(options.items())))
+    if asked not in _known:
+        bundle = await source.bundle(path, name, config=backend.config, **options)
+        if not path.is_relative_to(FUNCTIONS):
+            return bundle
+        _known[asked] = bundle
+    return _known[asked]
 
 
 async def wait_for_log(client: Client, label: str, text: str) -> LogEntry:

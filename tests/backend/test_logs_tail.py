@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import pytest
 
@@ -33,79 +35,81 @@ def count(first: int, upto: int, pause: float = 0.0):
 """
 
 
+@dataclass
+class Counting:
+    """An endpoint that prints numbers."""
+
+    backend: RunningBackend
+    label: str
+
+    def query(self) -> LogQuery:
+        return LogQuery(label=self.label, sources=("user",), search="^line", after=0)
+
+    async def say(self, client: Client, first: int, upto: int, pause: float = 0.0) -> None:
+        body = json.dumps({"first": first, "upto": upto, "pause": pause}).encode()
+        assert (await client.invoke(self.label, body)).status == 200
+
+    async def numbers(self, client: Client, count: int) -> list[int]:
+        """Of the first lines that a tail gives that goes on after every loss."""
+        found = []
+        async with aclosing(client.tail(self.query(), lost=at_once)) as tail:
+            async for entry in tail:
+                found.append(int(entry.message.split()[1]))
+                if len(found) == count:
+                    break
+        return found
+
+
 @pytest.fixture
-async def counting(
-    backends: StartBackend, write: Write
-) -> AsyncIterator[tuple[RunningBackend, Client]]:
-    """A backend of one's own that serves `count`."""
-    backend = backends()
-    async with backend.client() as client:
-        await serve(backend, client, write(COUNTING), "count", "count", "public")
-        yield backend, client
-
-
-LINES = LogQuery(label="count", sources=("user",), search="^line", after=0)
-
-
-async def say(client: Client, first: int, upto: int, pause: float = 0.0) -> None:
-    body = json.dumps({"first": first, "upto": upto, "pause": pause}).encode()
-    assert (await client.invoke("count", body)).status == 200
+async def counting(backend: RunningBackend, client: Client, write: Write) -> Counting:
+    label = f"count-{uuid.uuid4().hex[:8]}"
+    await serve(backend, client, write(COUNTING), "count", label, "public")
+    return Counting(backend, label)
 
 
 async def at_once(_lost: Unreachable, tries: int) -> None:
     await asyncio.sleep(0.01 if tries < 1000 else 1)
 
 
-async def numbers(client: Client, count: int) -> list[int]:
-    """Of the first lines that a tail gives that goes on after every loss."""
-    found = []
-    async with aclosing(client.tail(LINES, lost=at_once)) as tail:
-        async for entry in tail:
-            found.append(int(entry.message.split()[1]))
-            if len(found) == count:
-                break
-    return found
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_tail_that_is_cut_fifty_times_has_each_line_once(
-    counting: tuple[RunningBackend, Client], seed: int
+    counting: Counting, client: Client, seed: int
 ) -> None:
-    backend, client = counting
+    backend = counting.backend
     cutter = Cutter(backend.port, cuts=50, most=20_000, seed=seed)
     async with cutter.running(), Client(cutter.url, backend.key) as reader:
-        saying = asyncio.create_task(say(client, 0, 4000, 0.005))
-        found = await asyncio.wait_for(numbers(reader, 4000), 60)
+        saying = asyncio.create_task(counting.say(client, 0, 4000, 0.005))
+        found = await asyncio.wait_for(counting.numbers(reader, 4000), 60)
         await saying
     assert found == list(range(4000))
     assert cutter.cuts == 50
 
 
-async def test_a_tail_outlives_backend_and_log_store(
-    backends: StartBackend, counting: tuple[RunningBackend, Client]
-) -> None:
-    backend, client = counting
-    async with backend.client() as reader:
-        reading = asyncio.create_task(numbers(reader, 3000))
-        await say(client, 0, 1000)
+async def test_a_tail_outlives_backend_and_log_store(backends: StartBackend, write: Write) -> None:
+    backend = backends()
+    counting = Counting(backend, "count")
+    async with backend.client() as client, backend.client() as reader:
+        await serve(backend, client, write(COUNTING), "count", "count", "public")
+        reading = asyncio.create_task(counting.numbers(reader, 3000))
+        await counting.say(client, 0, 1000)
         store = stores_on(backend.home / "state" / "logs")[0]
         os.kill(store, signal.SIGKILL)
-        await say(client, 1000, 2000)
+        await counting.say(client, 1000, 2000)
         assert len(await client.logs(LogQuery(lines=1))) == 1
         await asyncio.to_thread(backend.kill)
         again = await asyncio.to_thread(backends, backend.home, backend.port)
         async with again.client() as other:
-            await say(other, 2000, 3000)
+            await counting.say(other, 2000, 3000)
         assert await asyncio.wait_for(reading, 30) == list(range(3000))
 
 
 async def test_an_event_has_its_entrys_id_and_a_browser_goes_on_from_it(
-    counting: tuple[RunningBackend, Client],
+    counting: Counting, client: Client
 ) -> None:
-    _, client = counting
-    await say(client, 0, 10)
-    seen = await client.logs(LINES)
-    url, headers = "/v1/logs/tail?label=count&sources=user", {"Last-Event-ID": str(seen[5].id)}
+    await counting.say(client, 0, 10)
+    seen = await client.logs(counting.query())
+    url = f"/v1/logs/tail?label={counting.label}&sources=user"
+    headers = {"Last-Event-ID": str(seen[5].id)}
     async with client._http.stream("GET", url, headers=headers) as answer:
         lines = answer.aiter_lines()
         events = [line async for line in _until(lines, '"line 9"')]
@@ -140,16 +144,16 @@ async def test_a_number_of_thousands_of_digits_is_refused_like_any_other(client:
 
 
 async def test_a_reader_that_does_not_read_holds_up_nobody(
-    counting: tuple[RunningBackend, Client],
+    counting: Counting, client: Client
 ) -> None:
-    backend, client = counting
+    backend = counting.backend
     reader, writer = await asyncio.open_connection("127.0.0.1", backend.port)
-    query = "label=count&sources=user&search=%5Eline&after=0"
+    query = f"label={counting.label}&sources=user&search=%5Eline&after=0"
     head = f"GET /v1/logs/tail?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     writer.write(f"{head}Authorization: Key {backend.key}\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
-    quick = asyncio.create_task(numbers(client, 50_000))
-    await say(client, 0, 50_000)
+    quick = asyncio.create_task(counting.numbers(client, 50_000))
+    await counting.say(client, 0, 50_000)
     assert await asyncio.wait_for(quick, 30) == list(range(50_000))
     said = b""
     while b'"line 49999"' not in said[-400:]:

@@ -747,7 +747,7 @@ async def full(
 
 
 async def test_calls_that_outlast_the_drain_are_told_when_it_ends(backends: StartBackend) -> None:
-    backend = backends(FAL_SERVERLESS_DRAIN_TIMEOUT="3", FAL_SERVERLESS_QUEUE_SIZE="1")
+    backend = backends(FAL_SERVERLESS_DRAIN_TIMEOUT="1", FAL_SERVERLESS_QUEUE_SIZE="1")
     async with backend.client() as client:
         await serve(backend, client, FILE, "hold", "hold", "public")
         async with wire(backend) as busy, wire(backend) as queued:

@@ -153,6 +153,7 @@ async def take(app: FalTui, picture: Picture, size: tuple[int, int], path: Path)
         if picture is not first:
             await shot.until(lambda: served(app), "the samples")
         await picture(shot)
+        await shot.expose()
         shot.save(path, zoom=1)
     print(path.name)
 

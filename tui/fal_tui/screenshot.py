@@ -28,6 +28,8 @@ LULL = 0.02
 """Seconds without work after which what a key has set off counts as done."""
 LULLS = 8
 """Times to wait for that; a screen that is never at rest is looked at as it is then."""
+EXPOSURE = 0.4
+"""Seconds that a picture to keep leaves to what a backend sends without being waited for."""
 FONT = Path(__file__).with_name("fonts") / "DejaVuSansMono.ttf"
 BOLD = Path(__file__).with_name("fonts") / "DejaVuSansMono-Bold.ttf"
 FAMILY = "DejaVu Sans Mono"
@@ -66,6 +68,10 @@ class Camera:
             # Whoever is busy, or waits for the processor, comes back late.
             if loop.time() - began < 1.5 * LULL:
                 return
+
+    async def expose(self) -> None:
+        """Before a picture to keep: lines and figures that are on their way are to be in it."""
+        await self.pilot.pause(EXPOSURE)
 
     async def until_loaded(self) -> None:
         """Wait for the first data. Raises Unreachable as soon as waiting makes no sense."""
@@ -139,6 +145,7 @@ def take(
     async def once() -> None:
         async with camera(app, size) as found:
             await found.until(seen, "the functions")
+            await found.expose()
             found.save(path)
 
     asyncio.run(once())

@@ -21,6 +21,7 @@ NAMES = 10_000
 
 
 def read_json(content: bytes) -> Any:
+    """None for no content. Raises BadAnswer."""
     try:
         return json.loads(content) if content else None
     except ValueError as exc:
@@ -28,6 +29,7 @@ def read_json(content: bytes) -> Any:
 
 
 def decoded(cls: type[T], content: bytes | msgspec.Raw) -> T:
+    """JSON as what it has to be. Raises BadAnswer."""
     try:
         return msgspec.json.decode(content, type=cls)
     except msgspec.ValidationError as exc:
@@ -67,6 +69,7 @@ def log_entry(data: bytes, names: dict[str, str]) -> LogEntry:
 
 
 def error_of(status: int, content: bytes) -> errors.FalError:
+    """What a bad answer says went wrong."""
     try:
         body = json.loads(content)
     except ValueError:

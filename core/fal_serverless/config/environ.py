@@ -1,4 +1,4 @@
-"""Environment variables: what of ours they hold, and what our children see of them."""
+"""Environment variables: the keys in them, and what our children see of them."""
 
 from __future__ import annotations
 

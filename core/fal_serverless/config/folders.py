@@ -33,6 +33,7 @@ class Paths:
 
 
 def find_paths(environ: Mapping[str, str]) -> Paths:
+    """Below FAL_SERVERLESS_HOME when it is set, else where this system keeps such things."""
     home = environ.get(PREFIX + "HOME")
     state = environ.get(PREFIX + "STATE")
     if home:

@@ -62,6 +62,7 @@ def source(connection: sa.Connection, revision_id: str) -> str:
 
 
 def add_user(connection: sa.Connection, nickname: str, now: datetime) -> User:
+    """With the id that the database gives."""
     query = sa.insert(db.users).values(nickname=nickname, created_at=now)
     key = connection.execute(query).inserted_primary_key
     assert key is not None

@@ -110,7 +110,7 @@ class Backend:
         self._base = f"{scheme(settings)}://{f'[{host}]' if ':' in host else host}:{port}"
         self._port = port
         self._started_at = datetime.now(UTC)
-        database = open_database(
+        self._database = database = open_database(
             settings.database_url or sqlite_url(paths.state / "registry.db"),
         )
         self.registry = Registry(database)
@@ -314,6 +314,8 @@ class Backend:
             await self.engine.close(max(0.0, drained_at - loop.time()))
             self.sent.close()
             await self.logs.close()
+            # Nobody else does: what is frozen is not looked through at the end either.
+            self._database.dispose()
 
     def _renew(self, server: Server) -> None:
         """SIGHUP: read the certificate again; connections that are open keep the old one."""

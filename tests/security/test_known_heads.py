@@ -8,7 +8,7 @@ Everything that was understood of a request is in its answer.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
@@ -88,6 +88,8 @@ class EchoDoor:
         self.looks += 1
         headers = dict(at.headers)
         is_odd = len(headers) != len(at.headers) or b"host" not in headers
+        # Of a tunnel the parser reads no body, whatever length is told.
+        is_odd = is_odd or at.parser.get_method() == b"CONNECT"
         if is_odd or not _is_plain(at, headers) or not at.url.startswith(b"/"):
             return None
         return EchoForm(self, at, int(headers.get(b"content-length", b"0")))
@@ -149,7 +151,7 @@ class Stand:
         self._state = ServerState()
         self._open: dict[int, tuple[Connection, Wire]] = {}
 
-    async def hear(self, number: int, data: bytes) -> None:
+    def hear(self, number: int, data: bytes) -> None:
         if number not in self._open:
             loop = asyncio.get_running_loop()
             one, wire = self._made(self._config, self._state, {}, _loop=loop), Wire()
@@ -158,18 +160,18 @@ class Stand:
         one, wire = self._open[number]
         if not wire.is_closing():
             one.data_received(data)
-        await self._rest()
-
-    async def _rest(self) -> None:
-        """Until everybody waits for more bytes."""
-        for _ in range(6):
-            await asyncio.sleep(0)
 
     def end(self) -> list[tuple[bytes, bool]]:
         """What each connection was told, and whether it was closed."""
         for one, _ in self._open.values():
             one.connection_lost(ConnectionResetError())
         return [(wire.written, wire.is_closing()) for _, wire in self._open.values()]
+
+
+async def rest() -> None:
+    """Until everybody waits for more bytes."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 # What is sent
@@ -209,6 +211,13 @@ BODY = st.sampled_from(
 )  # fmt: skip
 
 
+class Piece(NamedTuple):
+    connection: int
+    data: bytes
+    waits: bool
+    """For the answers, before the next one is sent."""
+
+
 @st.composite
 def head(draw: st.DrawFn) -> tuple[bytes, bytes]:
     """A head that wants a length, and what ends its lines."""
@@ -220,26 +229,27 @@ def head(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> list[tuple[int, bytes]]:
-    """Connection and bytes: few heads, with many bodies, in pieces that end anywhere."""
+def requests(draw: st.DrawFn) -> list[Piece]:
+    """Few heads, with many bodies, in pieces that end anywhere."""
     heads = draw(st.lists(head(), min_size=1, max_size=3))
-    sent: list[tuple[int, bytes]] = []
+    sent: list[Piece] = []
     for _ in range(draw(st.integers(2, 9))):
         text, _ = draw(st.sampled_from(heads))
         body = draw(BODY)
-        off = draw(often(0, 1, -1, 5))
-        whole = text.replace(b"%d", b"%d" % max(0, len(body) + off)) + body
+        # A head that is known may come with a body that is not as long as it says.
+        length = draw(st.sampled_from([len(body)] * 5 + [0, 3, len(body) + 1]))
+        whole = text.replace(b"%d", b"%d" % length) + body
         whole = draw(often(b"", b"\r\n", b"\n", b"\0")) + whole
         # Behind the one before in one piece, in two pieces, or by itself.
         how = draw(st.sampled_from(["alone", "alone", "alone", "behind", "cut"]))
-        number = draw(st.integers(0, 2)) if how != "behind" or not sent else sent[-1][0]
+        number, waits = draw(st.integers(0, 2)), draw(st.integers(0, 3)) > 0
         if how == "behind" and sent:
-            sent[-1] = (number, sent[-1][1] + whole)
+            sent[-1] = sent[-1]._replace(data=sent[-1].data + whole)
         elif how == "cut" and len(whole) > 1:
             at = draw(st.integers(1, len(whole) - 1))
-            sent += [(number, whole[:at]), (number, whole[at:])]
+            sent += [Piece(number, whole[:at], waits), Piece(number, whole[at:], waits)]
         else:
-            sent.append((number, whole))
+            sent.append(Piece(number, whole, waits))
     return sent
 
 
@@ -250,16 +260,20 @@ seen = {"looks": 0, "looks anew": 0}
 @given(requests(), st.booleans(), st.booleans())
 @each_tried
 def test_what_is_remembered_changes_no_answer(
-    sent: list[tuple[int, bytes]], is_shared: bool, is_quick: bool
+    sent: list[Piece], is_shared: bool, is_quick: bool
 ) -> None:
     asyncio.run(both(sent, is_shared, is_quick))
 
 
-async def both(sent: list[tuple[int, bytes]], is_shared: bool, is_quick: bool) -> None:
+async def both(sent: list[Piece], is_shared: bool, is_quick: bool) -> None:
     remembering, anew = (Stand(it, is_shared, is_quick) for it in (True, False))
-    for number, data in sent:
-        await remembering.hear(number, data)
-        await anew.hear(number, data)
+    for piece in sent:
+        # Both hear it before either answers: they share the loop.
+        for stand in (remembering, anew):
+            stand.hear(piece.connection, piece.data)
+        if piece.waits:
+            await rest()
+    await rest()
     assert remembering.end() == anew.end()
     seen["looks"] += remembering.door.looks
     seen["looks anew"] += anew.door.looks

@@ -38,9 +38,9 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 
 """No schema tells which bytes are a bundle."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def at_work(backends: StartBackend) -> RunningBackend:
-    """A backend that has one of everything."""
+    """A backend that has one of everything; in the end the key that was used is revoked, too."""
     backend = backends()
 
     async def fill() -> None:

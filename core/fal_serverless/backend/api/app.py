@@ -61,6 +61,8 @@ def make_api(rooms: Rooms, host_names: set[str], spread: Callable[[], Awaitable[
             Exception: _answer_bug,
         },
     )
+    # A path is one that the document tells of, or none: nobody is sent elsewhere.
+    app.router.redirect_slashes = False
     app.state.rooms = rooms
     return HostCheck(SkewCheck(Spreading(app, spread)), host_names)
 

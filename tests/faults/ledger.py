@@ -140,6 +140,8 @@ class Ledger:
         }
         wrong += [f"key {one} is not in the audit log" for one in there - told]
         self.keys = {one: secret for one, secret in self.keys.items() if one in there}
+        # One that nobody heard of is there for good: it is not counted again.
+        self.keys |= dict.fromkeys(extra, "")
         return wrong
 
 

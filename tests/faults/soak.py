@@ -80,10 +80,11 @@ def _count(folder: str) -> int:
 
 
 def _files(home: Path) -> int:
-    """Revisions and environments are what somebody asked for."""
+    """Revisions and environments are what somebody asked for; what goes meanwhile is no matter."""
     kept = ("revisions", "environments")
     folders = [each for each in (home / "state").iterdir() if each.name not in kept]
-    return sum(1 for folder in [*folders, home / "tmp"] for _ in folder.rglob("*"))
+    walks = [os.walk(folder) for folder in [*folders, home / "tmp"]]
+    return sum(len(inner) + len(found) for walk in walks for _, inner, found in walk)
 
 
 def growth(samples: list[Sample]) -> Sample:
@@ -159,6 +160,7 @@ class Soak:
 
 
 async def run(seconds: float) -> int:
+    samples: list[Sample] = []
     async with stage("soak") as made:
         await made.open(FAL_SERVERLESS_GATEWAYS="2", FAL_SERVERLESS_LOG_MAX_BYTES=str(8 << 20))
         assert made.backend is not None
@@ -168,6 +170,9 @@ async def run(seconds: float) -> int:
         samples = await _under_load(made, soak)
         async with made.client() as client:
             left = len(await client.revisions("changing"))
+    if not samples:
+        print(*made.outcome.lost, sep="\n")  # it did not come to an end
+        return 1
     failed = soak.failed + made.outcome.failed
     done = soak.done | {"calls": made.outcome.answered}
     return report(samples, seconds, done, failed, left, made)

@@ -94,7 +94,8 @@ class MainPath:
 
     def call(self, answer: str) -> None:
         t = self.terminal
-        t.press("i", "The answer appears here")
+        t.type("i")
+        t.until("The answer appears here")
         self.shown("body")
         t.type("\n")
         t.until(answer)

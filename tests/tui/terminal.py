@@ -16,8 +16,6 @@ from pathlib import Path
 
 import pyte
 
-AGAIN = 5.0
-"""Seconds until a key is pressed once more."""
 PATIENCE = 60.0
 
 
@@ -77,16 +75,6 @@ class Terminal:
     def until(self, needle: str) -> None:
         """Read until it is on the screen."""
         self.wait_for(lambda: needle in self.text, repr(needle))
-
-    def press(self, key: str, needle: str) -> None:
-        """Until it is on the screen; again where a dialog that was closing took the key."""
-        end = time.monotonic() + PATIENCE
-        while needle not in self.text and time.monotonic() < end:
-            self.type(key)
-            again = time.monotonic() + AGAIN
-            while needle not in self.text and time.monotonic() < again:
-                self.listen(0.5)
-        self.until(needle)
 
     def until_gone(self, needle: str) -> None:
         self.wait_for(lambda: needle not in self.text, f"an end of {needle!r}")

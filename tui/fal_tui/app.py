@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
-from textual.events import Event, Key, Resize
+from textual.events import Event, Key, Paste, Resize
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.worker import get_current_worker
 
 from fal_serverless.config import Config, Context
 from fal_tui import cache
 from fal_tui.screens.first import FirstScreen
+from fal_tui.turns import FLOW, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,6 +103,7 @@ class FalTui(App[None]):
         self._precedence: Precedence | None = None
         self._keeping: Timer | None = None
         """Until the list is written for the next start."""
+        self.turns = Turns(self, super().on_event)
 
     # First paint
 
@@ -120,12 +123,16 @@ class FalTui(App[None]):
         wanted = self.config.settings.theme
         if wanted in self.available_themes:
             self.theme = wanted
+        self.turns.wait_for_begin()
         self.call_after_refresh(self._after_first_paint)
 
     async def on_event(self, event: Event) -> None:
         if self._precedence is not None and isinstance(event, Key):
             self._precedence.pressed()
-        await super().on_event(event)
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self.turns.take(event)
+        else:
+            await super().on_event(event)
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         super()._display(screen, renderable)
@@ -161,6 +168,7 @@ class FalTui(App[None]):
         dispatch = await self._open(self._connect)
         self._start_extras(dispatch)
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
+        self.turns.begin()
 
     async def use_context(self, config: Config, name: str) -> None:
         """Everything anew with the context of that name, whether its backend answers or not.
@@ -235,7 +243,7 @@ class FalTui(App[None]):
         if self._background is not None:
             self.run_worker(self._background(self), group="background", exit_on_error=False)
         if self.start.path is not None:
-            self.run_worker(dispatch.do_serve(self.start.path), group="flow", exit_on_error=False)
+            self.run_worker(dispatch.do_serve(self.start.path), group=FLOW, exit_on_error=False)
 
     def _recolour(self) -> None:
         from fal_tui import palette
@@ -311,6 +319,8 @@ class FalTui(App[None]):
         """A bug in a worker is said, and does not end the application."""
         from textual.worker import WorkerState
 
+        if event.worker.is_finished:
+            self.turns.look_again()
         if event.state is not WorkerState.ERROR:
             return
         self.log.error(event.worker.error)
@@ -319,13 +329,18 @@ class FalTui(App[None]):
         if event.worker.group == "link":
             self.set_timer(1.0, self._keep_linked)
 
+    async def push_screen_wait(self, screen: Screen[Any] | str, *, mode: str | None = None) -> Any:
+        if isinstance(screen, Screen):
+            self.turns.asks(get_current_worker(), screen)
+        return await super().push_screen_wait(screen, mode=mode)
+
     async def action_quit(self) -> None:
         """Asks what becomes of the backend; a second time, and before it is up, leaves at once."""
         if self.dispatch is None or self._leaving:
             self.exit()
             return
         self._leaving = True
-        self.run_worker(self._leave(self.dispatch), group="flow", exit_on_error=False)
+        self.run_worker(self._leave(self.dispatch), group=FLOW, exit_on_error=False)
 
     async def _leave(self, dispatch: Dispatch) -> None:
         try:

@@ -25,7 +25,8 @@ from fal_tui.screens.lists import BINDINGS, WIDGETS
 from fal_tui.screens.main import LOG_STEP, MainScreen
 from fal_tui.screens.page import PageScreen
 from fal_tui.screens.pick import Choice, PickScreen
-from fal_tui.store import Item, Store
+from fal_tui.store import ALIASES, FUNCTIONS, Item, Store
+from fal_tui.turns import FLOW
 from fal_tui.web.possible import possible_widgets
 from fal_tui.widgets.clipboard import copy
 
@@ -75,7 +76,7 @@ class Dispatch:
 
     def _start(self, work: Awaitable[Any] | None, name: str) -> None:
         if work is not None:
-            self.app.run_worker(work, name=name, group="flow", exit_on_error=False)
+            self.app.run_worker(work, name=name, group=FLOW, exit_on_error=False)
 
     async def _go(self, action: Action) -> None:
         if action.leads is not None:
@@ -158,6 +159,7 @@ class Dispatch:
     async def do_serve(self, path: Path | None = None) -> None:
         outcome = await calls.serve(self.host, path)
         if outcome.served is not None:
+            await self.host.link.now(FUNCTIONS, ALIASES)
             await self.screen.reveal(outcome.served.revision.function)
         if outcome.logs is not None:
             self.screen.show_logs(outcome.logs, render.title_of(outcome.logs.label))

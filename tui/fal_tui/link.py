@@ -80,6 +80,8 @@ class Link:
         self._functions: FunctionList | None = None
         """The last list of this connection."""
         self._stale: set[Topic] = set()
+        self._fetching = asyncio.Lock()
+        """An answer never comes into the store after a newer one."""
         self._stirred = asyncio.Event()
         self._awake = asyncio.Event()
         self._may_start = True
@@ -108,6 +110,12 @@ class Link:
         self._may_start = self._may_start or start
         self._awake.set()
         self.want(*self._wanted())
+
+    async def now(self, *topics: Topic) -> None:
+        """Fetch these at once, for somebody who waits; what fails comes with the rest."""
+        if self.state.live and topics:
+            with suppress(errors.FalError, OSError):
+                await self._fetch(frozenset(topics))
 
     async def ready(self, *, start: bool = True) -> Client:
         """The client, once it answers; starts the embedded backend if it must.
@@ -165,12 +173,13 @@ class Link:
         return frozenset({STATUS, FUNCTIONS}) | moving
 
     async def _fetch(self, topics: frozenset[Topic]) -> None:
-        assert self.client is not None
-        client = self.client
         ordered = sorted(topics, key=lambda topic: (topic.kind, topic.name))
-        answers = await asyncio.gather(*(self._ask(client, topic) for topic in ordered))
-        pairs = zip(ordered, answers, strict=True)
-        changed = frozenset(t for t, answer in pairs if self._store.put(t, answer))
+        async with self._fetching:
+            assert self.client is not None
+            client = self.client
+            answers = await asyncio.gather(*(self._ask(client, topic) for topic in ordered))
+            pairs = zip(ordered, answers, strict=True)
+            changed = frozenset(t for t, answer in pairs if self._store.put(t, answer))
         self.state = replace(self.state, seen_at=datetime.now())
         if changed:
             self._on_change(changed)

@@ -40,6 +40,7 @@ from fal_tui.render import Look
 from fal_tui.screens import outlook
 from fal_tui.screens.views import Views
 from fal_tui.store import Item, Store, Topic
+from fal_tui.turns import FLOW
 from fal_tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -190,13 +191,20 @@ class MainScreen(Screen[None]):
 
     async def go(self, place: Place, *, back: bool = False) -> None:
         """Show a place; the one left can be come back to."""
-        if place != self.place:
-            await self.views.go(place, back=back)
+        if await self.views.go(place, back=back):
             self._broaden()
             self.remove_class("-full")
         self.focus_pane("list")
         self._draw_soon()
         self._want()
+        self._fetch_first()
+
+    def _fetch_first(self) -> None:
+        """What was never fetched, at once: the next key is for rows, not for an empty list."""
+        missing = [each for each in self.views.topics if not self.store.has(each)]
+        if missing and self.host is not None:
+            work = self.host.link.now(*missing)
+            self.app.run_worker(work, name="list", group=FLOW, exit_on_error=False)
 
     def _make(self, place: Place) -> Widget:
         if place.kind == "logs":

@@ -9,6 +9,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -82,10 +83,10 @@ class PickScreen(Dialog[str]):
         options.highlighted = ids.index(self._chosen) if self._chosen in ids else 0
         options.focus()
 
-    def on_key(self, event: object) -> None:
-        character = getattr(event, "character", None)
+    def on_key(self, event: Key) -> None:
         for choice in self.choices:
-            if choice.key and character == choice.key:
+            if choice.key and event.character == choice.key:
+                event.stop()  # else what is below would take it too
                 self.dismiss(choice.id)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

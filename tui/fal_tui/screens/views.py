@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from textual.app import ComposeResult
@@ -26,6 +27,7 @@ class Views(Vertical):
         self._make = make
         self.home = Functions(HOME)
         self._known: dict[Place, Widget] = {HOME: self.home}
+        self._going = asyncio.Lock()
         self._revealed = ""
         """Item that the cursor goes to as soon as it is there; '' for none."""
 
@@ -51,15 +53,18 @@ class Views(Vertical):
         """It needs all of the width."""
         return self.listing is None or self.listing.is_lone
 
-    async def go(self, place: Place, *, back: bool = False) -> None:
-        if place == self.place:
-            return
-        if place not in self._known:
-            self._known[place] = self._make(place)
-            await self.mount(self._known[place])
-        self.view.display = False
-        self.trail.go(place, back=back)
-        self.view.display = True
+    async def go(self, place: Place, *, back: bool = False) -> bool:
+        """Whether one was elsewhere. Of several at once the last one holds."""
+        async with self._going:
+            if place == self.place:
+                return False
+            if place not in self._known:
+                self._known[place] = self._make(place)
+                await self.mount(self._known[place])
+            self.view.display = False
+            self.trail.go(place, back=back)
+            self.view.display = True
+            return True
 
     def show(self, store: Store, palette: Palette, trouble: str) -> None:
         if self.listing is not None:

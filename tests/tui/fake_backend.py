@@ -68,6 +68,8 @@ class FakeBackend:
         self.down = False
         self.keeps_figures = True
         self.calls_lately = True
+        self.answers: tuple[int, Any] = (200, "HELLO")
+        """Status and body of every call of an endpoint."""
         self._streams: list[asyncio.Queue[tuple[str, Any] | None]] = []
         self._tails: list[asyncio.Queue[tuple[str, Any] | None]] = []
 
@@ -253,6 +255,8 @@ class FakeBackend:
             return self._stream(self._tails, [("entry", to_json(e)) for e in self.entries])
         if path == "/v1/metrics/series":
             return self._figures(request)
+        if not path.startswith("/v1/"):
+            return httpx.Response(self.answers[0], json=self.answers[1])
         body = json.loads(request.content) if request.content else {}
         try:
             return httpx.Response(200, json=to_json(self._route(request.method, path, body)))

@@ -10,6 +10,8 @@ from fal_serverless import errors
 from fal_serverless.config import Config
 from fal_serverless.models import Worker
 from fal_tui.app import FalTui
+from fal_tui.flows import calls
+from fal_tui.screens.call import Call, Made
 from fal_tui.screens.confirm import ConfirmScreen
 from fal_tui.screens.rollback import RollbackScreen
 from fal_tui.screenshot import camera
@@ -225,3 +227,49 @@ async def test_a_protected_context_wants_its_name_typed(fake: FakeBackend, confi
         assert fake.aliases["call"].auth == "private"
         await seen.press(*["backspace"] * 4, *"prod", "enter")
         await seen.until(lambda: fake.aliases["call"].auth == "shared", "the change")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_calls_stand_in_activity_with_their_command_line(
+    opened: Opening, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    answers = [(200, "HELLO"), (500, {"detail": "it broke"})]
+    async with opened(size) as seen:
+        for status, body in answers:
+            fake.answers = (status, body)
+            await seen.press("G", "i")
+            await seen.until(lambda: bool(seen.app.screen.query("#editor")), "the body")
+            await seen.press("ctrl+j")
+            await seen.until(lambda s=status: f" {s} · " in seen.text(), "the answer")
+            await seen.press("escape")
+        assert seen.app.host is not None
+        failed, done = seen.app.host.store.deeds
+        line = 'fal-serverless function invoke call -d \'{"text": "text"}\''
+        assert (done.what, done.command, done.error) == ("Called call: 200", line, "")
+        assert (failed.what, failed.error) == ("Called call: 500", "500: it broke")
+        await seen.press("7")
+        await seen.until(lambda: "Called call: 500" in seen.text(), "the calls")
+
+
+async def test_a_body_with_a_secret_in_it_is_not_repeated(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    async with opened() as seen:
+        assert seen.app.host is not None
+        call = Call("GET", "/a?api_key=abc", '{"password": "hush"}')
+        calls._record(seen.app.host, Made("call", call, "http://h/1/call", 0.1, 200))
+        (deed,) = seen.app.host.store.deeds
+        assert deed.command.endswith("invoke http://h/1/call/a -X GET -d @body.json")
+
+
+async def test_a_copied_curl_of_an_open_endpoint_has_no_key(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    fake.aliases["call"] = replace(fake.aliases["call"], auth="public")
+    async with opened() as seen:
+        await seen.press("2", "g", "i")
+        await seen.until(lambda: bool(seen.app.screen.query("#editor")), "the body")
+        await seen.press("ctrl+j")
+        await seen.until(lambda: " 200 · " in seen.text(), "the answer")
+        await seen.press("c")
+        assert seen.app.clipboard.startswith("curl -sS -H 'Content-Type")

@@ -238,7 +238,7 @@ async def test_bytes_are_not_drawn_but_can_be_saved(tmp_path: Path) -> None:
 
 def test_the_curl_line_can_be_pasted() -> None:
     call = Call("POST", "/", '{\n  "text": "it\'s"\n}')
-    line = as_curl(call, revision(), "call").replace("curl", "printf '%s\\n'", 1)
+    line = as_curl(call, revision(), "call", public=False).replace("curl", "printf '%s\\n'", 1)
     words = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
     assert words.stdout.splitlines() == [
         "-sS",
@@ -253,10 +253,20 @@ def test_the_curl_line_can_be_pasted() -> None:
 
 
 def test_the_python_program_is_one() -> None:
-    text = as_python(Call("PUT", "/a?b=1", '{"a": "é"}'), revision(exposed_port=80), "call")
+    call = Call("PUT", "/a?b=1", '{"a": "é"}')
+    text = as_python(call, revision(exposed_port=80), "call", public=False)
     compile(text, "copied.py", "exec")
     assert "http://127.0.0.1:3250/1/call/a?b=1" in text
     assert sys.version_info >= (3, 11)
+
+
+def test_an_endpoint_that_is_open_gets_no_key() -> None:
+    call = Call("PUT", "/", "{}")
+    assert "Authorization" not in as_curl(call, revision(), "call", public=True)
+    text = as_python(call, revision(), "call", public=True)
+    compile(text, "copied.py", "exec")
+    assert "Authorization" not in text and "import os" not in text and "Content-Type" in text
+    assert "headers" not in as_python(Call("GET"), revision(), "call", public=True)
 
 
 def test_a_first_call_fits_the_function() -> None:

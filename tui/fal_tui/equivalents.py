@@ -42,6 +42,15 @@ def serve(
     return command(context, *words, *(("--from-source",) if from_source else ()))
 
 
+def invoke(context: str, target: str, method: str, data: str, kind: str = "") -> str:
+    """`data` as `-d` takes it, '' for no body; `kind` is its type where that is not JSON."""
+    words = ["function", "invoke", target]
+    words += ["-X", method] if method != "POST" else []
+    words += ["-H", f"Content-Type: {kind}"] if kind else []
+    words += ["-d", data] if data else []
+    return command(context, *words)
+
+
 def curl(url: str, public: bool, data: str | None = None) -> str:
     """A call that works where `*.localhost` resolves; the key comes from the shell's variables."""
     parts = ["curl"]

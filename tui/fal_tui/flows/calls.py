@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 
 from fal_serverless.config import write_whole
 from fal_serverless.errors import FalError
-from fal_serverless.models import Function, LogQuery, Move, Revision, Served
+from fal_serverless.models import Alias, Function, LogQuery, Move, Revision, Served
 from fal_tui import detail, equivalents, render
 from fal_tui.flows.host import Host
 from fal_tui.store import Item, Topic
 from fal_tui.undo import PointerMoved
 
 if TYPE_CHECKING:
+    from fal_tui.screens.call import Made
     from fal_tui.screens.serve import Ended
 
 RECENTS = 10
 """Files that are remembered."""
+SHORT = 2_000
+"""Characters of a body that stand in a command line; a longer one is called …"""
+BODY = "body.json"
+"""… by the name of a file, and so is one that seems to carry a secret."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +55,28 @@ async def serve(host: Host, path: Path | None = None) -> Outcome:
         recents(host),
         ready=host.link.ready,
         history=host.called,
+        told=lambda each: _record(host, each),
     )
     served: Served | None = await host.ask(screen)
     if served is not None and screen.path is not None:
         remember(host, screen.path)
-    for each in screen.ended:
-        _record(host, each)
     if served is not None:
         host.link.wake()
         await _undoable(host, [each.served for each in screen.ended if each.served is not None])
     return Outcome(served, screen.logs_wanted)
 
 
-def _record(host: Host, ended: Ended) -> None:
+def _record(host: Host, each: Ended | Made) -> None:
     """Into Activity, with the command line that does the same."""
+    from fal_tui.screens.call import Made
+
+    if isinstance(each, Made):
+        _record_call(host, each)
+    else:
+        _record_serve(host, each)
+
+
+def _record_serve(host: Host, ended: Ended) -> None:
     order, served = ended.order, ended.served
     command = equivalents.serve(
         host.context.name,
@@ -79,6 +92,25 @@ def _record(host: Host, ended: Ended) -> None:
         host.done(f"Served {render.short(served.revision.id)}{where}", command, served.seconds)
     elif ended.error is not None:
         host.done(f"Serve {order.name}{where}", command, 0.0, ended.error.message)
+
+
+def _record_call(host: Host, made: Made) -> None:
+    from fal_tui.remembered import carries_secret
+    from fal_tui.screens.call import compact
+
+    call, hidden = made.call, carries_secret(made.call)
+    path = call.path.partition("?")[0] if hidden else call.path
+    data = f"@{BODY}" if hidden or len(call.body) > SHORT else compact(call.body)
+    kind = call.headers.get("Content-Type", "")
+    command = equivalents.invoke(
+        host.context.name,
+        made.label if path == "/" else made.url + path,
+        call.method,
+        data if call.body else "",
+        "" if kind.endswith("json") else kind,
+    )
+    came = f": {made.status}" if made.status is not None else ""
+    host.done(f"Called {render.title_of(made.label)}{came}", command, made.seconds, made.error)
 
 
 async def _undoable(host: Host, served: Sequence[Served]) -> None:
@@ -124,9 +156,22 @@ async def invoke(host: Host, item: Item | None) -> str | None:
         host.complain(str(error), title="Cannot invoke")
         return None
     request: str | None = await host.ask(
-        InvokeScreen(client, label, revision, host.called, ready=host.link.ready)
+        InvokeScreen(
+            client,
+            label,
+            revision,
+            host.called,
+            ready=host.link.ready,
+            public=_is_public(host, item, label),
+            told=lambda made: _record(host, made),
+        )
     )
     return request
+
+
+def _is_public(host: Host, item: Item | None, label: str) -> bool:
+    endpoint = host.store.alias(label) or item
+    return isinstance(endpoint, Function | Revision | Alias) and endpoint.auth == "public"
 
 
 async def _revision(host: Host, revision: str) -> Revision:

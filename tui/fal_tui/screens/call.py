@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ LONGEST = 200_000
 """Characters of an answer that are shown; the rest can be saved."""
 LIVE = 20_000
 """Bytes of an answer that are shown while it still comes."""
+SAID = 300
+"""Characters of an error that are kept."""
 COLOURED = 50_000
 """Characters up to which colours are worth the wait."""
 
@@ -36,6 +39,24 @@ class Call:
             return {}
         kind = "application/json" if is_json(self.body) else "text/plain; charset=utf-8"
         return {"Content-Type": kind}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call that was made, and what came of it."""
+
+    label: str
+    call: Call
+    url: str
+    """Of the endpoint in path form, without a slash at its end."""
+    seconds: float
+    status: int | None = None
+    """None: no answer came."""
+    error: str = ""
+    """Why it failed; '' when it did not."""
+
+
+Told = Callable[[Made], None]
 
 
 def signature(revision: Revision) -> str:
@@ -98,33 +119,33 @@ def address(url: str, revision: Revision, label: str) -> str:
     return url.replace(revision.id, label, 1).rstrip("/")
 
 
-def as_curl(call: Call, revision: Revision, label: str) -> str:
+def as_curl(call: Call, revision: Revision, label: str, *, public: bool) -> str:
+    """With the key from the shell's variables, where it is asked for."""
     parts = ["curl", "-sS"]
     if call.method != ("POST" if call.body else "GET"):
         parts += ["-X", call.method]
-    parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+    if not public:
+        parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
     parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.headers.items()]
     if call.body:
-        parts += ["-d", shlex.quote(_compact(call.body))]
+        parts += ["-d", shlex.quote(compact(call.body))]
     return " ".join([*parts, shlex.quote(address(revision.url, revision, label) + call.path)])
 
 
-def as_python(call: Call, revision: Revision, label: str) -> str:
+def as_python(call: Call, revision: Revision, label: str, *, public: bool) -> str:
     """Standard library only, by the path form: Python does not resolve `*.localhost`."""
     target = address(revision.path_url, revision, label) + call.path
     key = "f\"Key {os.environ['FAL_KEY_ID']}:{os.environ['FAL_KEY_SECRET']}\""
-    headers = [f'        "Authorization": {key},']
+    headers = [] if public else [f'        "Authorization": {key},']
     headers += [f"        {name!r}: {value!r}," for name, value in call.headers.items()]
     lines = [
-        "import os",
+        *([] if public else ["import os"]),
         "import urllib.request",
         "",
         "request = urllib.request.Request(",
         f"    {target!r},",
-        *([f"    data={_compact(call.body)!r}.encode(),"] if call.body else []),
-        "    headers={",
-        *headers,
-        "    },",
+        *([f"    data={compact(call.body)!r}.encode(),"] if call.body else []),
+        *(["    headers={", *headers, "    },"] if headers else []),
         f"    method={call.method!r},",
         ")",
         "with urllib.request.urlopen(request) as answer:",
@@ -198,11 +219,25 @@ def timing(line: str) -> str:
     return f"{taken} · cold start {render.millis(sum(parts.values()))}: {long or 'all of it 0 ms'}"
 
 
+def failure(answer: Answer) -> str:
+    """What an error says of itself, in a line; '' when it is none."""
+    if answer.status < 400:
+        return ""
+    text = answer.body[:LIVE].decode(errors="replace")
+    try:
+        detail = json.loads(text)["detail"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        detail = text
+    said = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
+    line = next((line.strip() for line in said.splitlines() if line.strip()), "")
+    return f"{answer.status}: {line[:SAID]}" if line else f"{answer.status}"
+
+
 _TOOK = re.compile(r" in (?P<took>[\d.]+) ms(?: \(cold start: (?P<cold>[^)]*)\))?$")
 _PART = re.compile(r"(\w+) (\d+) ms")
 
 
-def _compact(body: str) -> str:
+def compact(body: str) -> str:
     """JSON on one line, anything else as it stands."""
     try:
         value: Any = json.loads(body)

@@ -31,10 +31,13 @@ from fal_tui.screens.call import (
     METHODS,
     Call,
     History,
+    Made,
+    Told,
     address,
     as_curl,
     as_python,
     coming,
+    failure,
     first,
     fits,
     problem,
@@ -112,8 +115,13 @@ class InvokeScreen(ModalScreen[str | None]):
         *,
         folder: Path | None = None,
         ready: Callable[[], Awaitable[Client]] | None = None,
+        public: bool = False,
+        told: Told = lambda _: None,
     ) -> None:
+        """`public`: it is called without a key. `told` hears of each call that was made."""
         super().__init__()
+        self._public = public
+        self._told = told
         self._client = client
         self._ready = ready
         """Gives the client of the moment, where it may have to be replaced."""
@@ -225,8 +233,13 @@ class InvokeScreen(ModalScreen[str | None]):
                 async for part in parts:
                     self._take(part)
         except FalError as exc:
+            self._tell(call, exc.message)
             self._say(f"✗ {exc.message}{self._came()}", "bad")
             return
+        except asyncio.CancelledError:
+            self._tell(call, "cancelled")
+            raise
+        self._tell(call)
         self._show()
         request = self._answer.request_id if self._answer else ""
         if request:
@@ -236,6 +249,13 @@ class InvokeScreen(ModalScreen[str | None]):
                 exclusive=True,
                 exit_on_error=False,
             )
+
+    def _tell(self, call: Call, error: str = "") -> None:
+        url = address(self._revision.path_url, self._revision, self._label)
+        answer, seconds = self.answer, monotonic() - self._since
+        status = answer.status if answer else None
+        said = error or (failure(answer) if answer else "")
+        self._told(Made(self._label, call, url, seconds, status, said))
 
     def _take(self, part: Answer) -> None:
         """Keep it; it is drawn with the next tick."""
@@ -356,10 +376,11 @@ class InvokeScreen(ModalScreen[str | None]):
         self.query_one("#answer", VerticalScroll).scroll_relative(y=steps, animate=False)
 
     def action_copy_curl(self) -> None:
-        self._copy(as_curl(self.call(), self._revision, self._label))
+        self._copy(as_curl(self.call(), self._revision, self._label, public=self._public))
 
     def action_copy_python(self) -> None:
-        self._copy(as_python(self.call(), self._revision, self._label))
+        text = as_python(self.call(), self._revision, self._label, public=self._public)
+        self._copy(text)
 
     def action_copy_answer(self) -> None:
         if self.answer is not None:

@@ -6,7 +6,7 @@ Three pages in one box. `esc` goes one back, and cancels what runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -25,7 +25,7 @@ from fal_serverless.config import Config
 from fal_serverless.errors import FalError, PythonMismatch, SourceError
 from fal_serverless.models import LogQuery, Served
 from fal_serverless.source import scan
-from fal_tui.screens.call import History
+from fal_tui.screens.call import History, Made
 from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
 from fal_tui.screens.serve_run import Ready, ServeRun
@@ -90,8 +90,11 @@ class ServeScreen(ModalScreen[Served | None]):
         base: Path | None = None,
         ready: Ready | None = None,
         history: History | None = None,
+        told: Callable[[Ended | Made], None] = lambda _: None,
     ) -> None:
+        """`told` hears at once of each serve that ended and each call that was made."""
         super().__init__()
+        self._told = told
         self.path = path
         self.logs_wanted: LogQuery | None = None
         """What to tail after it is closed; None: nothing was asked for."""
@@ -235,6 +238,7 @@ class ServeScreen(ModalScreen[Served | None]):
         self._last = event.served or self._last
         if self._run.order is not None:
             self.ended.append(Ended(self._run.order, event.served, event.error))
+            self._told(self.ended[-1])
         self._title()
         self.refresh_bindings()
 
@@ -323,9 +327,15 @@ class ServeScreen(ModalScreen[Served | None]):
 
         served = self._run.served
         if served is not None:
-            label = served.alias.name if served.alias else served.revision.id
+            endpoint = served.alias or served.revision
             screen = InvokeScreen(
-                self._client, label, served.revision, self._history, ready=self._ready
+                self._client,
+                served.alias.name if served.alias else served.revision.id,
+                served.revision,
+                self._history,
+                ready=self._ready,
+                public=endpoint.auth == "public",
+                told=self._told,
             )
             self.app.push_screen(screen, self._request_wanted)
 

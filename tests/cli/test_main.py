@@ -12,6 +12,7 @@ import pytest
 from cli.conftest import CONSOLE, Program
 from fal_serverless import __version__, errors
 from fal_serverless.cli import main
+from fal_serverless.models import LEVELS
 
 SLOW = ("httpx", "sqlalchemy", "uvicorn", "textual", "starlette", "alembic", "tomlkit")
 
@@ -52,6 +53,22 @@ def test_groups_answer_to_their_other_names(other: str, name: str) -> None:
     with click.Context(main.program) as ctx:
         assert main.program.get_command(ctx, other) is main.program.get_command(ctx, name)
     assert other not in main.program.commands
+
+
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        (["key", "generate", "--scope"], ["ADMIN", "API"]),
+        (["function", "logs", "--level"], list(LEVELS)),
+    ],
+)
+def test_words_of_any_case_are_named_as_they_are_written(
+    alone: Program, args: list[str], names: list[str]
+) -> None:
+    ran = alone(*args, "X")
+    assert ran.code == 2
+    assert f"'X' is not one of {', '.join(map(repr, names))}." in ran.err
+    assert f"[{'|'.join(names)}]" in " ".join(alone(*args[:-1], "--help").out.split())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.choice import AnyCase
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.models import SCOPES, NewKey, Scope
 
@@ -17,8 +18,7 @@ def key() -> None:
 @key.command("generate")
 @click.option(
     "--scope",
-    type=click.Choice(SCOPES, case_sensitive=False),
-    metavar=f"[{'|'.join(SCOPES)}]",
+    type=AnyCase(SCOPES),
     default="API",
     show_default=True,
     help="ADMIN opens control API and endpoints, API endpoints only.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.choice import AnyCase
 from fal_serverless.cli.session import Session, as_json, pass_session, run
 from fal_serverless.endpoint import is_revision_id, parse_label
 from fal_serverless.errors import InvalidName, NotFound
@@ -77,7 +78,7 @@ def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--since", callback=moment, help="5m, 2h, 3d ago, or a time.")
 @click.option("--until", callback=moment, help="5m, 2h, 3d ago, or a time.")
-@click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="This and above.")
+@click.option("--level", type=AnyCase(LEVELS), help="This and above.")
 @click.option(
     "--source",
     "sources",

@@ -216,6 +216,19 @@ async def test_quit_offers_to_stop_the_backend(opened: Opening) -> None:
         assert not seen.app.is_running
 
 
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_a_backend_that_cannot_be_stopped_is_told_of_and_one_stays(
+    opened: Opening, size: tuple[int, int]
+) -> None:
+    async with opened(size) as seen:  # the fake one is no process that the launcher knows
+        await seen.press("ctrl+q", "s")
+        await seen.until(lambda: "Not stopped" in seen.text(), "the reason")
+        assert "ctrl+q, then q" in " ".join(seen.text().split())
+        assert seen.app.is_running
+        await seen.press("ctrl+q", "q")
+        assert not seen.app.is_running
+
+
 async def test_a_protected_context_wants_its_name_typed(fake: FakeBackend, config: Config) -> None:
     context = replace(config.context(), name="prod", protected=True)
     app = FalTui(config, context, connect=fake.connect)

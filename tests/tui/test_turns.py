@@ -92,7 +92,7 @@ async def test_the_panel_of_a_line_gets_the_keys_behind_enter(
         fake.log("one of many")
         at_once(seen, "L", "tab", "tab")
         await seen.until(lambda: "one of many" in seen.text(), "the line")
-        main_of(seen).log_pane.view.focus()
+        await seen.until(lambda: seen.app.focused is main_of(seen).log_pane.view, "the focus")
         at_once(seen, "enter", "down")
         await seen.until(lambda: isinstance(seen.app.screen, LinePanel), "the panel")
         panel = seen.app.screen

@@ -23,14 +23,23 @@ async def leave(host: Host) -> None:
     ]
     about = f"The backend serves {what} at {where}."
     chosen = await host.ask(PickScreen("Quit", choices, about=about))
-    if chosen == STOP:
-        await _stop(host)
-    if chosen is not None:
+    if chosen == KEEP or (chosen == STOP and await _stop(host, where)):
         host.app.exit()
 
 
-async def _stop(host: Host) -> None:
+async def _stop(host: Host, where: str) -> bool:
+    """Whether it has ended; where not, what to do next is said."""
     from fal_serverless import launcher
 
-    host.say("Stopping the backend…")
-    await launcher.stop(host.config)
+    host.say("Stopping the backend: it finishes what it runs…")
+    try:
+        stopped, why = await launcher.stop(host.config), ""
+    except OSError as error:
+        stopped, why = False, f" ({error.strerror})"
+    if not stopped:
+        host.complain(
+            f"The backend at {where} is none that can be stopped from here{why}; it goes on. "
+            "Stop it where it was started, or leave it running: ctrl+q, then q.",
+            title="Not stopped",
+        )
+    return stopped

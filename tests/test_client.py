@@ -160,6 +160,14 @@ async def test_a_tail_that_saw_no_entry_yet_goes_on_from_where_it_was() -> None:
     assert (asked, tries) == ([{"lines": "5"}, *[{"lines": "5", "after": "7"}] * 2], [0, 1, 2])
 
 
+async def test_a_tail_tells_how_far_it_is_where_no_entry_does() -> None:
+    places: list[int] = []
+    backend = answering(lambda request: httpx.Response(200, text=": open\n\nid: 7\n\nid: 9\n\n"))
+    with pytest.raises(errors.Unreachable):
+        await anext(backend.tail(LogQuery(lines=5), reached=places.append))
+    assert places == [7, 9]
+
+
 async def test_a_tail_raises_the_error_its_stream_ends_with() -> None:
     failure = json.dumps(errors.to_json(errors.BadInput("too slow")))
     backend = answering(lambda _: httpx.Response(200, text=f"event: error\ndata: {failure}\n\n"))

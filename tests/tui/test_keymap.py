@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from textual.binding import Binding
 
 from fal_serverless.config import Config, load
 from fal_serverless.errors import InvalidSetting
@@ -111,6 +112,40 @@ async def test_other_keys_work_and_are_shown_everywhere(tmp_path: Path, fake: Fa
         await seen.until(lambda: "Roll back call" in seen.text(), "the dialog")
         await seen.press("escape", "f1", *"list", "space")
         await seen.until(lambda: " e " in seen.text() and "Down" in seen.text(), "the help")
+
+
+LOG_KEYS = """
+[keymap]
+"log.pause" = "z"
+"log.search" = "f4"
+"pulse.narrow" = "b"
+"""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_the_keys_of_the_log_pane_can_be_others(
+    tmp_path: Path, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    config = reading(tmp_path, LOG_KEYS)
+    app = FalTui(config, config.context(), start=Start(), connect=fake.connect)
+    fake.log("a line")
+    async with camera(app, size) as seen:
+        await seen.press("4")
+        await seen.until(lambda: "a line" in seen.text(), "the line")
+        await seen.press("z")
+        await seen.until(lambda: "paused" in seen.text(), "the pause")
+        await seen.press("p")
+        assert "paused" in seen.text()
+        await seen.press("f4")
+        await seen.until(lambda: "search: text or regular" in seen.text(), "the search")
+        assert "f4 Search" in seen.text().splitlines()[-1]
+        await seen.press("escape", "question_mark", *"pause")
+        await seen.until(lambda: " z " in seen.text() and "Pause" in seen.text(), "the help")
+
+
+def test_every_key_of_a_widget_can_be_another() -> None:
+    named = [each.id for each in BINDINGS if isinstance(each, Binding)]
+    assert all(named) and len(named) == len(set(named)) == len(BINDINGS)
 
 
 def command(folder: Path, **more: str) -> str:

@@ -29,13 +29,19 @@ class Logs(Wire):
         return from_json(list[LogEntry], body)
 
     async def tail(
-        self, query: LogQuery, *, lost: Lost | None = None
+        self,
+        query: LogQuery,
+        *,
+        lost: Lost | None = None,
+        reached: Callable[[int], object] | None = None,
     ) -> AsyncGenerator[LogEntry, None]:
         """The newest `query.lines` entries (all after `query.after` when given), then each new one.
 
         Without `lost`, Unreachable is raised when the connection is lost. With it, the tail goes on
         where it was, each entry once: `lost` is called with what happened and the number of tries
         since the last entry; it waits as long as it likes (`pause` does), or raises to give up.
+        `reached` is told how far the tail is (as for `query.after`) where no entry says so: once
+        all that is past was given, and now and then while nothing matches.
         """
         tries = 0
         while True:
@@ -45,6 +51,8 @@ class Logs(Wire):
                         query, tries = replace(query, after=seen), 0
                         if entry is not None:
                             yield entry
+                        elif reached is not None:
+                            reached(seen)
                 raise errors.Unreachable("the backend closed the log stream")
             except errors.Unreachable as exc:
                 if lost is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, ClassVar, cast
@@ -38,6 +38,9 @@ class Backend:
         self.error: errors.FalError | None = None
         """What every connection ends with."""
         self.news = asyncio.Event()
+        self.past = asyncio.Event()
+        """Cleared while it looks for what was written."""
+        self.past.set()
 
     def add(self, *entries: LogEntry) -> None:
         self.stored += entries
@@ -54,8 +57,11 @@ class Backend:
         if self.error is not None:
             raise self.error
 
-    async def tail(self, query: LogQuery) -> AsyncGenerator[LogEntry, None]:
+    async def tail(
+        self, query: LogQuery, *, reached: Callable[[int], object]
+    ) -> AsyncGenerator[LogEntry, None]:
         self.asked.append(query)
+        await self.past.wait()
         # One entry before the one asked for: a backend may repeat itself.
         place = sum(item.id < (query.after or 0) for item in self.stored)
         while True:
@@ -64,6 +70,7 @@ class Backend:
                 if query.request_id in ("", self.stored[place].request_id):
                     yield self.stored[place]
                 place += 1
+            reached(self.stored[-1].id if self.stored else 0)
             self.news.clear()
             await self.news.wait()
 
@@ -103,6 +110,17 @@ class Logs(App[None]):
 
     def action_go_back(self) -> None:
         self.gone_back += 1
+
+
+def shown(app: Logs) -> str:
+    view = app.pane.view
+    return "\n".join(view.render_line(y).text for y in range(view.size.height))
+
+
+async def until(pilot: Any, happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not happened():
+            await pilot.pause(0.02)
 
 
 async def test_it_shows_what_is_there_and_what_comes() -> None:
@@ -344,7 +362,7 @@ async def test_what_a_reader_misses_while_disconnected_is_all_there_though_nothi
         backend.stored += [entry(n) for n in range(1, 301)]
         backend.error = None
         await pilot.pause(0.3)
-        assert backend.asked[-1].lines == MOST
+        assert backend.asked[-1].after == 0
         assert app.messages()[1:] == [f"line {n}" for n in range(1, 301)]
 
 
@@ -370,3 +388,59 @@ async def test_cut_fifty_times_each_line_is_there_once(seed: int) -> None:
         lines = [text for text in app.messages() if text.startswith("line")]
         assert lines == [f"line {n}" for n in range(1, len(backend.stored) + 1)]
         assert any("reconnected" in text for text in app.messages())
+
+
+async def test_it_says_whether_lines_are_being_fetched_or_there_are_none() -> None:
+    backend = Backend()
+    backend.past.clear()
+    app = Logs(backend)
+    async with app.run_test(size=(80, 12)) as pilot:
+        await until(pilot, lambda: "Fetching the lines" in shown(app))
+        assert "No lines" not in shown(app)
+        backend.past.set()
+        await until(pilot, lambda: "No lines yet" in shown(app))
+        backend.cut()
+        await until(pilot, lambda: "Not fetched: no backend answers" in shown(app))
+
+
+async def test_reconnections_in_a_row_are_one_line() -> None:
+    backend = Backend(entry(1))
+    app = Logs(backend)
+
+    async def again() -> None:
+        asked = len(backend.asked)
+        backend.cut()
+        await until(pilot, lambda: "◐" in app.title_line)
+        backend.error = None
+        await until(pilot, lambda: len(backend.asked) > asked)
+        await pilot.pause(0.1)
+
+    async with app.run_test(size=(80, 12)) as pilot:
+        await until(pilot, lambda: app.messages() == ["line 1"])
+        await again()
+        await again()
+        await again()
+        assert app.messages() == ["line 1", "— reconnected 3 times, at last after 1 s —"]
+        assert "reconnected 3 times" in shown(app)
+        backend.add(entry(2))
+        await until(pilot, lambda: app.messages()[-1] == "line 2")
+        await again()
+        assert app.messages()[2:] == ["line 2", "— reconnected after 1 s —"]
+        app.pane.view.paused = True
+        await again()
+        await again()
+        app.pane.view.action_pause()
+        await until(pilot, lambda: "reconnected 3 times" in app.messages()[-1])
+        assert len(app.messages()) == 4
+
+
+async def test_a_tail_that_saw_no_line_goes_on_where_it_had_come_to() -> None:
+    backend = Backend(entry(7, request_id="other"))
+    app = Logs(backend)
+    async with app.run_test(size=(80, 12)) as pilot:
+        app.pane.show(LogQuery(request_id="mine"), "mine")
+        await until(pilot, lambda: "No lines yet" in shown(app))
+        backend.cut()
+        await until(pilot, lambda: "◐" in app.title_line)
+        backend.error = None
+        await until(pilot, lambda: backend.asked[-1].after == 7)

@@ -34,8 +34,10 @@ def dropped(count: int) -> Gap:
     return Gap(f"… {count:,} {'entry' if count == 1 else 'entries'} dropped …", missing=count)
 
 
-def reconnected(seconds: float) -> Gap:
-    return Gap(f"— reconnected after {max(round(seconds), 1)} s —")
+def reconnected(seconds: float, times: int = 1) -> Gap:
+    """`times`: how often, with nothing between."""
+    took = f"after {max(round(seconds), 1)} s"
+    return Gap(f"— reconnected {took if times == 1 else f'{times} times, at last {took}'} —")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ class LogBuffer:
         self._shown.extend(self._passing(range(first, self.trimmed + len(self._items))))
         removed = min(self._trim(), before)
         return Delta(len(self._shown) - (before - removed), removed)
+
+    def replace_last(self, old: Item, new: Gap) -> bool:
+        """Whether `old` was the last; then `new` stands there."""
+        if not self._items or self._items[-1] is not old:
+            return False
+        self._items[-1] = new
+        return True
 
     def clear(self) -> None:
         """Forget everything but the filters."""

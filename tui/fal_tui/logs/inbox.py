@@ -29,6 +29,13 @@ class Inbox:
             self._items.popleft()
         self._dropped += max(over, 0)
 
+    def replace_last(self, old: Item, new: Item) -> bool:
+        """Whether `old` came last; then `new` did."""
+        if not self._items or self._items[-1] is not old:
+            return False
+        self._items[-1] = new
+        return True
+
     def take(self) -> list[Item]:
         """All of them, behind a gap for what went."""
         items = [dropped(self._dropped), *self._items] if self._dropped else list(self._items)

@@ -16,22 +16,23 @@ class Resume:
     """One tail over all its connections."""
 
     def __init__(self, query: LogQuery) -> None:
-        self._query = self.query_first = query
+        self.query_first = query
         self._last: int | None = query.after
         self.count = 0
         """Entries seen."""
         self._asked = False
 
     def query(self) -> LogQuery:
-        """For the next connection: all after the last entry seen.
+        """For the next connection: all after what was seen.
 
-        Where none was seen yet, what came while the connection was lost may be more than the
+        Where that is not known yet, what came while the connection was lost may be more than the
         lines that were wanted at first.
         """
         again, self._asked = self._asked, True
+        first = self.query_first
         if self._last is not None:
-            return replace(self._query, after=self._last)
-        return replace(self._query, lines=MOST) if again and self._query.lines else self._query
+            return replace(first, after=self._last)
+        return replace(first, lines=MOST) if again and first.lines else first
 
     def is_new(self, entry: LogEntry) -> bool:
         """Whether it was not seen before; it counts as seen from now on."""
@@ -40,6 +41,10 @@ class Resume:
         self._last = entry.id
         self.count += 1
         return True
+
+    def reached(self, place: int) -> None:
+        """All up to there was seen, whether it was for us or not."""
+        self._last = max(place, self._last or 0)
 
 
 def delay(attempt: int, delays: Sequence[float] = DELAYS) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from textual.binding import Binding, BindingType
 
@@ -41,10 +42,17 @@ SHARE = 0.7
 
 
 def hints(
-    situation: Situation, width: int, in_log: bool, actions: Sequence[Action] = ACTIONS
+    situation: Situation,
+    width: int,
+    in_log: bool,
+    actions: Sequence[Action] = ACTIONS,
+    keymap: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Hint]:
-    """The footer: in a log its own keys first, then actions as far as they fit."""
-    found = log_hints(width) if in_log else []
+    """The footer: in a log its own keys first, then actions as far as they fit.
+
+    `keymap`: other keys of widgets, by binding id.
+    """
+    found = log_hints(width, keymap) if in_log else []
     room = width - sum(hint.width for hint in found)
     for action in footer(situation, room, actions):
         enabled = not why_not(action, situation)
@@ -52,13 +60,14 @@ def hints(
     return found
 
 
-def log_hints(width: int) -> list[Hint]:
+def log_hints(width: int, keymap: Mapping[str, str] = MappingProxyType({})) -> list[Hint]:
     """The keys that log pane and log view want to see in the footer, as far as they fit."""
     found: list[Hint] = []
     left = int(width * SHARE)
     for binding in (*LogPane.BINDINGS, *LogView.BINDINGS):
         if isinstance(binding, Binding) and binding.show and binding.description:
-            hint = Hint("", shown_key(binding.key.split(",")[0]), binding.description)
+            key = keymap.get(binding.id or "", binding.key).split(",")[0]
+            hint = Hint("", shown_key(key), binding.description)
             left -= hint.width
             if left < 0:
                 break

@@ -92,6 +92,8 @@ class MainScreen(Screen[None]):
         self.detail: DetailPane | None = None
         self.log_pane: LogPane | None = None
         self._log_query: LogQuery | None = None
+        self._keymap: dict[str, str] = {}
+        """Other keys of widgets, by binding id."""
         self._tab = detail.OVERVIEW
         self._moved = self._set_out = 0.0
         """When the cursor moved last, and first since the detail pane followed it."""
@@ -126,9 +128,12 @@ class MainScreen(Screen[None]):
     async def complete(self, host: Host) -> None:
         """Mount what the first paint leaves out."""
         from fal_tui.chrome.detail_pane import DetailPane
+        from fal_tui.keymap import widget_keys
+        from fal_tui.screens.lists import BINDINGS
         from fal_tui.widgets.log_pane import LogPane
 
         self.host = host
+        self._keymap = widget_keys(host.config, BINDINGS)
         if host.throw_away:
             self.views.home.nothing = "The samples of the demo are being served…"
         self.detail = DetailPane()
@@ -400,7 +405,8 @@ class MainScreen(Screen[None]):
 
         in_log = self.pane == "logs" or self.place.kind == "logs"
         self._footer.show(
-            hints(self.situation, self.app.size.width, in_log, self.actions), self.palette
+            hints(self.situation, self.app.size.width, in_log, self.actions, self._keymap),
+            self.palette,
         )
 
     def _want(self) -> None:

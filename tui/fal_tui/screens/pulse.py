@@ -38,7 +38,13 @@ class PulseList(Listing):
     is_lone = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "narrow", "Plots of the one under the cursor, or of all", show=False),
+        Binding(
+            "p",
+            "narrow",
+            "Plots of the one under the cursor, or of all",
+            show=False,
+            id="pulse.narrow",
+        ),
     ]
 
     DEFAULT_CSS = """

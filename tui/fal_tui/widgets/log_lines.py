@@ -90,6 +90,16 @@ class LogLines(LogSheet):
         self._inbox.put(items)
         self._flush_soon()
 
+    def say_again(self, gap: Gap, before: Gap) -> bool:
+        """Say it in place of what was said before; False when something came after that."""
+        if self._inbox.count:
+            return self._inbox.replace_last(before, gap)
+        said = self.buffer.replace_last(before, gap)
+        if said:
+            self._forget_drawn()
+            self.refresh()
+        return said
+
     def clear(self) -> None:
         """Start anew; filters, search and the way of reading stay."""
         self._inbox.take()

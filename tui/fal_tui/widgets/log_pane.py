@@ -34,6 +34,7 @@ from fal_tui.logs.span import ALL, FORMS, HEAD, MINUTES, MOST, TAIL, Span
 from fal_tui.screens.ask import AskScreen
 from fal_tui.screens.pick import Choice, PickScreen
 from fal_tui.widgets.log_lines import Held, LogLines
+from fal_tui.widgets.log_sheet import NOTHING
 from fal_tui.widgets.log_title import LogTitle
 from fal_tui.widgets.log_view import LogView
 
@@ -41,6 +42,10 @@ Asking = Literal["search", "keep", "hide"]
 
 LEVELS: tuple[Level | None, ...] = (None, "INFO", "WARNING", "ERROR")
 """What the least level goes through."""
+
+FETCHING = "Fetching the lines that were written…"
+NONE_THEN = "No lines from that time: T shows others"
+"""Said while there is no line."""
 
 BREATH = 40
 """Entries after which others get their turn when they come without a pause."""
@@ -92,13 +97,13 @@ class LogPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("/", "ask('search')", "Search"),
-        Binding("&", "ask('keep')", "Keep only"),
-        Binding("!", "ask('hide')", "Hide"),
-        Binding("v", "least_level", "Level"),
-        Binding("a", "all_sources", "Sources", show=False),
-        Binding("T", "span", "Time range", show=False),
-        Binding("escape", "undo", "Take back", show=False),
+        Binding("/", "ask('search')", "Search", id="log.search"),
+        Binding("&", "ask('keep')", "Keep only", id="log.keep"),
+        Binding("!", "ask('hide')", "Hide", id="log.hide"),
+        Binding("v", "least_level", "Level", id="log.level"),
+        Binding("a", "all_sources", "Sources", show=False, id="log.sources"),
+        Binding("T", "span", "Time range", show=False, id="log.span"),
+        Binding("escape", "undo", "Take back", show=False, id="log.undo"),
     ]
 
     def __init__(
@@ -119,6 +124,10 @@ class LogPane(Vertical):
         self._course: Course | None = None
         self._before: Course | None = None
         """Where one was when all of a request was asked for, to come back to."""
+        self._said: Gap | None = None
+        """That it was reconnected, as it was said last, …"""
+        self._times = 0
+        """… and how often without a line in between."""
         self.view = LogView(limit, folder=folder)
         self.view.asks = True
         self._title = LogTitle(self.view)
@@ -153,7 +162,9 @@ class LogPane(Vertical):
     def _run(self, course: Course) -> None:
         """Go on where its tail has come to."""
         self._course = course
+        self._said = None
         self.view.title = course.title
+        self.view.empty = FETCHING
         back = f"esc back to {self._before.title}" if self._before is not None else ""
         self._title.say(course.title, *filter(None, (course.span.chip, back)))
         self._title.connection("◐ connecting")
@@ -182,6 +193,7 @@ class LogPane(Vertical):
     def stop(self) -> None:
         """Close the connection; the lines stay."""
         self.workers.cancel_group(self, "tail")
+        self.view.empty = ""
         self._title.connection("○ stopped")
 
     async def _tail(self, course: Course) -> None:
@@ -191,7 +203,7 @@ class LogPane(Vertical):
             try:
                 client = await self._reach()
                 if lost is not None:
-                    self.view.write([reconnected(monotonic() - lost)])
+                    self._tell_reconnected(monotonic() - lost)
                     lost, attempt = None, 0
                 ended = course.span.ended(datetime.now(UTC))
                 self._title.connection("○ past" if ended else "", lost=False)
@@ -201,9 +213,20 @@ class LogPane(Vertical):
                 self._end(exc)
                 return
             except errors.FalError as exc:
+                self.view.empty = f"Not fetched: {exc.message}. Trying again…"
                 lost = monotonic() if lost is None else lost
                 await self._wait(delay(attempt, self._delays), exc)
                 attempt += 1
+
+    def _tell_reconnected(self, seconds: float) -> None:
+        """One line, however often it happened."""
+        gap = reconnected(seconds, self._times + 1)
+        if self._said is not None and self.view.say_again(gap, self._said):
+            self._times += 1
+        else:
+            gap, self._times = reconnected(seconds), 1
+            self.view.write([gap])
+        self._said = gap
 
     async def _reach(self) -> Client:
         """The client, when its backend answers."""
@@ -219,7 +242,13 @@ class LogPane(Vertical):
         # room is left for the line that says so, and for one about what was dropped
         limit = max(self.view.buffer.limit - 2, 1)
         count, past = 0, self._past(resume)
-        async with aclosing(client.tail(resume.query())) as entries:
+        self.view.empty = FETCHING
+
+        def reached(place: int) -> None:
+            resume.reached(place)
+            self.view.empty = NONE_THEN if course.span.until else NOTHING
+
+        async with aclosing(client.tail(resume.query(), reached=reached)) as entries:
             async for entry in entries:
                 if resume.is_new(entry):
                     self.view.write([entry])

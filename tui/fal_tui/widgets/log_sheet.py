@@ -31,6 +31,7 @@ STRIPS = 256
 """Drawn entries that are kept, and drawn rows: a few screens. Each is dozens of objects."""
 TICKS = {"error": "━", "tick": "━", "mark": "◆"}
 """What is drawn beside the scroll bar; later ones cover earlier ones."""
+NOTHING = "No lines yet: they appear here as they are written"
 GUTTER = 2
 """Cells left of the prefix: cursor bar, bookmark or mark."""
 
@@ -72,8 +73,7 @@ class LogSheet(ScrollView):
         self.sought = ""
         """What is searched for, as it was typed."""
         self.hits: Pattern[str] | None = None
-        self.empty = "No lines yet: they appear here as they are written"
-        """Shown while there is none."""
+        self._empty = NOTHING
         self.before = ""
         """Why there may be older lines than those shown; '' when there are none."""
         self._places = Places()
@@ -238,7 +238,18 @@ class LogSheet(ScrollView):
     def _why_empty(self) -> str:
         if self.buffer.total:
             return f"None of {self.buffer.total:,} lines passes: esc takes the last filter away"
-        return self.empty
+        return self._empty
+
+    @property
+    def empty(self) -> str:
+        """Said while there is no line."""
+        return self._empty
+
+    @empty.setter
+    def empty(self, text: str) -> None:
+        if text != self._empty:
+            self._empty = text
+            self.refresh()
 
     def _first_line(self) -> Strip:
         text = dropped(self.buffer.missing).text if self.buffer.trimmed else self.before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual.widgets import Static
 
 from fal_serverless import errors
 from fal_serverless.config import Config
@@ -14,11 +15,16 @@ from fal_tui.flows import calls
 from fal_tui.screens.call import Call, Made
 from fal_tui.screens.confirm import ConfirmScreen
 from fal_tui.screens.rollback import RollbackScreen
-from fal_tui.screenshot import camera
+from fal_tui.screenshot import Camera, camera
 from tui.conftest import Opening
 from tui.fake_backend import START, FakeBackend, revision_id
 
 ONE, TWO = revision_id(1), revision_id(2)
+
+
+def asked(seen: Camera) -> str:
+    """What a question says."""
+    return str(seen.app.screen.query_one("#body Static", Static).render())
 
 
 async def test_roll_back_preselects_where_the_alias_came_from(
@@ -214,6 +220,38 @@ async def test_quit_offers_to_stop_the_backend(opened: Opening) -> None:
         assert seen.app.is_running
         await seen.press("ctrl+q", "q")
         assert not seen.app.is_running
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_marks_outlive_a_filter_and_a_deletion_names_what_is_hidden(
+    opened: Opening, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    async with opened(size) as seen:
+        await seen.press("g", "space", "space", "slash", *"call", "enter")
+        await seen.until(lambda: "shout" not in seen.text().splitlines()[3], "the filter")
+        assert "u Unmark (2 marked, 2 hidden)" in seen.text().splitlines()[-1]
+        await seen.press("D")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "Delete all 2" in seen.text()
+        assert asked(seen).count("hidden by the filter") == 2
+        assert "Function shout" in asked(seen) and "Function call" not in asked(seen)
+        await seen.press("escape", "escape")
+        await seen.until(lambda: "u Unmark (2 marked) " in seen.text(), "the marks")
+        await seen.press("u")
+        await seen.until(lambda: "Unmark" not in seen.text(), "no mark")
+        assert seen.text().count("✓") == 0
+
+
+async def test_keys_that_are_marked_and_hidden_are_asked_for_as_such(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    fake.keys.append(replace(fake.keys[0], id="ffff0000", alias="second"))
+    async with opened() as seen:
+        await seen.press("5")
+        await seen.until(lambda: "ffff0000" in seen.text(), "the keys")
+        await seen.press("g", "space", "space", "slash", *"second", "enter", "D")
+        await seen.until(lambda: "Revoke key 1 of 2" in seen.text(), "the question")
+        assert "hidden by the filter" in asked(seen)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

@@ -182,10 +182,12 @@ class Dispatch:
             await pointer.new_alias(self.host, self.screen.item)
 
     async def do_delete(self) -> None:
-        await remove.delete(self.host, self.screen.views.marked)
+        views = self.screen.views
+        await remove.delete(self.host, views.marked, views.hidden)
 
     async def do_stop(self) -> None:
-        await remove.stop(self.host, self.screen.views.marked)
+        views = self.screen.views
+        await remove.stop(self.host, views.marked, views.hidden)
 
     async def do_undo(self) -> None:
         await pointer.undo(self.host)

@@ -116,6 +116,21 @@ async def test_a_shrunk_list_leaves_no_blank_screen() -> None:
         assert [text.split()[-3] for text in lines(app.grid)[1:4]] == ["f00000", "f00001", "f00002"]
 
 
+async def test_a_mark_stays_while_its_item_is_there_though_no_row_shows_it() -> None:
+    app = Table(*rows(5))
+    async with app.run_test(size=(60, 12)) as pilot:
+        await pilot.press("space", "space", "space")
+        known = {"f00000", "f00001", "f00004"}
+        app.grid.set_rows(rows(5)[1:2], known=known)
+        await pilot.pause()
+        assert app.grid.marked == {"f00000", "f00001"} and app.grid.hidden == {"f00000"}
+        app.grid.set_rows(rows(5)[1:2], known=known - {"f00000"})
+        assert app.grid.marked == {"f00001"}
+        await pilot.press("u")
+        assert app.grid.marked == frozenset()
+        assert app.seen[-1] == ("marked", frozenset())
+
+
 async def test_marks_go_by_id() -> None:
     app = Table(*rows(5))
     async with app.run_test(size=(60, 11)) as pilot:

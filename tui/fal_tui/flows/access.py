@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from fal_tui.undo import AuthChanged
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
+
+HIDDEN = "(Marked, and hidden by the filter.)"
 
 MEANING: dict[AuthMode, str] = {
     "private": "keys of the owner",
@@ -118,15 +121,18 @@ async def _show_secret(host: Host, new: NewKey) -> None:
     await host.ask(SecretScreen(new, host.palette))
 
 
-async def revoke(host: Host, keys: list[Key]) -> None:
-    for key in keys:
+async def revoke(host: Host, keys: Sequence[Key], hidden: Container[str] = ()) -> None:
+    """One question for each. `hidden`: ids of those that are marked, but not seen now."""
+    for place, key in enumerate(keys, 1):
         command = equivalents.command(host.context.name, "key", "revoke", key.id)
         name = f"{key.alias} ({key.id})" if key.alias else key.id
         body = Text(f"Key {name}, scope {key.scope}, stops working at once and for ever.")
+        body.append(f" {HIDDEN}" if key.id in hidden else "")
         if key.id == _own(host):
             body.append("\n\nIt is the key that fal-tui itself uses here: ", host.palette.bad)
             body.append("you lock yourself out.", f"bold {host.palette.bad}")
-        if not await host.confirm("Revoke key", body, verb="Revoke", command=command):
+        heading = "Revoke key" if len(keys) == 1 else f"Revoke key {place} of {len(keys)}"
+        if not await host.confirm(heading, body, verb="Revoke", command=command):
             return
         await host.change(f"Revoked key {name}", command, partial(_revoke, key))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Container, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from fal_serverless.models import Alias, Function, Key, Revision, Worker
 from fal_tui import equivalents, render
-from fal_tui.flows.access import revoke
+from fal_tui.flows.access import HIDDEN, revoke
 from fal_tui.flows.host import Host
-from fal_tui.store import Item
+from fal_tui.store import Item, item_id
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
@@ -72,18 +72,28 @@ def _alias(item: Alias) -> Removal:
     )
 
 
-async def delete(host: Host, items: Sequence[Item]) -> None:
+async def delete(host: Host, items: Sequence[Item], hidden: Container[str] = ()) -> None:
+    """`hidden`: ids of those that are marked, but not seen now."""
     keys = [item for item in items if isinstance(item, Key)]
     if keys:
-        await revoke(host, keys)
+        await revoke(host, keys, hidden)
         return
-    removals = [found for item in items if (found := of(item)) is not None]
-    await _all(host, "Delete", "Delete", removals)
+    found = [(item, removal) for item in items if (removal := of(item)) is not None]
+    removals = [_told(removal, item, hidden) for item, removal in found]
+    await _all(host, "Delete", removals)
 
 
-async def stop(host: Host, items: Sequence[Item]) -> None:
+async def stop(host: Host, items: Sequence[Item], hidden: Container[str] = ()) -> None:
+    """`hidden` as in `delete`."""
     workers = [item for item in items if isinstance(item, Worker)]
-    await _all(host, "Stop workers", "Stop", [_worker(each) for each in workers])
+    await _all(host, "Stop", [_told(_worker(each), each, hidden) for each in workers])
+
+
+def _told(removal: Removal, item: Item, hidden: Container[str]) -> Removal:
+    """What nobody sees in the list is said to be meant, too."""
+    if item_id(item) not in hidden:
+        return removal
+    return replace(removal, what=f"{removal.what} {HIDDEN}")
 
 
 def _worker(item: Worker) -> Removal:
@@ -97,12 +107,13 @@ def _worker(item: Worker) -> Removal:
     )
 
 
-async def _all(host: Host, heading: str, verb: str, removals: Sequence[Removal]) -> None:
+async def _all(host: Host, verb: str, removals: Sequence[Removal]) -> None:
     """One question for all of them, then one after the other."""
     if not removals:
         return
     lines = [equivalents.command(host.context.name, *each.words) for each in removals]
     body = Text("\n".join(each.what for each in removals))
+    heading = verb if len(removals) == 1 else f"{verb} all {len(removals)}"
     command = lines[0] if len(lines) == 1 else ""
     if not await host.confirm(heading, body, verb=verb, command=command):
         return

@@ -152,7 +152,7 @@ class Listing(Vertical):
 
     @property
     def marked(self) -> list[Item]:
-        """Marked items, else the one under the cursor."""
+        """Marked items, those too that the filter hides; else the one under the cursor."""
         ids = [each for each in self.items if each in self.grid.marked]
         chosen = [self.items[each] for each in ids]
         return chosen or ([self.item] if self.item is not None else [])
@@ -236,7 +236,7 @@ class Listing(Vertical):
                 pass
             assert self._ready is not None
             self.items, self._drawn = self._ready.items, {}
-            self.grid.set_rows(self._ready.rows, self._ready.in_order)
+            self.grid.set_rows(self._ready.rows, self._ready.in_order, known=self.items)
         else:
             self._ready, self._late, self._maker = None, {}, None
             self._show_few(items, palette)
@@ -250,7 +250,7 @@ class Listing(Vertical):
             rows = [row for row in rows if matches(row.text)]
         self.items = {item_id(item): item for item in items}
         self._drawn = {row: self._drawn[row] for row in self.items if row in self._drawn}
-        self.grid.set_rows(rows)
+        self.grid.set_rows(rows, known=self.items)
 
     def grow_older(self) -> None:
         """Ages of a long list that are seen go on without news."""

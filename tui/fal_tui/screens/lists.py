@@ -47,17 +47,29 @@ def hints(
     in_log: bool,
     actions: Sequence[Action] = ACTIONS,
     keymap: Mapping[str, str] = MappingProxyType({}),
+    marks: tuple[int, int] = (0, 0),
 ) -> list[Hint]:
     """The footer: in a log its own keys first, then actions as far as they fit.
 
-    `keymap`: other keys of widgets, by binding id.
+    `keymap`: other keys of widgets, by binding id. `marks`: how many are marked, and how many of
+    those are hidden.
     """
-    found = log_hints(width, keymap) if in_log else []
+    found = log_hints(width, keymap) if in_log else mark_hints(marks, keymap)
     room = width - sum(hint.width for hint in found)
     for action in footer(situation, room, actions):
         enabled = not why_not(action, situation)
         found.append(Hint(action.id, action.key, action.label, enabled))
     return found
+
+
+def mark_hints(marks: tuple[int, int], keymap: Mapping[str, str]) -> list[Hint]:
+    """How many are marked, with the key that takes the marks back."""
+    count, hidden = marks
+    if not count:
+        return []
+    key = keymap.get("list.unmark", "u").split(",")[0]
+    said = f"{count} marked" + (f", {hidden} hidden" if hidden else "")
+    return [Hint("", shown_key(key), f"Unmark ({said})")]
 
 
 def log_hints(width: int, keymap: Mapping[str, str] = MappingProxyType({})) -> list[Hint]:

@@ -405,7 +405,14 @@ class MainScreen(Screen[None]):
 
         in_log = self.pane == "logs" or self.place.kind == "logs"
         self._footer.show(
-            hints(self.situation, self.app.size.width, in_log, self.actions, self._keymap),
+            hints(
+                self.situation,
+                self.app.size.width,
+                in_log,
+                self.actions,
+                self._keymap,
+                self.views.marks,
+            ),
             self.palette,
         )
 
@@ -438,6 +445,9 @@ class MainScreen(Screen[None]):
         if not self._settling:
             self._settling, self._set_out = True, self._moved
             self.set_timer(SETTLE, self._settled)
+
+    def on_grid_marked(self, event: Grid.Marked) -> None:
+        self._draw_footer()
 
     async def on_grid_opened(self, event: Grid.Opened) -> None:
         listing = self.views.listing

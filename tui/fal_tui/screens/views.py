@@ -96,6 +96,18 @@ class Views(Vertical):
         return self.listing.marked if self.listing is not None else []
 
     @property
+    def marks(self) -> tuple[int, int]:
+        """How many are marked, and how many of those the filter hides."""
+        if self.listing is None:
+            return 0, 0
+        return len(self.listing.grid.marked), len(self.listing.grid.hidden)
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Ids of marked items that the filter hides."""
+        return self.listing.grid.hidden if self.listing is not None else frozenset()
+
+    @property
     def topics(self) -> frozenset[Topic]:
         return self.listing.topics() if self.listing is not None else frozenset()
 

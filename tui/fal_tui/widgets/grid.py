@@ -6,7 +6,7 @@ screen's matter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from operator import is_
 from typing import ClassVar
 
@@ -37,7 +37,14 @@ class Grid(GridSheet, can_focus=True):
         Binding("pagedown", "page(1)", "Page down", show=False, id="list.page_down"),
         Binding("pageup", "page(-1)", "Page up", show=False, id="list.page_up"),
         Binding("enter", "open", "Open", show=False, id="list.open"),
-        Binding("space", "mark", "Mark", show=False, id="list.mark"),
+        Binding(
+            "space",
+            "mark",
+            "Mark, for D and X; a filter that hides marked ones does not unmark them",
+            show=False,
+            id="list.mark",
+        ),
+        Binding("u", "clear_marks", "Take all marks back", show=False, id="list.unmark"),
         Binding(
             "shift+left", "pick_column(-1)", "Column to sort by", show=False, id="list.column_left"
         ),
@@ -101,6 +108,11 @@ class Grid(GridSheet, can_focus=True):
         return frozenset(self._marks)
 
     @property
+    def hidden(self) -> frozenset[str]:
+        """Those of the marked that have no row now."""
+        return frozenset(id for id in self._marks if id not in self._index)
+
+    @property
     def order(self) -> Order | None:
         return self._order
 
@@ -115,12 +127,19 @@ class Grid(GridSheet, can_focus=True):
         self.refresh()
 
     def set_rows(
-        self, rows: Sequence[AnyRow], in_order: tuple[Order, list[AnyRow]] | None = None
+        self,
+        rows: Sequence[AnyRow],
+        in_order: tuple[Order, list[AnyRow]] | None = None,
+        *,
+        known: Container[str] | None = None,
     ) -> None:
         """Show these; cursor, marks and the cursor's place on the screen stay with their items.
 
-        `in_order`: the same rows, if somebody has sorted them already.
+        `in_order`: the same rows, if somebody has sorted them already. `known`: ids of all items
+        there are, those too that have no row; None: of the rows.
         """
+        if known is not None:
+            self._forget_marks(known)
         old, index, was = self._rows, self._cursor, self.cursor_id
         self._given = rows
         if in_order is not None and in_order[0] == self._order:
@@ -131,7 +150,8 @@ class Grid(GridSheet, can_focus=True):
             return
         seen, top = self._seen, self.scroll_offset.y
         self._put(new)
-        self._forget_marks()
+        if known is None:
+            self._forget_marks(self._index)
         above = index - round(self.scroll_y)
         kept = was if was in self._index else nearest(old, index, self._index)
         self._cursor = self._index.get(kept, 0) if kept is not None else 0
@@ -183,7 +203,7 @@ class Grid(GridSheet, can_focus=True):
         self._layout.widest = UNBOUND if wide else WIDEST
         self._forget_layout()
 
-    def clear_marks(self) -> None:
+    def action_clear_marks(self) -> None:
         if self._marks:
             self._marks.clear()
             self.refresh()
@@ -278,8 +298,8 @@ class Grid(GridSheet, can_focus=True):
         self._layout.look_again()
         self.virtual_size = Size(self.scrollable_content_region.width, len(rows) + 1)
 
-    def _forget_marks(self) -> None:
-        gone = {id for id in self._marks if id not in self._index}
+    def _forget_marks(self, known: Container[str]) -> None:
+        gone = {id for id in self._marks if id not in known}
         if gone:
             self._marks -= gone
             self.post_message(self.Marked(self, self.marked))

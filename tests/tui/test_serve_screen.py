@@ -482,6 +482,23 @@ async def test_a_file_that_cannot_be_imported_here_can_be_read_from_source(file:
         await until(pilot, lambda: "live on" in app.said("outcome"))
 
 
+@pytest.mark.parametrize("wrong", ["here", "in a module"])
+async def test_wrong_syntax_is_not_offered_to_be_read_from_source(file: Path, wrong: str) -> None:
+    helper = file.parent / "helper.py"
+    helper.write_text("VALUE = 1\n")
+    file.write_text("import helper\n" + APP)
+    app = Shell(Backend(), file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        (helper if wrong == "in a module" else file).write_text("def f(:\n")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "SyntaxError" in app.said("outcome"))
+        await until(pilot, lambda: "r retry · c copy" in drawn(app))
+        await pilot.press("f")
+        await pilot.pause(0.1)
+        assert "SyntaxError" in app.said("outcome")
+
+
 async def test_each_save_is_served_until_told_otherwise(file: Path) -> None:
     helper = file.parent / "helper.py"
     helper.write_text("VALUE = 1\n")

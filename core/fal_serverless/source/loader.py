@@ -164,7 +164,8 @@ def import_failure(exc: BaseException, path: str) -> Failure:
     where = os.path.basename(place) + (f":{line}" if line else "")
     text = f"{where}: {type(exc).__name__}" + (": " + message if message else "")
     missing = exc.name if isinstance(exc, ModuleNotFoundError) else None
-    return Failure("import", text, line=line, traceback=user_traceback(exc), missing=missing)
+    trace, is_syntax = user_traceback(exc), isinstance(exc, SyntaxError)
+    return Failure("import", text, line=line, traceback=trace, missing=missing, syntax=is_syntax)
 
 
 def blamed(exc: BaseException, path: str) -> tuple[str, int, str]:

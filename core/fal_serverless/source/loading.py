@@ -166,6 +166,8 @@ def _error(answer: dict[str, Any], request: Request, python: Interpreter) -> Fal
         message += _remedy(answer["missing"], python)
     if answer.get("line"):
         data["line"] = answer["line"]
+    if answer.get("syntax"):
+        data["syntax"] = True
     return LoadFailed(message, **data)
 
 

@@ -62,7 +62,7 @@ class Tree:
 def scan(path: Path) -> list[Found]:
     """The functions at the top level of the file, by line; nothing is run.
 
-    Raises FileMissing, and LoadFailed when it does not parse.
+    Raises FileMissing, and LoadFailed (with `syntax` in its data) when it does not parse.
     """
     return functions(parse(path))
 
@@ -91,7 +91,7 @@ def parse(path: Path) -> Tree:
         text = (exc.text or "").strip()
         shown = f": {text}" if text else ""
         message = f"{path.name}:{exc.lineno or 1}: {type(exc).__name__}: {exc.msg}{shown}"
-        raise LoadFailed(message, line=exc.lineno or 1) from exc
+        raise LoadFailed(message, line=exc.lineno or 1, syntax=True) from exc
     except ValueError as exc:
         raise LoadFailed(f"{path.name}: {exc}") from exc
 

@@ -22,7 +22,7 @@ from textual.worker import Worker
 
 from fal_serverless.client import Client
 from fal_serverless.config import Config
-from fal_serverless.errors import FalError, PythonMismatch, SourceError
+from fal_serverless.errors import FalError, LoadFailed, NotPicklable, PythonMismatch
 from fal_serverless.models import LogQuery, Served
 from fal_serverless.source import scan
 from fal_tui.screens.call import History, Made
@@ -352,9 +352,12 @@ class ServeScreen(ModalScreen[Served | None]):
             self.dismiss(self._last)
 
     def _may_read_source(self) -> bool:
-        order = self._run.order
-        failed = isinstance(self._run.error, SourceError | PythonMismatch)
-        return failed and order is not None and not order.from_source
+        """Whether the file may load in a worker though it does not here."""
+        order, error = self._run.order, self._run.error
+        failed = isinstance(error, LoadFailed | NotPicklable | PythonMismatch)
+        if not failed or order is None or order.from_source:
+            return False
+        return not (error and error.data.get("syntax"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that mean something only when a serve has ended."""

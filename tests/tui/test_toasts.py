@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 from textual.geometry import Region
 from textual.widget import Widget
@@ -32,6 +35,12 @@ def box(seen: Camera) -> Widget:
     return next(each for each in own if each.region.area)
 
 
+def drawn(seen: Camera) -> list[str]:
+    """All that is on the screen, what is behind a dialog too."""
+    found = re.findall(r"<text[^>]*>(.*?)</text>", seen.svg())
+    return [html.unescape(each).replace("\xa0", " ") for each in found]
+
+
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 @pytest.mark.parametrize("name", DIALOGS)
 async def test_a_toast_lies_beside_a_dialog_not_over_it(
@@ -50,4 +59,15 @@ async def test_a_toast_lies_beside_a_dialog_not_over_it(
         assert shown.area and all(toasts)
         assert not any(shown.overlaps(each) for each in toasts)
         assert Region(0, 0, *size).contains_region(shown)
-        assert "Copied 12 characters" in seen.text()
+        assert seen.text().count("Copied 12 characters") == 1
+
+
+async def test_a_toast_from_before_is_not_seen_twice_behind_a_dialog(opened: Opening) -> None:
+    async with opened((80, 24)) as seen:
+        seen.app.notify("Served it", markup=False)
+        await seen.until(lambda: "Served it" in seen.text(), "the toast")
+        await seen.press("G", "R")
+        await seen.until(lambda: "y do it" in seen.text(), "the dialog")
+        assert "".join(drawn(seen)).count("Served it") == 1
+        await seen.press("escape")
+        assert "".join(drawn(seen)).count("Served it") == 1

@@ -65,11 +65,13 @@ class FalTui(App[None]):
     TITLE = "fal-tui"
     ENABLE_COMMAND_PALETTE = True
     NOTIFICATION_TIMEOUT = 6
+    SUSPENDED_SCREEN_CLASS = "-behind"
 
     DEFAULT_CSS = """
     Toast { max-width: 60; width: auto; min-width: 24; }
     /* A dialog makes room for them: they would lie over the hints at its bottom. */
     ModalScreen > ToastRack { layer: default; margin-bottom: 0; max-height: 40%; }
+    .-behind Toast { visibility: hidden; }
     ModalScreen Toast { margin-top: 0; padding: 0 1; max-width: 100%; }
     CommandPalette SearchIcon { display: none; }
     ScrollableContainer, OptionList, TextArea, Grid {

@@ -112,10 +112,14 @@ class Link:
         self.want(*self._wanted())
 
     async def now(self, *topics: Topic) -> None:
-        """Fetch these at once, for somebody who waits; what fails comes with the rest."""
-        if self.state.live and topics:
-            with suppress(errors.FalError, OSError):
+        """Fetch these at once, for somebody who waits; where that fails, with all the rest."""
+        try:
+            if self.state.live and topics:
                 await self._fetch(frozenset(topics))
+                return
+        except (errors.FalError, OSError):
+            pass
+        self.want(*topics)
 
     async def ready(self, *, start: bool = True) -> Client:
         """The client, once it answers; starts the embedded backend if it must.

@@ -201,14 +201,15 @@ class MainScreen(Screen[None]):
             self.remove_class("-full")
         self.focus_pane("list")
         self._draw_soon()
-        self._want()
-        self._fetch_first()
+        if self.host is not None:
+            self._fetch(self.host)
 
-    def _fetch_first(self) -> None:
+    def _fetch(self, host: Host) -> None:
         """What was never fetched, at once: the next key is for rows, not for an empty list."""
-        missing = [each for each in self.views.topics if not self.store.has(each)]
-        if missing and self.host is not None:
-            work = self.host.link.now(*missing)
+        missing = {each for each in self.views.topics if not self.store.has(each)}
+        host.link.want(*(self.wanted() - missing))
+        if missing:
+            work = host.link.now(*missing)
             self.app.run_worker(work, name="list", group=FLOW, exit_on_error=False)
 
     def _make(self, place: Place) -> Widget:

@@ -68,11 +68,12 @@ class FalTui(App[None]):
     SUSPENDED_SCREEN_CLASS = "-behind"
 
     DEFAULT_CSS = """
-    Toast { max-width: 60; width: auto; min-width: 24; }
+    Screen Toast { max-width: 60; width: auto; min-width: 24; padding: 0 1; }
     /* A dialog makes room for them: they would lie over the hints at its bottom. */
     ModalScreen > ToastRack { layer: default; margin-bottom: 0; max-height: 40%; }
     .-behind Toast { visibility: hidden; }
-    ModalScreen Toast { margin-top: 0; padding: 0 1; max-width: 100%; }
+    .-narrow Toast { margin-top: 0; }
+    ModalScreen Toast { margin-top: 0; max-width: 100%; }
     CommandPalette SearchIcon { display: none; }
     ScrollableContainer, OptionList, TextArea, Grid {
         scrollbar-color: $panel-lighten-3; scrollbar-color-hover: $primary;

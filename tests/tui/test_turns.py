@@ -78,6 +78,18 @@ async def test_a_roll_back_and_its_undo_in_one_go(
         assert fake.aliases["call"].revision == revision_id(2)
 
 
+async def test_the_next_key_finds_what_the_one_before_has_changed(
+    opened: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as seen:
+        host = seen.app.host
+        assert host is not None
+        monkeypatch.setattr(host.link, "want", lambda *_: None)  # nothing comes by itself
+        at_once(seen, "G", "R", "y", "y")
+        await seen.until(lambda: type(seen.app.screen).__name__ == "PageScreen", "the JSON")
+        await seen.until(lambda: f'"live": "{revision_id(1)}"' in seen.text(), "the new one")
+
+
 async def test_a_choice_by_its_key_is_not_a_key_of_the_list_too(opened: Opening) -> None:
     async with opened() as seen:
         at_once(seen, "5", "c", "1", "k")

@@ -76,7 +76,12 @@ class Dispatch:
 
     def _start(self, work: Awaitable[Any] | None, name: str) -> None:
         if work is not None:
-            self.app.run_worker(work, name=name, group=FLOW, exit_on_error=False)
+            whole = self._to_its_end(work)
+            self.app.run_worker(whole, name=name, group=FLOW, exit_on_error=False)
+
+    async def _to_its_end(self, work: Awaitable[Any]) -> None:
+        await work
+        await self.host.catch_up()
 
     async def _go(self, action: Action) -> None:
         if action.leads is not None:

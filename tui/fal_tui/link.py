@@ -121,6 +121,10 @@ class Link:
             pass
         self.want(*topics)
 
+    async def renewed(self) -> None:
+        """All that is wanted, fetched anew."""
+        await self.now(*self._wanted())
+
     async def ready(self, *, start: bool = True) -> Client:
         """The client, once it answers; starts the embedded backend if it must.
 

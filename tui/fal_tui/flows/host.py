@@ -60,6 +60,8 @@ class Host:
         self.undo = Undo()
         self.called = Remembered(config.paths.cache / "calls.json", context.name)
         self.palette = Palette()
+        self.changed = False
+        """Something, since `catch_up`."""
         self.throw_away = False
         """The backend ends with the application anyway."""
 
@@ -106,7 +108,14 @@ class Host:
         if not quiet:
             self.say(f"{what} in {render.took(seconds)}" + ("\nz undoes" if undoes else ""))
         self.link.wake()
+        self.changed = True
         return (answer,)
+
+    async def catch_up(self) -> None:
+        """After a change: what is shown is what there is now, before the next key comes to it."""
+        if self.changed:
+            self.changed = False
+            await self.link.renewed()
 
     @contextmanager
     def _patient(self, waits: str) -> Iterator[None]:

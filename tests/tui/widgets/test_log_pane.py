@@ -361,7 +361,7 @@ async def test_what_a_reader_misses_while_disconnected_is_all_there_though_nothi
         await pilot.pause(0.1)
         backend.stored += [entry(n) for n in range(1, 301)]
         backend.error = None
-        await pilot.pause(0.3)
+        await until(pilot, lambda: len(app.messages()) > 300)
         assert backend.asked[-1].after == 0
         assert app.messages()[1:] == [f"line {n}" for n in range(1, 301)]
 

@@ -62,7 +62,7 @@ class CommandScreen(ModalScreen[Command]):
                 yield label(":", id="colon")
                 yield Input(
                     self._start,
-                    placeholder="tab takes the first · ↓ picks one · ↑ what was typed before",
+                    placeholder=" tab takes the first · ↓ picks one · ↑ what was typed before",
                     select_on_focus=False,
                 )
 

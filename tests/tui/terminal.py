@@ -135,5 +135,6 @@ def wait_until_gone(pids: list[int]) -> None:
             handle = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
-        assert select.select([handle], [], [], PATIENCE)[0], f"process {pid} stays"
+        line = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        assert select.select([handle], [], [], PATIENCE)[0], f"process {pid} stays: {line}"
         os.close(handle)

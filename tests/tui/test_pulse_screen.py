@@ -156,8 +156,9 @@ async def test_nothing_new_draws_no_plot_again(opened: Opening) -> None:
         await seen.until(lambda: "1,234" in seen.text(), "the figures")
         listing = seen.app.main.views.listing
         assert isinstance(listing, PulseList)
+        listing._plots.refresh()
+        await seen.until(lambda: listing._plots._lines is not None, "the plots")
         drawn = listing._plots._lines
-        assert drawn is not None
         seen.app.main.draw()
         await seen.pilot.pause()
         assert listing._plots._lines is drawn

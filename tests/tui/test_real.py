@@ -78,7 +78,7 @@ async def test_the_log_pane_follows_calls(
         await seen.press("colon", *"logs tailed", "enter")
         await client.invoke("tailed", b"{}")
         await seen.until(lambda: "said two" in seen.text(), "the printed line")
-        assert "POST / 200" in seen.text()
+        await seen.until(lambda: "POST / 200" in seen.text(), "the request's line")
 
 
 async def test_public_at_once_and_private_again(

@@ -18,9 +18,12 @@ async def connect(config: Config, context: Context, *, start: bool) -> tuple[Con
 
     Without `start` an embedded backend that does not run stays as it is: somebody stopped it.
     """
-    if context.embedded and not start and await launcher.running(config) is None:
-        raise Unreachable("the backend does not run; ctrl+r starts it")
     key = None if context.embedded else context.key or None
-    found, client = await launcher.connect(config, context.name, key)
+    try:
+        found, client = await launcher.connect(config, context.name, key, start=start)
+    except Unreachable:
+        if context.embedded and not start:
+            raise Unreachable("the backend does not run; ctrl+r starts it") from None
+        raise
     client.readonly = client.readonly or context.readonly
     return replace(found, readonly=context.readonly), client

@@ -44,13 +44,20 @@ class Sample:
     backend_memory: float
     """MB that the backend's own process has in memory."""
     descriptors: int
+    """Of the backend, its gateways and its log store: workers come and go, with their own."""
     threads: int
     processes: int
     files: int
     """Below the state folder and where temporary files go; not what a revision owns."""
 
 
-NAMES = {"memory": "memory, MB", "backend_memory": "memory of the backend's process, MB"}
+NAMES = {
+    "memory": "memory, MB",
+    "backend_memory": "memory of the backend's process, MB",
+    "descriptors": "descriptors of backend, gateways, log store",
+}
+OURS = b"fal_serverless.backend"
+"""In the command line of what lives as long as the backend."""
 BOUNDS = Sample(memory=40, backend_memory=15, descriptors=20, threads=10, processes=6, files=20)
 """How much more there may be in the last quarter than in the second."""
 
@@ -61,11 +68,17 @@ def look(home: Path, pid: int) -> Sample:
     return Sample(
         memory=(found.pss or found.rss) / MB,
         backend_memory=_resident(pid),
-        descriptors=sum(_count(f"/proc/{one}/fd") for one in family),
+        descriptors=sum(_count(f"/proc/{one}/fd") for one in family if _is_ours(one)),
         threads=sum(_count(f"/proc/{one}/task") for one in family),
         processes=len(family),
         files=_files(home),
     )
+
+
+def _is_ours(pid: int) -> bool:
+    with suppress(OSError):
+        return OURS in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _resident(pid: int) -> float:

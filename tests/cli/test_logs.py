@@ -120,7 +120,7 @@ def test_nothing_found_is_said_on_stderr_with_code_0(program: Program, called: s
         (("--search", "("), "'(' is not a regular expression: missing )"),
         (("--since", "soon"), "'soon' is neither like 5m, 1h30m or 3d nor like 2026-01-31T"),
         (("--lines", "-1"), "-1 is not in the range 0<=x<=100000"),
-        (("--level", "loud"), "'trace', 'debug', 'info', 'warning', 'error', 'stdout', 'stderr'"),
+        (("--level", "loud"), "'TRACE', 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'STDOUT', 'STDERR'"),
         (("--source", "them"), "'builder', 'system', 'request', 'user'"),
         (("--url", "!!"), "'!!' names no endpoint; give a label like 'call'"),
         (("--since", "5m", "--until", "1h"), "--since is after --until"),

@@ -43,7 +43,9 @@ class Terminal:
             os.chdir(cwd or ".")
             command = [sys.executable, "-m", "fal_tui", *words]
             looks = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-            os.execve(sys.executable, command, {**env, **looks})
+            # Some test runners set these, and they count for more than the terminal's size.
+            kept = {name: env[name] for name in env if name not in ("COLUMNS", "LINES")}
+            os.execve(sys.executable, command, {**kept, **looks})
 
     @property
     def text(self) -> str:

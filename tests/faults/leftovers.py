@@ -79,7 +79,9 @@ def _recorded(home: Path) -> set[int]:
     found = set()
     for path in (home / "state" / "run").glob("*/supervisor"):
         with suppress(OSError, ValueError):
-            found.add(int(path.read_text().split()[0]))
+            noted = path.read_text().split()
+            # Empty while it is written, and where a full disk had no room for it.
+            found.update(int(each) for each in noted[:1])
     return found
 
 

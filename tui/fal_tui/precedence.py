@@ -69,6 +69,7 @@ class Precedence:
         if self._thresholds is not None:
             gc.set_threshold(*self._thresholds)
             self._thresholds = None
+            gc.unfreeze()
 
     def collect(self) -> None:
         """If it is time to; called every second or so."""

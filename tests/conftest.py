@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -69,7 +70,7 @@ async def client(backend: RunningBackend) -> AsyncIterator[Client]:
 @pytest.fixture
 def here(tmp_path: Path) -> config.Config:
     """A configuration of nobody else, and no virtual environment but ours."""
-    environ = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+    environ = {**os.environ, "VIRTUAL_ENV": sys.prefix}
     return config.load({**environ, "FAL_SERVERLESS_HOME": str(tmp_path / "home")})
 
 

@@ -16,6 +16,9 @@ from fal_serverless.errors import InvalidName
 MAX_HOST_LABEL = 63
 """Octets in one label of a host name: RFC 1035, section 2.3.4."""
 
+CURL_KEY = '-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"'
+"""Words of a curl line that bring the key, from variables of the shell."""
+
 ALIAS_RULE = "lower-case letters, digits, '-' and '_', starting with a letter or digit"
 
 ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]*")

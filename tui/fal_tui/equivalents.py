@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from fal_serverless.config import LOCAL
+from fal_serverless.endpoint import CURL_KEY
 from fal_serverless.models import AuthMode
 
 
@@ -55,7 +56,7 @@ def curl(url: str, public: bool, data: str | None = None) -> str:
     """A call that works where `*.localhost` resolves; the key comes from the shell's variables."""
     parts = ["curl"]
     if not public:
-        parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+        parts.append(CURL_KEY)
     if data is not None:
         parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(data)}"]
     return " ".join([*parts, shlex.quote(f"{url}/")])

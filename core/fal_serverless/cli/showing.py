@@ -11,7 +11,7 @@ import click
 
 from fal_serverless.cli import output
 from fal_serverless.cli.session import Session, as_json, pass_session
-from fal_serverless.endpoint import parse_label
+from fal_serverless.endpoint import CURL_KEY, parse_label
 from fal_serverless.errors import NotFound
 from fal_serverless.isolated import Options
 from fal_serverless.models import Alias, AuthMode, Function, Parameter, Revision
@@ -170,7 +170,7 @@ def curl(shown: Shown) -> str:
         body = json.dumps(example(shown.revision), ensure_ascii=False)
         parts += ["-X POST", "-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
     if shown.auth != "public":
-        parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+        parts.append(CURL_KEY)
     return " ".join([*parts, shlex.quote(shown.url)])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fal_serverless.endpoint import CURL_KEY
 from fal_serverless.models import Answer, Revision
 from fal_tui import render, sample
 
@@ -125,7 +126,7 @@ def as_curl(call: Call, revision: Revision, label: str, *, public: bool) -> str:
     if call.method != ("POST" if call.body else "GET"):
         parts += ["-X", call.method]
     if not public:
-        parts.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+        parts.append(CURL_KEY)
     parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.headers.items()]
     if call.body:
         parts += ["-d", shlex.quote(compact(call.body))]

@@ -16,6 +16,7 @@ from typing import Any
 from fal_serverless.backend.engine.description import Description, Schema, Taken
 from fal_serverless.backend.gateway import openapi
 from fal_serverless.backend.gateway.openapi import Subject
+from fal_serverless.endpoint import CURL_KEY
 from fal_serverless.models import AuthMode
 
 STYLE = (Path(__file__).parent / "docs.css").read_text("utf-8")
@@ -220,7 +221,7 @@ def _body(told: Description, *, files: bool) -> str:
 def _example(subject: Subject, told: Description, url: str) -> str:
     lines = [f"curl -X POST {shlex.quote(url)}"]
     if subject.auth != "public":
-        lines.append('-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"')
+        lines.append(CURL_KEY)
     raw = [item for item in told.parameters if item.raw]
     if raw:
         fields = json.loads(_body(told, files=True))

@@ -412,12 +412,14 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-def connection(max_head: int, door: Door, head_timeout: float = HEAD_TIMEOUT) -> type[Connection]:
-    """The protocol class with what it uses, as uvicorn wants it."""
-    attributes = {
-        "max_head": max_head,
-        "door": door,
-        "memo": Memo(),
-        "head_timeout": head_timeout,
-    }
-    return type("Connection", (Connection,), attributes)
+def connection(
+    max_head: int,
+    door: Door,
+    head_timeout: float = HEAD_TIMEOUT,
+    *,
+    kind: type[Connection] = Connection,
+    **more: object,
+) -> type[Connection]:
+    """The protocol class with what it uses, as uvicorn wants it; `more` is what `kind` adds."""
+    uses = {"max_head": max_head, "door": door, "memo": Memo(), "head_timeout": head_timeout}
+    return type(kind.__name__, (kind,), uses | more)

@@ -25,7 +25,7 @@ from fal_serverless.backend.engine.frames import Link
 from fal_serverless.backend.gateway.call import Run
 from fal_serverless.backend.gateway.door import Calls
 from fal_serverless.backend.gateway.ledger import Ledger
-from fal_serverless.backend.gateway.protocol import Connection, Known, Memo
+from fal_serverless.backend.gateway.protocol import Connection, Known, connection
 from fal_serverless.backend.gateway.upstream import Lots
 from fal_serverless.backend.gateways import wire
 from fal_serverless.backend.logs.rows import LogRow
@@ -80,14 +80,13 @@ class Further:
         lots, rates = Lots(self._settings.request_timeout), Rates(self._settings.key_rate)
         proxies = Proxies(self._settings.trusted_proxies)
         door = Calls(self._settings, self, self._keys, self._run, ledger, lots, rates, proxies)
-        attributes = {
-            "max_head": self._settings.max_header_size,
-            "head_timeout": self._settings.head_timeout,
-            "door": door,
-            "memo": Memo(),
-            "give_away": staticmethod(self._give_away),
-        }
-        return type("Passing", (Passing,), attributes)
+        return connection(
+            self._settings.max_header_size,
+            door,
+            self._settings.head_timeout,
+            kind=Passing,
+            give_away=staticmethod(self._give_away),
+        )
 
     def find(self, user: str, label: str) -> Endpoint | None:
         """The endpoint of a call, when there is one."""

@@ -33,6 +33,7 @@ from textual.screen import Screen
 
 from benchmarks.processes import rss
 from fal_serverless.models import LogEntry, LogQuery
+from fal_tui.precedence import Precedence
 from fal_tui.widgets.log_pane import LogPane
 from running import RunningBackend, start_backend
 from serving import serve
@@ -236,6 +237,8 @@ class Pane(App[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._precedence = Precedence()
+        """As the whole application has it: the collector must not hold up a frame."""
         self.wanted: re.Pattern[str] | None = None
         """What is waited for in a frame."""
         self.framed = asyncio.Event()
@@ -243,6 +246,9 @@ class Pane(App[None]):
 
     def compose(self) -> ComposeResult:
         yield LogPane(lambda: None)
+
+    def on_mount(self) -> None:
+        self._precedence.take_over_collecting()
 
     @property
     def pane(self) -> LogPane:

@@ -22,6 +22,7 @@ from textual.worker import get_current_worker
 
 from fal_serverless.config import Config, Context
 from fal_tui import cache
+from fal_tui.precedence import Precedence
 from fal_tui.screens.first import FirstScreen
 from fal_tui.turns import FLOW, Turns
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from fal_tui.dispatch import Dispatch
     from fal_tui.flows.host import Host
     from fal_tui.link import Connect, LinkState
-    from fal_tui.precedence import Precedence
     from fal_tui.screens.main import MainScreen
     from fal_tui.store import Topic
 
@@ -106,7 +106,7 @@ class FalTui(App[None]):
         self._cache = cache.place(config.paths.cache, context.name)
         self._kept: tuple[Function, ...] = ()
         self._leaving = False
-        self._precedence: Precedence | None = None
+        self._precedence = Precedence()
         self._keeping: Timer | None = None
         """Until the list is written for the next start."""
         self.turns = Turns(self, super().on_event)
@@ -133,7 +133,7 @@ class FalTui(App[None]):
         self.call_after_refresh(self._after_first_paint)
 
     async def on_event(self, event: Event) -> None:
-        if self._precedence is not None and isinstance(event, Key):
+        if isinstance(event, Key):
             self._precedence.pressed()
         if isinstance(event, Key | Paste) and not event.is_forwarded:
             await self.turns.take(event)
@@ -142,13 +142,11 @@ class FalTui(App[None]):
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         super()._display(screen, renderable)
-        if self._precedence is not None:
-            self._precedence.drawn()
+        self._precedence.drawn()
 
     def on_unmount(self) -> None:
         self._keep_now()
-        if self._precedence is not None:
-            self._precedence.give_back_collecting()
+        self._precedence.give_back_collecting()
 
     def on_resize(self) -> None:
         self.set_timer(SETTLED, self._ask_size)
@@ -194,7 +192,6 @@ class FalTui(App[None]):
         from fal_tui.dispatch import Dispatch
         from fal_tui.flows.host import Host
         from fal_tui.link import Link
-        from fal_tui.precedence import Precedence
         from fal_tui.screens.main import MainScreen
         from fal_tui.store import FUNCTIONS, Store
 
@@ -204,8 +201,6 @@ class FalTui(App[None]):
         cached = () if self.start.demo else cache.read(self._cache)
         if cached:
             store.put(FUNCTIONS, cached)
-        if self._precedence is None:
-            self._precedence = Precedence()
         main = MainScreen(store, self._heading(), self._actions(), self._precedence)
         link = Link(
             connect or partial(self._connect_by_launcher, self.config, self.context),
@@ -272,8 +267,7 @@ class FalTui(App[None]):
         from fal_tui.connecting import connect
 
         found, client = await connect(config, context, start=start)
-        if self._precedence is not None:
-            client.breathe = self._precedence.breathe
+        client.breathe = self._precedence.breathe
         return found, client
 
     def _on_link(self, main: MainScreen, state: LinkState) -> None:

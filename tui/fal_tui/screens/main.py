@@ -200,7 +200,8 @@ class MainScreen(Screen[None]):
             self._broaden()
             self.remove_class("-full")
         self.focus_pane("list")
-        self._draw_soon()
+        if not self._draw_soon():
+            self._draw_around()
         if self.host is not None:
             self._fetch(self.host)
 
@@ -465,17 +466,20 @@ class MainScreen(Screen[None]):
     def on_store_changed(self, event: StoreChanged) -> None:
         self._draw_soon()
 
-    def _draw_soon(self) -> None:
-        """A long list is made ready in a task: frames are drawn here, and must not wait for it."""
+    def _draw_soon(self) -> bool:
+        """Whether it is drawn now.
+
+        A long list is made ready in a task: frames are drawn here, and must not wait for it.
+        """
         listing = self.views.listing
         if listing is None or listing.is_ready(self.store, self.palette):
             self.draw()
-            return
-        self._draw_around()
+            return True
         self._stale = True
         if not self._preparing:
             self._preparing = True
             self.run_worker(self._prepare(), name="list", group="list", exit_on_error=False)
+        return False
 
     async def _prepare(self) -> None:
         try:

@@ -7,7 +7,6 @@ on by itself when the connection comes back. What is shown, and where, is the sc
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -136,13 +135,6 @@ class LogPane(Vertical):
         yield self._title
         yield self.view
         yield Input(compact=True, id="ask")
-
-    def on_mount(self) -> None:
-        # What the program consists of stays until it ends. Looked through again and again, as
-        # entries come and go, it held up keys and frames for 100 ms each time. Only once: what is
-        # garbage at that time stays for good.
-        if not gc.get_freeze_count():
-            gc.freeze()
 
     # What is shown
 

@@ -250,6 +250,9 @@ class Pane(App[None]):
     def on_mount(self) -> None:
         self._precedence.take_over_collecting()
 
+    def on_unmount(self) -> None:
+        self._precedence.give_back_collecting()
+
     @property
     def pane(self) -> LogPane:
         return self.query_one(LogPane)

@@ -41,6 +41,7 @@ async def test_a_key_without_a_frame_holds_nobody_up_for_long() -> None:
 @pytest.fixture
 def collector() -> Iterator[None]:
     before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
     yield
     gc.set_threshold(*before)
     gc.unfreeze()

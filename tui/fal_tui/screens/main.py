@@ -21,7 +21,7 @@ from textual.widgets import Static
 
 from fal_serverless.models import LogQuery
 from fal_tui import detail, render
-from fal_tui.actions import ACTIONS, Action, Pane, Situation
+from fal_tui.actions import Action, Pane, Situation
 from fal_tui.chrome.footer import Footer
 from fal_tui.chrome.header import Header, Heading
 from fal_tui.messages import (
@@ -73,11 +73,11 @@ class MainScreen(Screen[None]):
         self,
         store: Store,
         heading: Heading,
-        actions: Sequence[Action] = ACTIONS,
-        precedence: Precedence | None = None,
+        actions: Sequence[Action],
+        precedence: Precedence,
     ) -> None:
         super().__init__()
-        self._precedence = precedence or Precedence()
+        self._precedence = precedence
         self.actions = tuple(actions)
         self._bind()
         self.store = store

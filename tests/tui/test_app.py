@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,15 @@ async def test_lists_functions_with_their_live_revision(opened: Opening) -> None
         text = seen.text()
     assert "call" in text and "shout" in text and "anonymous" in text
     assert "22222222" in text and "● live" in text
+
+
+async def test_garbage_is_looked_for_again_once_it_has_begun(opened: Opening) -> None:
+    gc.disable()
+    try:
+        async with opened():
+            assert gc.isenabled()
+    finally:
+        gc.enable()
 
 
 async def test_fits_80_by_24(opened: Opening) -> None:

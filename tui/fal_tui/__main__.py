@@ -6,6 +6,7 @@ Textual is imported only when the application really runs.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -165,6 +166,9 @@ def announce(address: str) -> None:
 
 
 def run_app(given: argparse.Namespace) -> int:
+    # A tenth of the time until the first paint went into looking for garbage among modules that
+    # were just read. The application enables it again once it has begun.
+    gc.disable()
     from fal_serverless.config import load
     from fal_tui.app import FalTui, Start
 

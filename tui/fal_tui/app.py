@@ -6,6 +6,7 @@ connected afterwards.
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -169,7 +170,10 @@ class FalTui(App[None]):
         self.run_worker(self._begin(), name="start", group="start", exit_on_error=False)
 
     async def _begin(self) -> None:
-        dispatch = await self._open(self._connect)
+        try:
+            dispatch = await self._open(self._connect)
+        finally:
+            gc.enable()  # see `__main__.run_app`
         self._start_extras(dispatch)
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self.turns.begin()

@@ -90,6 +90,9 @@ class Figure:
 class Painted(Terminal):
     """fal-tui, and what it paints."""
 
+    pressed = b""
+    """What was painted between the last key and its frame."""
+
     def until(self, needle: str) -> None:
         """As of any terminal, but of a long stream: only its end is looked through."""
         wanted, end, rest = needle.encode(), time.monotonic() + PATIENCE, b""
@@ -118,6 +121,7 @@ class Painted(Terminal):
             if time.perf_counter() - started > PATIENCE:
                 raise SystemExit(f"no frame after {key!r}: {seen[-500:]!r}")
             seen += self.read(0.5)
+        self.pressed = seen
         return time.perf_counter() - started
 
 
@@ -209,8 +213,8 @@ def pressing(backend: RunningBackend, rate: int) -> list[float]:
 
 
 def where(screen: Painted) -> int:
-    """The line under the cursor."""
-    seen = b""
+    """The line under the cursor, as of the last key."""
+    seen = screen.pressed
     while (found := cursor(seen)) is None:
         seen += screen.read(0.5)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,18 @@ def test_the_first_screen_of_a_real_backend_as_a_picture(
     done = fal_tui("--screenshot", str(picture), "--size", "100x30", env=backend.env)
     assert done.returncode == 0, done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("chosen", "frames"), [("", 240), ("30", 30)])
+def test_frames_follow_each_other_soon(chosen: str, frames: int) -> None:
+    code = (
+        "from fal_tui.frames import quicken\nquicken()\n"
+        "from textual.screen import UPDATE_PERIOD\nprint(round(1 / UPDATE_PERIOD))"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}
+    if chosen:
+        environ["TEXTUAL_FPS"] = chosen
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ
+    )
+    assert int(done.stdout) == frames

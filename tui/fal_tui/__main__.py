@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_serverless.errors import EXIT_INTERRUPTED, EXIT_USAGE, FalError
+from fal_tui.frames import quicken
 
 if TYPE_CHECKING:
     from fal_serverless.config import Config
@@ -96,6 +97,10 @@ def run(given: argparse.Namespace) -> int:
         return EXIT_USAGE
     if given.web:
         return run_web(given)
+    # A tenth of the time until the first paint went into looking for garbage among modules that
+    # were just read. The application enables it again once it has begun.
+    gc.disable()
+    quicken()
     if given.demo:
         from fal_tui.demo import run_demo
 
@@ -166,9 +171,6 @@ def announce(address: str) -> None:
 
 
 def run_app(given: argparse.Namespace) -> int:
-    # A tenth of the time until the first paint went into looking for garbage among modules that
-    # were just read. The application enables it again once it has begun.
-    gc.disable()
     from fal_serverless.config import load
     from fal_tui.app import FalTui, Start
 

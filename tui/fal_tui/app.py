@@ -173,7 +173,7 @@ class FalTui(App[None]):
         try:
             dispatch = await self._open(self._connect)
         finally:
-            gc.enable()  # see `__main__.run_app`
+            gc.enable()  # see `__main__.run`
         self._start_extras(dispatch)
         self.theme_changed_signal.subscribe(self, lambda _: self._recolour())
         self.turns.begin()

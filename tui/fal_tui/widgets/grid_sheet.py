@@ -13,13 +13,13 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.cache import LRUCache
 from textual.geometry import Region
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fal_tui.widgets.cells import Cell, centred, draw, foreground
 from fal_tui.widgets.columns import GAP, Column, Placed
 from fal_tui.widgets.layout import Layout
 from fal_tui.widgets.rows import AnyRow, Order, Row
+from fal_tui.widgets.sheet import Sheet
 
 GUTTER = 2
 """Cells left of the first column: cursor bar and mark."""
@@ -27,7 +27,7 @@ STRIPS = 512
 """Drawn rows that are kept."""
 
 
-class GridSheet(ScrollView):
+class GridSheet(Sheet):
     """`columns` and, when there is no row, the text `empty`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

@@ -15,7 +15,6 @@ from rich.style import Style
 from textual.cache import LRUCache
 from textual.geometry import Size
 from textual.reactive import var
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -26,6 +25,7 @@ from fal_tui.logs.ticks import Ticks, along
 from fal_tui.widgets.cells import foreground
 from fal_tui.widgets.log_drawing import Look, body, prefix, prefix_width
 from fal_tui.widgets.log_looks import COMPONENTS, CSS, LOOKS
+from fal_tui.widgets.sheet import Sheet
 
 STRIPS = 256
 """Drawn entries that are kept, and drawn rows: a few screens. Each is dozens of objects."""
@@ -49,7 +49,7 @@ class Row(NamedTuple):
     tick: str
 
 
-class LogSheet(ScrollView):
+class LogSheet(Sheet):
     """`limit` items are kept; `labels` says for each line whose it is."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS

@@ -105,13 +105,21 @@ async def _kills_beside(stage: Stage, kind: str, role: str) -> None:
         spared = await _family_of(stage, client, "steady")
         found = roles(stage)[role]
         victims = sorted(found - spared)
+        doomed: set[int] = set()
         if victims:
-            end(stage.chance.choice(victims))
+            victim = stage.chance.choice(victims)
+            every = leftovers.processes(stage.home)
+            # A worker outlives its supervisor by a moment.
+            doomed = {victim, *(pid for pid in every if leftovers.parent(pid) == victim)}
+            end(victim)
         error = await change
         if error is not None:
             stage.expect("\n" not in error.message, f"said in many lines: {error.message}")
         # A call that it is given until it is known to be dead is one that it had.
-        while any(worker.pid and not _is_there(worker.pid) for worker in await client.workers()):
+        while any(
+            worker.pid and (worker.pid in doomed or not _is_there(worker.pid))
+            for worker in await client.workers()
+        ):
             await asyncio.sleep(0.02)
     await stage.settle()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ from bundles import Write
 from fal_serverless import config
 from fal_serverless.client import Client
 from running import RunningBackend, StartBackend, start_backend
+
+
+def pytest_configure() -> None:
+    """A suite started by `&` in a script ignores Ctrl+C, and so would all that it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Backends:

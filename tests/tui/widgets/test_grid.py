@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable
 
 import pytest
+from rich.style import Style
 from rich.text import Text
 from textual.app import App, ComposeResult
 
 from fal_tui.widgets.grid import Column, Grid, Order, Row
+from fal_tui.widgets.legible import LEAST, contrast
 from fal_tui.widgets.rows import LateRow
 
 COLUMNS = (
@@ -225,6 +227,47 @@ async def test_what_is_drawn_again_is_all_that_changed(late: bool) -> None:
             grid.refresh()
             await pilot.pause()
             assert on_screen(app) == seen
+
+
+def coloured(*styles: str) -> Row:
+    return Row("one", tuple(Text("word", style) for style in styles), None)
+
+
+def styles_at(grid: Grid, line: int) -> list[Style]:
+    """Of what is written in that line."""
+    return [s.style for s in grid.render_line(line) if s.text.strip() == "word" and s.style]
+
+
+async def test_a_row_that_differs_only_in_its_colours_is_drawn_again() -> None:
+    app = Table(coloured("red", "red"), row("two"))
+    async with app.run_test(size=(44, 12)):
+        app.grid.action_last()
+        assert {each.color.name for each in styles_at(app.grid, 1) if each.color} == {"red"}
+        app.grid.set_rows([coloured("green", "green"), row("two")])
+        assert {each.color.name for each in styles_at(app.grid, 1) if each.color} == {"green"}
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "nord", "catppuccin-mocha", "solarized-dark"])
+async def test_whatever_its_colours_the_row_of_the_cursor_can_be_read(theme: str) -> None:
+    app = Table(coloured("#8b93a1", "#ffa62b", "#4ebf71"))
+    async with app.run_test(size=(44, 12)) as pilot:
+        app.theme = theme
+        await pilot.pause()
+        shown = styles_at(app.grid, 1)
+        assert len(shown) == 3
+        for each in shown:
+            assert each.color and each.color.triplet and each.bgcolor and each.bgcolor.triplet
+            assert contrast(each.color.triplet, each.bgcolor.triplet) >= LEAST
+
+
+async def test_in_the_terminals_own_colours_the_cursor_is_one_bar_of_one_colour() -> None:
+    app = Table(coloured("red", "yellow", "green"))
+    async with app.run_test(size=(44, 12)) as pilot:
+        app.theme = "ansi-dark"
+        await pilot.pause()
+        shown = styles_at(app.grid, 1)
+        assert len(shown) == 3
+        assert all(each.reverse and each.color is None for each in shown)
 
 
 class Maker:

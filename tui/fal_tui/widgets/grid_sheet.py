@@ -18,6 +18,7 @@ from textual.strip import Strip
 from fal_tui.widgets.cells import Cell, centred, draw, foreground
 from fal_tui.widgets.columns import GAP, Column, Placed
 from fal_tui.widgets.layout import Layout
+from fal_tui.widgets.legible import on_row
 from fal_tui.widgets.rows import AnyRow, Order, Row
 from fal_tui.widgets.sheet import Sheet
 
@@ -53,13 +54,17 @@ class GridSheet(Sheet):
         scrollbar-background-active: $surface;
         & > .grid--header { color: $text-muted; text-style: bold; background: $panel; }
         & > .grid--picked { color: $text-accent; text-style: bold; background: $panel; }
-        & > .grid--cursor { background: $primary 45%; text-style: bold; }
-        & > .grid--cursor-blurred { background: $primary 15%; }
+        & > .grid--cursor { background: $primary 45%; color: $text; text-style: bold; }
+        & > .grid--cursor-blurred { background: $primary 15%; color: $foreground; }
         & > .grid--mark { color: $text-warning; text-style: bold; }
         & > .grid--dim { color: $text-disabled; }
         & > .grid--empty { color: $text-muted; }
-        &:ansi > .grid--cursor { background: ansi_default; text-style: bold reverse; }
-        &:ansi > .grid--cursor-blurred { background: ansi_default; text-style: underline; }
+        &:ansi > .grid--cursor {
+            background: ansi_default; color: ansi_default; text-style: bold reverse;
+        }
+        &:ansi > .grid--cursor-blurred {
+            background: ansi_default; color: ansi_default; text-style: underline;
+        }
     }
     """
 
@@ -185,6 +190,8 @@ class GridSheet(Sheet):
             cell = row.cells[column.index] if column.index < len(row.cells) else ""
             segments += self._cell(cell, column, style)
             segments.append(Segment(" " * GAP, style))
+        if at_cursor:
+            segments = on_row(segments, style)
         strip = Strip(segments).adjust_cell_length(width, style)
         if not marked:
             self._strips[key] = (row, strip)
@@ -198,6 +205,7 @@ class GridSheet(Sheet):
             name = "grid--cursor" if self._has_keys else "grid--cursor-blurred"
             full = self.get_component_rich_style(name)
             style += Style(
+                color=full.color,
                 bgcolor=full.bgcolor,
                 bold=full.bold,
                 reverse=full.reverse,

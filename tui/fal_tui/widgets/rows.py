@@ -87,7 +87,7 @@ class LateRow:
     def look_again(self) -> bool:
         """Make it anew, because time has passed; whether it looks different."""
         now = self.maker.row(self.item, self.basis)
-        if now == self._made:
+        if self._made is not None and alike(now, self._made):
             return False
         self._made, self._text = now, None
         return True
@@ -104,10 +104,19 @@ class Order:
     flipped: bool = False
 
 
+def alike(one: AnyRow, other: AnyRow) -> bool:
+    """Whether nothing differs, their colours included: of a Text `==` leaves its style out."""
+    return one == other and all(map(_same_style, one.cells, other.cells))
+
+
+def _same_style(one: Cell, other: Cell) -> bool:
+    return isinstance(one, str) or isinstance(other, str) or one.style == other.style
+
+
 def merged(old: dict[str, AnyRow], new: Sequence[AnyRow]) -> list[AnyRow]:
     """The new rows, with the old object wherever nothing of it changed."""
     return [
-        row if (known := old.get(row.id)) is None or known is row or known != row else known
+        known if (known := old.get(row.id)) is not None and alike(known, row) else row
         for row in new
     ]
 

@@ -37,12 +37,14 @@ class Entry:
     keys: str
     help: str
     group: str
+    label: str = ""
+    """What the footer calls it: searched, too."""
     reason: str = ""
     """Why it cannot be done now."""
 
     @property
     def text(self) -> str:
-        return f"{self.keys} {self.help} {self.group}"
+        return f"{self.keys} {self.label} {self.help} {self.group}"
 
 
 def entries(
@@ -58,6 +60,7 @@ def entries(
             " ".join(action.written),
             action.help,
             action.group,
+            action.label,
             why_not(action, situation),
         )
         for action in actions
@@ -75,7 +78,7 @@ def _of(binding: BindingType, group: str, keymap: Mapping[str, str]) -> Entry:
     assert isinstance(binding, Binding)
     bound = keymap.get(binding.id or "", binding.key)
     keys = " ".join(shown_key(key) for key in bound.split(","))
-    return Entry("", keys, binding.tooltip or binding.description, group)
+    return Entry("", keys, binding.tooltip or binding.description, group, binding.description)
 
 
 class HelpScreen(Dialog[str]):

@@ -51,6 +51,16 @@ async def test_fits_80_by_24(opened: Opening) -> None:
         assert "S Serve" in lines[-1]
 
 
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (100, 30), (160, 45)])
+async def test_anonymous_functions_are_marked_at_every_size(
+    opened: Opening, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    for alias in ("production", "staging", "a-rather-long-name"):
+        fake.point(alias, revision_id(3))
+    async with opened(size) as seen:
+        assert "ALIASES" in seen.text() and "anonymous" in seen.text()
+
+
 async def test_says_when_there_is_not_enough_space_and_comes_back(opened: Opening) -> None:
     async with opened((59, 24)) as seen:
         assert "Not enough space" in seen.text()

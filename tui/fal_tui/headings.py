@@ -11,7 +11,7 @@ SHORT = 8
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     "functions": (
         Column("name", "NAME", priority=100),
-        Column("aliases", "ALIASES", priority=60),
+        Column("aliases", "ALIASES", priority=82),
         Column("live", "LIVE", width=SHORT, priority=85),
         Column("auth", "AUTH", width=7, priority=90),
         Column("workers", "WORKERS", priority=70),

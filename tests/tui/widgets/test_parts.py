@@ -47,6 +47,11 @@ def test_the_least_important_column_goes_first_and_one_always_stays() -> None:
     assert shown == [[0, 1, 2], [0, 1, 2], [0, 2], [2], [2]]
 
 
+def test_room_that_a_wide_column_leaves_goes_to_a_narrow_one() -> None:
+    columns = [Column("a", "A", priority=9), Column("b", "B", priority=5), Column("c", "C", 4)]
+    assert [placed.index for placed in fit(columns, [9, 30, 4], 20)] == [0, 2]
+
+
 def test_a_dropped_column_is_back_when_another_is_no_longer_wide() -> None:
     layout = Layout([Column("a", "A", priority=1), Column("b", "B")])
     for cells, shown in ((("x" * 30, "y" * 8), 1), (("x" * 4, "y" * 8), 2)):

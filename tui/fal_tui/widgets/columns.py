@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,14 +44,18 @@ def fit(
 ) -> tuple[Placed, ...]:
     """The columns that fit into `total` cells, left to right.
 
-    `natural` is the width that each would like. The most important column always stays.
+    `natural` is the width that each would like. The most important column always stays; what is
+    left beside one that was too wide goes to less important ones that are narrow.
     """
     widths = [_wanted(column, size, widest) for column, size in zip(columns, natural, strict=True)]
     least = [_least(column, size) for column, size in zip(columns, widths, strict=True)]
     kept = list(range(len(columns)))
     while len(kept) > 1 and _needs(kept, least) > total:
-        kept.remove(_least_important(columns, kept))
+        kept.remove(max(kept, key=_rank(columns)))
     _shrink(widths, least, kept, total)
+    for index in sorted(set(range(len(columns))) - set(kept), key=_rank(columns)):
+        if _needs([*kept, index], widths) <= total:
+            kept = sorted([*kept, index])
     return tuple(Placed(index, min(widths[index], max(total, 1))) for index in kept)
 
 
@@ -69,9 +73,9 @@ def _needs(kept: Sequence[int], widths: Sequence[int]) -> int:
     return sum(widths[index] for index in kept) + GAP * (len(kept) - 1)
 
 
-def _least_important(columns: Sequence[Column], kept: Sequence[int]) -> int:
-    """Of equals the rightmost."""
-    return min(kept, key=lambda index: (columns[index].priority, -index))
+def _rank(columns: Sequence[Column]) -> Callable[[int], tuple[int, int]]:
+    """The most important first, of equals the leftmost."""
+    return lambda index: (-columns[index].priority, index)
 
 
 def _shrink(widths: list[int], least: Sequence[int], kept: Sequence[int], total: int) -> None:

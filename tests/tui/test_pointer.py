@@ -96,6 +96,23 @@ async def test_a_protected_context_wants_its_name_after_the_picker_too(
         await seen.until(lambda: fake.aliases["call"].revision == ONE, "the move")
 
 
+async def test_all_of_a_question_is_reached_by_keys_in_a_small_terminal(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    before = fake.revisions[ONE]
+    message = "a message of several words that is longer than a line of this terminal"
+    source = "\n".join(f"x{line} = 'what is longer than a line'" for line in range(30))
+    bundle = replace(before.bundle, source=f"{source}\n# the {'very ' * 20}end")
+    fake.revisions[ONE] = replace(before, message=message, bundle=bundle)
+    async with opened((80, 24)) as seen:
+        await pick(seen, "enter")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert message in lines_of(seen.text()) and "pgdn pgup scroll · y roll back" in seen.text()
+        assert "very very end" not in lines_of(seen.text())
+        await seen.press(*["pagedown"] * 8)
+        await seen.until(lambda: "very very end" in lines_of(seen.text()), "the end of the source")
+
+
 @SIZES
 async def test_an_entry_of_the_history_is_gone_back_to(
     opened: Opening, fake: FakeBackend, size: tuple[int, int]

@@ -113,7 +113,7 @@ async def _diff(host: Host, before: str, after: str) -> Text:
 
 def _question(alias: Alias, old: Revision, new: Revision, tone: Palette) -> Text:
     """From → to, who and when, and what changes."""
-    text = Text(no_wrap=True).append("alias  ", tone.muted).append(f"{alias.name}\n", "bold")
+    text = Text().append("alias  ", tone.muted).append(f"{alias.name}\n", "bold")
     for word, each in (("from   ", old), ("to     ", new)):
         text.append(word, tone.muted).append(render.short(each.id), f"bold {tone.accent}")
         text.append(f"  {render.local_time(each.created_at)} by {each.created_by}", tone.muted)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,14 +19,15 @@ BOX = 100
 """Cells of a dialog where there is room."""
 FRAME = 7
 """Lines of border, margins and buttons."""
+SCROLLS = "pgdn pgup scroll · "
+"""Hint where there is more than is seen."""
 
 
 class ConfirmScreen(Dialog[bool]):
     """True for yes, False or None for no.
 
-    `body` says what will happen; its lines are wrapped unless it says `no_wrap`. `command` is the
-    same as a command line, `verb` stands on the button, `typed` is what must be typed to go on
-    ('' for nothing).
+    `body` says what will happen. `command` is the same as a command line, `verb` stands on the
+    button, `typed` is what must be typed to go on ('' for nothing).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,8 +44,8 @@ class ConfirmScreen(Dialog[bool]):
     DEFAULT_CSS = """
     ConfirmScreen {
         #body { height: auto; margin: 1 0; scrollbar-size: 1 1; }
+        #body.-long { margin: 0 0 1 0; }
         #body > Static { width: 100%; }
-        #body.code > Static { width: auto; }
         #command { color: $text-accent; }
         #typed { height: 1; border: none; background: $boost; margin-top: 1; }
         #buttons { height: 1; margin-top: 1; align-horizontal: right; }
@@ -65,8 +65,7 @@ class ConfirmScreen(Dialog[bool]):
         self._typed = typed
 
     def inside(self) -> ComposeResult:
-        code = "code" if self._body.no_wrap else None
-        with ScrollableContainer(id="body", can_focus=False, classes=code):
+        with ScrollableContainer(id="body", can_focus=False):
             yield label(self._body)
         if self._command:
             yield label(Text(f"$ {self._command}"), id="command")
@@ -88,14 +87,13 @@ class ConfirmScreen(Dialog[bool]):
     def _fit(self) -> None:
         """The body as high as its lines, or as what the rest leaves of the screen."""
         inside = min(BOX, int(self.size.width * 0.94)) - 4
-        lines = self._body.plain.split("\n")
-        if self._body.no_wrap:
-            wanted = len(lines) + (1 if max(map(cell_len, lines)) > inside else 0)
-        else:
-            wanted = len(self._body.wrap(self.app.console, inside))
+        wanted = len(self._body.wrap(self.app.console, inside))
         below = 2 * bool(self._command) + 3 * bool(self._typed)
         room = int(self.size.height * 0.9) - FRAME - below
-        self.query_one("#body").styles.height = max(min(wanted, room), 3)
+        body, long = self.query_one("#body"), wanted > room
+        body.set_class(long, "-long")
+        body.styles.height = max(min(wanted, room + long), 3)
+        self.query_one("#box").border_subtitle = Text(long * SCROLLS + self.hint)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self._answer(event.button.id == "yes")

@@ -72,7 +72,7 @@ class RollbackScreen(Dialog[Chosen]):
         Grid { max-height: 35%; margin: 1 0 0 0; }
         #command { color: $text-accent; height: auto; max-height: 2; }
         #diff { height: 1fr; border-top: solid $panel-lighten-1; scrollbar-size: 1 1; }
-        #diff > Static { width: auto; }
+        #diff > Static { width: 100%; }
     }
     """
 

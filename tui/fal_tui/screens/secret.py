@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from fal_serverless.models import NewKey
@@ -18,6 +20,11 @@ COVER = "•"
 
 class SecretScreen(PageScreen):
     """Shows it until it is closed; pictures of the screen are taken while it is `covered`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # A second enter after the label would take it away before it was seen.
+        Binding("q,enter", "stay", show=False),
+    ]
 
     hint = "c copy both lines · esc close, for good"
 
@@ -33,6 +40,9 @@ class SecretScreen(PageScreen):
         text.append("This is the only time the secret will be visible.\n\n", tone.warn)
         text.append(_lines(self._new, secret), "bold")
         return text.append("\n\nIf it is lost, make another key and revoke this one.", tone.muted)
+
+    def action_stay(self) -> None:
+        self.notify("esc closes it, for good.", severity="warning", markup=False)
 
     @contextmanager
     def covered(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fal_serverless.config import Config
 from fal_tui.__main__ import parser
 from fal_tui.palette import PLAIN
 from fal_tui.screenshot import Camera
@@ -97,6 +98,20 @@ async def test_the_terminals_own_colours_are_a_theme(opened: Opening) -> None:
         assert seen.app.native_ansi_color and seen.app.host.palette == PLAIN
         await seen.press("colon", *"theme nord", "enter")
         assert seen.app.host.palette.good.startswith("#")
+
+
+async def test_a_theme_is_seen_before_it_is_chosen(opened: Opening, config: Config) -> None:
+    async with opened((80, 24)) as seen:
+        app = seen.app
+        before, themes = app.theme, sorted(app.available_themes)
+        after = themes[themes.index(before) + 1]
+        await seen.press("ctrl+t", "j")
+        assert app.theme == after
+        await seen.press("escape")
+        assert app.theme == before and not config.paths.config.exists()
+        await seen.press("ctrl+t", "j", "enter")
+        await seen.until(lambda: config.paths.config.exists(), "the setting")
+        assert app.theme == after and after in config.paths.config.read_text()
 
 
 async def marked(seen: Camera, *names: str) -> None:

@@ -285,9 +285,16 @@ class Dispatch:
     async def do_theme(self) -> None:
         choices = [Choice(name, name) for name in sorted(self.app.available_themes)]
         before = self.app.theme
-        chosen = await self.host.ask(PickScreen("Theme", choices, chosen=before))
+        screen = PickScreen("Theme", choices, chosen=before, looked=self._try_theme)
+        chosen = await self.host.ask(screen)
         if chosen:
             self.use_theme(chosen)
+        else:
+            self._try_theme(before)
+
+    def _try_theme(self, name: str) -> None:
+        """What it looks like, for now."""
+        self.app.theme = name
 
     def use_theme(self, name: str) -> None:
         self.app.theme = name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +10,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key
-from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -47,22 +46,22 @@ class PickScreen(Dialog[str]):
 
     hint = "enter choose · esc close"
 
-    class Looked(Message):
-        """The cursor is on a choice."""
-
-        def __init__(self, screen: PickScreen, id: str) -> None:
-            super().__init__()
-            self.pick = screen
-            self.id = id
-
     def __init__(
-        self, heading: str, choices: Sequence[Choice], *, chosen: str = "", about: str = ""
+        self,
+        heading: str,
+        choices: Sequence[Choice],
+        *,
+        chosen: str = "",
+        about: str = "",
+        looked: Callable[[str], object] | None = None,
     ) -> None:
+        """`looked` is told the id of each choice that the cursor comes to."""
         super().__init__()
         self.heading = heading
         self.choices = tuple(choices)
         self._chosen = chosen
         self._about = about
+        self._looked = looked
 
     def inside(self) -> ComposeResult:
         if self._about:
@@ -93,8 +92,8 @@ class PickScreen(Dialog[str]):
         self.dismiss(event.option.id)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option.id is not None:
-            self.app.post_message(self.Looked(self, event.option.id))
+        if event.option.id is not None and self._looked is not None:
+            self._looked(event.option.id)
 
     def action_step(self, steps: int) -> None:
         options = self.query_one(OptionList)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fal_tui.chrome.tabs import spread
 from fal_tui.detail import HISTORY, OVERVIEW, TABS
 from tui.conftest import Opening
@@ -45,6 +47,22 @@ async def test_full_screen_and_back_by_f_and_by_esc(opened: Opening) -> None:
         assert "NAME" not in seen.text()
         await seen.press("escape")
         assert "NAME" in seen.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_in_full_screen_the_keys_go_to_the_log(
+    opened: Opening, fake: FakeBackend, size: tuple[int, int]
+) -> None:
+    fake.log("hello from call")
+    async with opened(size) as seen:
+        await seen.press("L")
+        await seen.until(lambda: "hello from call" in seen.text(), "the line")
+        seen.app.main.focus_pane("list")
+        await seen.press("f")
+        for key in ("tab", "shift+tab"):
+            assert seen.app.main.log_pane.has_focus_within and "NAME" not in seen.text()
+            assert "hello from call" in seen.text() and "Level" in seen.text().splitlines()[-1]
+            await seen.press(key)
 
 
 async def test_growing_wide_shows_both_panes_again(opened: Opening) -> None:

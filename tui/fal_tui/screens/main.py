@@ -250,6 +250,9 @@ class MainScreen(Screen[None]):
         return self.has_class("-logs")
 
     def panes(self) -> list[Pane]:
+        """Those that can be seen, or swapped in."""
+        if self.has_class("-full"):
+            return ["logs"]
         found: list[Pane] = ["list"]
         hidden = self.has_class("-lone") or (self.has_class("-broad") and not self.narrow)
         if self.detail is not None and not hidden:
@@ -337,8 +340,11 @@ class MainScreen(Screen[None]):
         self.log_pane.styles.height = min(max(height, 5), max(self.size.height - 8, 5))
 
     def full_logs(self) -> None:
-        if self.logs_open:
-            self.toggle_class("-full")
+        if not self.logs_open:
+            return
+        self.toggle_class("-full")
+        if self.has_class("-full"):
+            self.focus_pane("logs")
 
     # Tabs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -154,6 +155,15 @@ def command(folder: Path, **more: str) -> str:
     lines = [f"{name} = {value}" for name, value in more.items()]
     run = [sys.executable, str(script), "{name}", "{context}"]
     return "\n".join(["[commands.say]", 'key = "N"', f"run = {run}", *lines])
+
+
+def test_the_command_of_the_readme_shows_the_commit_of_a_revision(tmp_path: Path) -> None:
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    (example,) = re.findall(r"```toml\n(\[keymap\].*?)```", readme, re.S)
+    (show,) = reading(tmp_path, example).commands
+    revision = two_functions().revisions[revision_id(1)]
+    assert revision.bundle.git_sha
+    assert words(show, values(revision)) == ["git", "show", "--stat", revision.bundle.git_sha]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

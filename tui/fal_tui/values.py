@@ -7,9 +7,9 @@ from fal_tui.store import Deed, Item, endpoint_label
 
 NAMES = (
     "name", "id", "function", "alias", "revision", "label", "url", "path_url", "auth", "user",
-    "file", "entrypoint", "worker", "pid", "address", "key", "context", "backend",
+    "file", "entrypoint", "git", "worker", "pid", "address", "key", "context", "backend",
 )  # fmt: skip
-"""`context` and `backend` (its URL) are always there."""
+"""`context` and `backend` (its URL) are always there; `git` is the commit of a revision."""
 
 
 def values(item: Item | None) -> dict[str, str]:
@@ -77,6 +77,7 @@ def _revision(item: Revision) -> dict[str, str]:
         "revision": item.id,
         "file": item.bundle.file_name,
         "entrypoint": item.bundle.entrypoint,
+        "git": item.bundle.git_sha or "",
     }
 
 

@@ -57,7 +57,7 @@ def _command(name: str, entry: Any) -> Command:
         raise InvalidSetting(f"{where}: a name has letters, digits, '-' and '_'")
     kinds = {item.name: str(item.type) for item in fields(Command) if item.name != "name"}
     if not isinstance(entry, dict) or not entry.get("run"):
-        raise InvalidSetting(f"{where} needs run, as run = 'git show {{revision}}'")
+        raise InvalidSetting(f"{where} needs run, as run = 'git show {{git}}'")
     made: dict[str, Any] = {"key": ""}
     for item, value in entry.items():
         if item not in kinds:

@@ -196,6 +196,17 @@ async def test_a_worker_is_stopped_after_a_question(opened: Opening, fake: FakeB
         await seen.until(lambda: not fake.workers, "the stop")
 
 
+async def test_a_worker_of_an_anonymous_function_says_which(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    lone = revision_id(4)
+    fake.workers = [Worker("w" * 12, lone, lone, "ready", 42, "unix", START, 7, 0)]
+    async with opened((160, 45)) as seen:
+        await seen.press("3")
+        await seen.until(lambda: "wwwwwwww" in seen.text(), "workers")
+        assert seen.text().count(f"whisper ({lone[:8]})") == 2, "in the list and beside it"
+
+
 async def test_activity_teaches_the_command_line(opened: Opening, fake: FakeBackend) -> None:
     async with opened() as seen:
         await seen.press("G", "A", "k", "enter")

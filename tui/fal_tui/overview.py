@@ -33,7 +33,7 @@ def overview(item: Item, store: Store, look: Look) -> Text:
     if isinstance(item, Move):
         return _move(item, look)
     if isinstance(item, Worker):
-        return _worker(item, look)
+        return _worker(item, store, look)
     if isinstance(item, AuditEntry):
         return _audited(item, look)
     return _key(item, look) if isinstance(item, Key) else _deed(item, look)
@@ -123,14 +123,14 @@ def _move(item: Move, look: Look) -> Text:
     )
 
 
-def _worker(item: Worker, look: Look) -> Text:
+def _worker(item: Worker, store: Store, look: Look) -> Text:
     tone, start = look.palette, item.cold_start
     parts = ("queue", start.queue), ("env", start.environment), ("load", start.load)
     cold = " · ".join(f"{name} {value:.2f} s" for name, value in (*parts, ("setup", start.setup)))
     return fields(
         look,
         ("worker", Text(item.id, "bold")),
-        ("function", render.title_of(item.function)),
+        ("function", render.title_of(item.function, store.functions)),
         ("revision", Text(item.revision, tone.accent)),
         ("state", Text(item.state, tone.state(item.state))),
         ("pid", str(item.pid) if item.pid is not None else "—"),

@@ -291,8 +291,9 @@ def key_row(key: Key, look: Look) -> Row:
     )
 
 
-def worker_row(worker: Worker, look: Look) -> Row:
-    tone = look.palette
+def worker_row(worker: Worker, look: Look, function: str = "") -> Row:
+    """`function`: what its function is called; '' for by its name."""
+    tone, function = look.palette, function or title_of(worker.function)
     pid = str(worker.pid) if worker.pid is not None else "—"
     start = worker.cold_start
     cold = start.environment + start.load + start.setup
@@ -300,7 +301,7 @@ def worker_row(worker: Worker, look: Look) -> Row:
         worker.id,
         (
             Text(short(worker.id), tone.name),
-            Text(title_of(worker.function)),
+            Text(function),
             Text(short(worker.revision), tone.accent),
             Text(worker.state, tone.state(worker.state)),
             Text(str(worker.running)),
@@ -313,7 +314,7 @@ def worker_row(worker: Worker, look: Look) -> Row:
         ),
         (
             worker.id,
-            worker.function,
+            function,
             worker.revision,
             worker.state,
             worker.running,

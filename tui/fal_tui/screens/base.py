@@ -115,7 +115,7 @@ class Listing(Vertical):
         self.grid = Grid(COLUMNS[self.kind], "Loading…")
         self.input = FilterInput()
         self.input.reveal(False)
-        self._drawn: dict[str, tuple[Item, str, Palette, Row]] = {}
+        self._drawn: dict[str, tuple[Item, tuple[str, Palette, Any], Row]] = {}
         self._ready: Ready | None = None
         self._late: dict[str, LateRow] = {}
         self._maker: RowMaker | None = None
@@ -218,7 +218,7 @@ class Listing(Vertical):
         return None
 
     def make_row(self, item: Item, basis: Any, look: Look) -> Row:
-        """One row of a long list."""
+        """The row of an item, with what it depends on beside it."""
         return render.row(item, look)
 
     def sort_of(self, item: Item, basis: Any) -> tuple[Any, ...] | None:
@@ -257,13 +257,14 @@ class Listing(Vertical):
         self.grid.grow_older()
 
     def _row(self, item: Item, look: Look) -> Row:
-        name, age = item_id(item), render.ago(render.moment(item), look.now)
+        name, basis = item_id(item), self._basis(item)
+        beside = (render.ago(render.moment(item), look.now), look.palette, basis)
         known = self._drawn.get(name)
         same = known is not None and (known[0] is item or known[0] == item)
-        if known is not None and same and known[1:3] == (age, look.palette):
-            return known[3]
-        row = render.row(item, look)
-        self._drawn[name] = (item, age, look.palette, row)
+        if known is not None and same and known[1] == beside:
+            return known[2]
+        row = self.make_row(item, basis, look)
+        self._drawn[name] = (item, beside, row)
         return row
 
     def _empty(self, store: Store, some: bool, trouble: str) -> str:

@@ -189,6 +189,19 @@ async def test_earlier_calls_come_back_and_so_does_the_draft() -> None:
         assert app.editor.text == "draft"
 
 
+async def test_the_first_key_for_earlier_calls_leads_to_another_one() -> None:
+    app = Shell(echo, revision())
+    async with app.run_test(size=(80, 24)) as pilot:
+        for text in ("1", "2"):
+            await app.send(pilot, text)
+        await pilot.press("e", "ctrl+up")
+        assert app.editor.text == "1"
+        await pilot.press("ctrl+up")
+        assert app.editor.text == "1"
+        await pilot.press("ctrl+down", "ctrl+down")
+        assert app.editor.text == "2"
+
+
 async def test_the_call_is_copied_as_curl_and_as_python() -> None:
     app = Shell(echo, revision())
     async with app.run_test(size=(80, 24)) as pilot:

@@ -357,11 +357,14 @@ class InvokeScreen(ModalScreen[str | None]):
             self.dismiss(None)
 
     def action_recall(self, steps: int) -> None:
-        """Through the calls of this session; below the last one is what was being written."""
+        """Through the calls that were made; below the last one is what was being written."""
         known = self._history.of(self._revision.function)
         if self._place is None:
             self._draft = self.call()
-        place = (len(known) if self._place is None else self._place) + steps
+            # the last call, when it still stands there, is no earlier one
+            place = len(known) - (self._draft in known[-1:]) + steps
+        else:
+            place = self._place + steps
         if 0 <= place < len(known):
             self._place = place
             self._write(known[place])

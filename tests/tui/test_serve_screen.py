@@ -303,6 +303,7 @@ async def test_each_page_says_what_came_of_it_to_the_next(
     async with app.run_test(size=size, message_hook=hear) as pilot:
         await pilot.pause(0.1)
         assert "recent" in drawn(app) and "Serve: which file?" in drawn(app)
+        assert app.theme_variables["text-success"].lower() in app.export_screenshot().lower()
         await pilot.press("enter")
         await until(pilot, lambda: app.alias == "call_text")
         assert "text: str, n: int = 1" in drawn(app) and "http://1-call_text." in drawn(app)

@@ -90,6 +90,7 @@ def test_paths_are_offered_as_they_are_typed(tmp_path: Path) -> None:
     recent = tmp_path / "sub" / "my_app.py"
     kinds = [(one.kind, one.path.name) for one in entries("", tmp_path, [recent])]
     assert kinds == [("recent", "my_app.py"), ("folder", "sub"), ("up", tmp_path.parent.name)]
+    assert [one.kind for one in entries("", recent.parent, [recent])] == ["recent", "up"], "once"
     (found,) = entries("sub/app", tmp_path, [recent])
     assert (found.kind, found.functions) == ("file", ("f",))
     assert [one.path.name for one in entries(".", tmp_path, [])] == [".hidden"]

@@ -23,6 +23,7 @@ from fal_serverless.endpoint import check_alias, url
 from fal_serverless.errors import InvalidName
 from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Status
 from fal_serverless.source import Found
+from fal_tui.palette import Palette, from_theme
 from fal_tui.widgets.choice import Choice, Option
 from fal_tui.widgets.grid import Column, Grid, Row
 
@@ -171,7 +172,8 @@ class ServeForm(Vertical):
         self._path = path
         self._found = {one.name: one for one in found}
         grid = self.query_one(Grid)
-        grid.set_rows([_row(one) for one in self._found.values()])
+        tone = from_theme(self.app.theme_variables, self.app.current_theme.dark)
+        grid.set_rows([_row(one, tone) for one in self._found.values()])
         first = next((one.name for one in self._found.values() if not reason(one)), None)
         if first is not None:
             grid.move_to(first)
@@ -304,9 +306,9 @@ class ServeForm(Vertical):
         self.post_message(self.Wanted(order))
 
 
-def _row(found: Found) -> Row:
+def _row(found: Found, tone: Palette) -> Row:
     why = reason(found)
-    answers = Text(why, "italic") if why else Text(how(found), "green")
+    answers = Text(why, "italic") if why else Text(how(found), tone.good)
     return Row(found.name, (found.name, answers, parameters(found)), dim=bool(why))
 
 

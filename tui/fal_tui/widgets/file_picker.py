@@ -14,6 +14,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from fal_tui.palette import from_theme
 from fal_tui.widgets.grid import Column, Grid, Row
 from fal_tui.widgets.paths import Entry, entries, place, typed_for
 
@@ -140,7 +141,8 @@ class FilePicker(Vertical):
         grid.action_first()
 
     def _row(self, id: str, entry: Entry) -> Row:
-        functions = Text(", ".join(entry.functions), "green" if entry.functions else "")
+        tone = from_theme(self.app.theme_variables, self.app.current_theme.dark)
+        functions = Text(", ".join(entry.functions), tone.good)
         if entry.kind == "up":
             return Row(id, (Text("../", "bold"), ""))
         if entry.kind == "folder":

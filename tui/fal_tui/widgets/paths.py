@@ -36,10 +36,11 @@ class Entry:
 
 
 def entries(typed: str, base: Path, recents: Sequence[Path]) -> list[Entry]:
-    """What fits: recent files while nothing is typed, then Python files, then folders."""
+    """What fits: recent files while nothing is typed, then other Python files, then folders."""
     folder, beginning = place(typed, base)
     found = [] if typed else [_looked_into(Entry(path, "recent")) for path in recents]
     files, folders = _listed(folder, beginning)
+    files = [each for each in files if all(each.path != other.path for other in found)]
     looked = [_looked_into(entry) for entry in files[:READ]] + files[READ:]
     up = [Entry(folder.parent, "up")] if not beginning and folder.parent != folder else []
     return (found + looked + folders)[:MOST] + up

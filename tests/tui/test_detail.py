@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.text import Text
@@ -40,6 +41,18 @@ def test_a_function_is_described_with_signature_and_curl_line() -> None:
     text = text_of(store, store.function("call"), detail.OVERVIEW)
     assert text.startswith("def call(text: str)")
     assert "call → 22222222" in text and 'curl -H "Authorization' in text
+
+
+def test_options_have_their_units_and_a_zero_is_no_absence() -> None:
+    backend = two_functions()
+    old = backend.revisions[TWO]
+    options = {"keep_alive": 10, "min_concurrency": 0, "setup_function": None, "serve": True}
+    backend.revisions[TWO] = replace(old, bundle=replace(old.bundle, options=options))
+    store = filled(backend)
+    lines = text_of(store, store.function("call"), detail.OPTIONS).splitlines()
+    said = dict(line.rsplit(maxsplit=1) for line in lines if not line.endswith(" s"))
+    assert said["min_concurrency"] == "0" and said["setup_function"] == "—"
+    assert any(line.split() == ["keep_alive", "10", "s"] for line in lines)
 
 
 def test_an_older_revision_is_compared_with_the_live_one() -> None:

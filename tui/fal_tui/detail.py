@@ -19,6 +19,7 @@ from fal_tui.store import Item, Store, Topic, endpoint_label
 
 OVERVIEW, SOURCE, OPTIONS, DIFF, HISTORY = "overview", "source", "options", "diff", "history"
 TABS = (OVERVIEW, SOURCE, OPTIONS, DIFF, HISTORY)
+IN_SECONDS = ("keep_alive", "request_timeout", "startup_timeout")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _options(item: Item, store: Store, look: Look) -> Text:
         return _loading(subject(item, store), store, look)
     options = dict(revision.bundle.options)
     wanted = options.pop("requirements", None) or ()
-    named: list[Field] = [(name, _value(value, look)) for name, value in options.items()]
+    named: list[Field] = [(name, _value(name, value, look)) for name, value in options.items()]
     lines = Text("\n").join(Text(str(each)) for each in wanted)
     none = Text("none", look.palette.muted)
     return fields(
@@ -200,10 +201,11 @@ def _loading(revision: str | None, store: Store, look: Look) -> Text:
     return Text(f"Loading revision {render.short(revision)}…", look.palette.muted)
 
 
-def _value(value: Any, look: Look) -> Text:
-    if value in (None, False):
+def _value(name: str, value: Any, look: Look) -> Text:
+    if value is None or value is False:
         return Text("no" if value is False else "—", look.palette.muted)
-    return Text("yes" if value is True else str(value))
+    unit = " s" if name in IN_SECONDS else ""
+    return Text("yes" if value is True else f"{value}{unit}")
 
 
 def label_of(item: Item | None, store: Store) -> str | None:

@@ -180,7 +180,7 @@ def _logs(situation: Situation) -> str:
 
 
 def _undo(situation: Situation) -> str:
-    return "" if situation.undo else "nothing was moved or opened in this session"
+    return "" if situation.undo else "there is no move or auth change of this session to take back"
 
 
 def _new(situation: Situation) -> str:

@@ -143,7 +143,8 @@ class Dispatch:
         ]
         chosen = await self.host.ask(PickScreen("Copy", choices))
         if chosen is not None:
-            self.host.say(copy(self.host.app, found[int(chosen)].value))
+            kept = found[int(chosen)]
+            self.host.say(f"{copy(self.host.app, kept.value)}: {kept.label}")
 
     async def do_edit(self) -> None:
         await programs.edit(self.host, self.screen.item)

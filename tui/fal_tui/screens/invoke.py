@@ -379,18 +379,19 @@ class InvokeScreen(ModalScreen[str | None]):
         self.query_one("#answer", VerticalScroll).scroll_relative(y=steps, animate=False)
 
     def action_copy_curl(self) -> None:
-        self._copy(as_curl(self.call(), self._revision, self._label, public=self._public))
+        text = as_curl(self.call(), self._revision, self._label, public=self._public)
+        self._copy(text, "as curl")
 
     def action_copy_python(self) -> None:
         text = as_python(self.call(), self._revision, self._label, public=self._public)
-        self._copy(text)
+        self._copy(text, "as Python")
 
     def action_copy_answer(self) -> None:
         if self.answer is not None:
-            self._copy(self.answer.body.decode(errors="replace"))
+            self._copy(self.answer.body.decode(errors="replace"), "the answer")
 
-    def _copy(self, text: str) -> None:
-        self.notify(copy(self.app, text), timeout=3, markup=False)
+    def _copy(self, text: str, what: str) -> None:
+        self.notify(f"{copy(self.app, text)}: {what}", timeout=3, markup=False)
 
     def action_save(self) -> None:
         """The answer's body as it came, to a new file."""

@@ -7,10 +7,10 @@ Use: .venv/bin/python screenshots/make.py [FOLDER [PICTURE …]]
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from fal_tui.app import FalTui, Start
@@ -163,12 +163,19 @@ def served(app: FalTui) -> bool:
     return app.host is not None and len(app.host.store.functions) >= len(SAMPLES) - 1
 
 
-def main() -> None:
-    folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else HERE
-    wanted = [each for each in PICTURES if each.__name__ in (sys.argv[2:] or NAMES)]
-    for picture in wanted:
-        for suffix in SIZES:
-            draw(folder, picture, suffix)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Draw the pictures anew, from the running app.")
+    parser.add_argument("folder", nargs="?", type=Path, default=HERE, metavar="FOLDER")
+    parser.add_argument(
+        "pictures", nargs="*", metavar="PICTURE", help=f"of {', '.join(NAMES)}; default: all"
+    )
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.pictures if name not in NAMES]:
+        parser.error(f"no picture '{unknown[0]}'; there are: {', '.join(NAMES)}")
+    for picture in PICTURES:
+        if picture.__name__ in (given.pictures or NAMES):
+            for suffix in SIZES:
+                draw(given.folder.absolute(), picture, suffix)
 
 
 if __name__ == "__main__":

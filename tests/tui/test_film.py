@@ -10,6 +10,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "screenshots"))
 
+import make  # type: ignore[import-not-found]
 from film import Frame, svg  # type: ignore[import-not-found]
 
 LOOK = ("#ffffff", "#000000", False, False)
@@ -32,3 +33,13 @@ def test_rows_that_stay_are_drawn_once_and_text_is_literal() -> None:
 def test_without_a_frame_there_is_no_film() -> None:
     with pytest.raises(ValueError, match="no frame"):
         svg([], 80, "#000000", "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["folder", "nonsense"]])
+def test_what_is_no_picture_draws_none(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        make.main(words)
+    assert not list(tmp_path.iterdir())

@@ -32,6 +32,11 @@ async def test_a_pickled_function_works_without_its_file(
     assert opened.function()(*arguments) == result
 
 
+async def test_code_keeps_the_name_of_its_file_for_tracebacks(here: Config) -> None:
+    opened = Opened(await source.bundle(FUNCTIONS / "shapes.py", "add_three", config=here))
+    assert Path(opened.function().__code__.co_filename).name == "shapes.py"
+
+
 async def test_annotations_survive_as_what_they_name(here: Config, tmp_path: Path) -> None:
     opened = Opened(await source.bundle(FUNCTIONS / "shapes.py", "move", config=here))
     (tmp_path / "f.pickle").write_bytes(opened.pickle)

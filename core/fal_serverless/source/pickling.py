@@ -56,7 +56,8 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
     Functions under `functools.lru_cache` it knows only by name. Of `dataclasses.MISSING` it makes
     another, with which every field of a dataclass seems to have a default. A `TypedDict("Name", …)`
     it sends as a dict, of which no such type can be made again. The fields of pydantic 1 hold
-    functions that were compiled inside others, and are made anew.
+    functions that were compiled inside others, and are made anew. Since 3.1.3 it takes the name of
+    the file from all code, and tracebacks could not say where they come from.
     """
 
     def cached(func: Any, maxsize: int | None, typed: bool) -> Any:
@@ -77,6 +78,8 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
         return cached, (value.__wrapped__, *sizes)
 
     def reducer_override(self: Any, value: Any) -> Any:
+        if isinstance(value, types.CodeType):
+            return with_file_name(self.dispatch_table[types.CodeType](value), value.co_filename)
         if isinstance(value, functools._lru_cache_wrapper) and is_local(value.__wrapped__):
             return reduce_cached(value)
         if is_old_pydantic_field(value):
@@ -92,6 +95,16 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
         return reduced
 
     return type("Pickler", (cloudpickle.Pickler,), {"reducer_override": reducer_override})
+
+
+NO_FILE = "<dynamic-code>"
+"""What cloudpickle since 3.1.3 calls the file of any code."""
+
+
+def with_file_name(reduced: Any, name: str) -> Any:
+    """How a code object is made again, as cloudpickle says it, with the name of its file."""
+    kind, args = reduced
+    return kind, tuple(name if isinstance(arg, str) and arg == NO_FILE else arg for arg in args)
 
 
 FIELD_PARTS = (

@@ -25,6 +25,7 @@ from fal_serverless.backend.logs.rows import Block, LogRow, entries_of, entry_of
 from fal_serverless.config import Settings
 from fal_serverless.isolated import Options
 from fal_serverless.models import BundleInfo, LogEntry, Worker, to_json
+from fal_serverless.source import pickling
 
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 _numbers = itertools.count(1)
@@ -57,7 +58,7 @@ def pickled(source: str, file_name: str, name: str, setup: str | None) -> bytes:
     cloudpickle.register_pickle_by_value(module)
     try:
         made = {"func": getattr(module, name), "setup_function": setup and getattr(module, setup)}
-        return cloudpickle.dumps(made)
+        return pickling.dump(pickling.make_pickler(cloudpickle, lambda _: True), made)
     finally:
         cloudpickle.unregister_pickle_by_value(module)
         del sys.modules[module.__name__]

@@ -247,6 +247,23 @@ async def test_an_unknown_option_is_told_as_the_file_raised_it(here: Config, wri
     assert "did you mean 'keep_alive'?" in (await refused(here, path, "f")).message
 
 
+@pytest.mark.parametrize("from_source", [False, True])
+async def test_serve_mistyped_is_an_unknown_option_and_not_a_lack_of_it(
+    here: Config, write: Write, from_source: bool
+) -> None:
+    path = write(HEAD + "@isolated(serv=True)\ndef f(): ...\n")
+    error = await refused(here, path, "f", from_source=from_source)
+    assert "isolated has no option 'serv'; did you mean 'serve'? It has: " in error.message
+
+
+async def test_a_file_without_the_import_is_told_it(here: Config, write: Write) -> None:
+    error = await refused(here, write("@isolated(serve=True)\ndef f(): ...\n"), "f")
+    assert error.message == (
+        "app.py:1: NameError: name 'isolated' is not defined; "
+        "the file lacks: from fal_serverless import isolated"
+    )
+
+
 # from source
 
 

@@ -86,6 +86,21 @@ def test_what_is_no_python_file_is_missing(tmp_path: Path, name: str) -> None:
         source.scan(tmp_path / name)
 
 
+def test_a_mistyped_file_is_told_its_neighbour(write: Write) -> None:
+    path = write("x = 1\n")
+    for name in ("ap.py", "app"):
+        with pytest.raises(errors.FileMissing, match=r"does not exist; did you mean app\.py\?$"):
+            source.scan(path.with_name(name))
+    with pytest.raises(errors.FileMissing, match=r"does not exist$"):
+        source.scan(path.with_name("other.py"))
+
+
+def test_a_syntax_error_quotes_no_more_than_a_line_s_beginning(write: Write) -> None:
+    with pytest.raises(errors.LoadFailed, match=r"SyntaxError: .*: x = \((1, )+1,…$") as told:
+        source.scan(write("x = (" + "1, " * 5000 + "]\n"))
+    assert len(told.value.message) < 250
+
+
 def test_a_syntax_error_names_line_and_text(write: Write) -> None:
     with pytest.raises(errors.LoadFailed, match=r"^app\.py:2: SyntaxError: .*: def f\(:$"):
         source.scan(write("x = 1\ndef f(:\n"))

@@ -87,7 +87,7 @@ def make_options(values: Dict[str, Any], base: Optional[Options] = None) -> Opti
 
 def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, OPTION_NAMES, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = f"; did you mean '{near[0]}'?" if near else "."
     return f"isolated has no option '{name}'{hint} It has: {', '.join(OPTION_NAMES)}"
 
 

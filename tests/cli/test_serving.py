@@ -158,6 +158,18 @@ def test_an_alias_of_another_function_is_refused(program: Program, write: Write)
     assert "alias 'owner-extra' belongs to function 'owner-one'" in ran.err
 
 
+def test_without_a_name_the_functions_of_the_file_are_told(alone: Program, write: Write) -> None:
+    path = write(GOOD + "def plain(): ...\n")
+    ran = alone("fn", "serve", path)
+    said = "Error: Missing argument 'NAME'; app.py has: f (see: fal-serverless fn serve --help)\n"
+    assert (ran.code, ran.err) == (2, said)
+    ran = alone("fn", "serve", f"{path}::f")
+    assert ran.code == 2 and f"are two words, as in {path} f (see: " in ran.err
+    ran = alone("fn", "serve")
+    assert ran.code == 2 and "Missing argument 'FILE'" in ran.err
+    assert "FILE NAME" in alone("fn", "serve", "--help").out
+
+
 @pytest.mark.parametrize("name", ["absent.py", ".", "notes.txt"])
 def test_bad_input_starts_no_backend(alone: Program, tmp_path: Path, name: str) -> None:
     (tmp_path / "notes.txt").touch()

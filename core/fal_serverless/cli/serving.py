@@ -36,7 +36,7 @@ class Order:
 
 @click.command("serve")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", required=False)
 @click.option("--alias", help="Label to make, or to move to the new revision.")
 @click.option("--auth", type=click.Choice(AUTH_MODES), help="Who may call it; private if new.")
 @click.option("--message", "-m", default="", help="Kept with the revision.")
@@ -54,7 +54,7 @@ class Order:
 def serve(
     session: Session,
     path: Path,
-    name: str,
+    name: str | None,
     alias: str | None,
     auth: AuthMode | None,
     message: str,
@@ -68,6 +68,8 @@ def serve(
     NAME is a function in FILE. With --alias its URL names the alias, which moves once the revision
     is ready. Without, the function is anonymous and reached by the revision's id.
     """
+    if name is None:
+        raise click.UsageError(_nameless(path))
     order = Order(path, name, alias, auth, message, from_source, python, as_json)
     if watch:
         from fal_serverless.cli.watching import watch as watching
@@ -75,6 +77,19 @@ def serve(
         run(watching(session, order))
     else:
         run(serve_once(session, order))
+
+
+def _nameless(path: Path) -> str:
+    """What is missing, and what it could be; nothing of the file is run for it."""
+    from fal_serverless import source
+
+    file, colon, name = str(path).partition(":")
+    if colon:
+        return f"Missing argument 'NAME': file and function are two words, as in {file} " + (
+            name.strip(":") or "NAME"
+        )
+    names = ", ".join(found.name for found in source.scan(path) if found.isolated)
+    return f"Missing argument 'NAME'; {path.name} has: {names or 'no isolated function'}"
 
 
 async def serve_once(session: Session, order: Order) -> Served:

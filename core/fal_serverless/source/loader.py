@@ -173,6 +173,8 @@ def blamed(exc: BaseException, path: str) -> tuple[str, int, str]:
     if isinstance(exc, SyntaxError) and exc.filename:
         return exc.filename, exc.lineno or 0, exc.msg
     message = " ".join(str(exc).split())
+    if message == "name 'isolated' is not defined":  # as in files of the original's documents
+        message += "; the file lacks: from fal_serverless import isolated"
     for frame in reversed(traceback.extract_tb(exc.__traceback__)):
         if is_local(frame.filename):
             return frame.filename, frame.lineno or 0, message

@@ -16,7 +16,7 @@ from typing import Any
 
 from fal_serverless.config import Config
 from fal_serverless.errors import InvalidOption, LoadFailed, PythonMismatch
-from fal_serverless.isolated import make_options
+from fal_serverless.isolated import OPTION_NAMES, make_options
 from fal_serverless.models import BundleInfo, to_json
 from fal_serverless.overlay import pure_overlay
 from fal_serverless.source import files, interpreter, loading, syntax
@@ -97,7 +97,9 @@ def _look(path: Path, name: str, *, certain: bool) -> _Read:
         return read
     if found is None:
         raise loading.missing(name, read.isolated)
-    if found.isolated and not found.servable and not found.computed:
+    # An option that does not exist may be the one that was meant: running the file tells it.
+    mistyped = set(found.options) - set(OPTION_NAMES)
+    if found.isolated and not found.servable and not found.computed and not mistyped:
         raise loading.not_servable({item.name: item.options for item in functions if item.isolated})
     return read
 

@@ -21,6 +21,9 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef
 PACKAGE = "fal_serverless"
 DECORATOR = "isolated"
 
+QUOTED = 100
+"""Characters of a line that an error quotes: in what is no text, a line may have no end."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -76,9 +79,18 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as exc:
-        raise FileMissing(f"file {path} does not exist", path=str(path)) from exc
+        message = f"file {path} does not exist{_nearest(path)}"
+        raise FileMissing(message, path=str(path)) from exc
     except OSError as exc:
         raise FileMissing(f"file {path} cannot be read: {exc.strerror}", path=str(path)) from exc
+
+
+def _nearest(path: Path) -> str:
+    """What may have been meant: a Python file beside it with almost that name."""
+    import difflib
+
+    near = difflib.get_close_matches(path.name, (file.name for file in path.parent.glob("*.py")), 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def parse(path: Path) -> Tree:
@@ -89,6 +101,8 @@ def parse(path: Path) -> Tree:
         return Tree(path, decode(data), module)
     except SyntaxError as exc:
         text = (exc.text or "").strip()
+        if len(text) > QUOTED:
+            text = text[:QUOTED] + "…"
         shown = f": {text}" if text else ""
         message = f"{path.name}:{exc.lineno or 1}: {type(exc).__name__}: {exc.msg}{shown}"
         raise LoadFailed(message, line=exc.lineno or 1, syntax=True) from exc

@@ -60,6 +60,21 @@ def test_a_command_starts_the_embedded_backend_and_finds_it_again(
     assert json.loads((home / "state" / "backend.json").read_text())["pid"] == first
 
 
+def test_another_context_s_backend_is_not_taken_for_this_machine_s(
+    alone: Program, home: Path
+) -> None:
+    alone("backend", "start", "--port", str(free_port()))
+    alone("context", "add", "prod", "http://127.0.0.1:9")
+    for command in ("stop", "start"):
+        ran = alone("--context", "prod", "backend", command)
+        assert ran.code == 2 and "'prod' is at http://127.0.0.1:9" in ran.err
+    assert alone("--context", "absent", "backend", "stop").code == 5
+    alone("context", "use", "prod")
+    ran = alone("backend", "stop")
+    assert ran.out == "Backend stopped.\n" and "the context in use is 'prod'" in ran.err
+    assert alone("--context", "local", "backend", "stop").out == "No backend runs.\n"
+
+
 def test_the_context_in_use_stays_when_there_is_one(alone: Program, home: Path) -> None:
     alone("context", "add", "prod", "http://127.0.0.1:9")
     alone("context", "use", "prod")

@@ -12,7 +12,7 @@ import click
 from fal_serverless import config as configuration
 from fal_serverless.cli import output
 from fal_serverless.cli.session import Session, as_json, pass_session, run
-from fal_serverless.config import LOCAL, PREFIX, Config
+from fal_serverless.config import LOCAL, PREFIX, Config, Context
 from fal_serverless.errors import Unreachable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,8 +84,21 @@ def where(command: F) -> F:
 
 
 @click.group()
-def backend() -> None:
+@click.pass_context
+def backend(ctx: click.Context) -> None:
     """The embedded backend."""
+    session: Session = ctx.obj
+    if ctx.invoked_subcommand != "status" and session.context is not None:
+        _refuse_elsewhere(session.config.context(session.context), ctx.invoked_subcommand)
+
+
+def _refuse_elsewhere(named: Context, command: str | None) -> None:
+    """Who names another backend must not find that the one of this machine was stopped."""
+    if not named.embedded:
+        raise click.UsageError(
+            f"backend {command} is about the backend of this machine, and '{named.name}' is at "
+            f"{named.url}; without --context, or with --context {LOCAL}, this machine's is meant"
+        )
 
 
 @backend.command("run")
@@ -136,6 +149,8 @@ def stop(session: Session, state: Path | None) -> None:
     config = Place(state=state).applied(session.config)
     if run(launcher.stop(config)):
         output.data("Backend stopped.")
+        if config.settings.context != LOCAL:
+            output.say(f"It was this machine's; the context in use is '{config.settings.context}'.")
     else:
         output.data("No backend runs.")
 

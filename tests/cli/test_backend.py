@@ -109,6 +109,20 @@ def test_a_backend_that_cannot_start_says_why(alone: Program, home: Path) -> Non
     assert ran.err.count("\n") == 1
 
 
+def test_run_says_when_other_machines_can_reach_it(alone_env: dict[str, str], home: Path) -> None:
+    port = str(free_port())
+    process = subprocess.Popen(
+        [CONSOLE, "backend", "run", "--port", port, "--host", "0.0.0.0", "--insecure"],
+        env=alone_env, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr
+    said = next(line for line in process.stderr if "listening" in line)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    where = f"all addresses of this machine, here as http://127.0.0.1:{port}"
+    assert said.endswith(f"listening on {where}\n")
+
+
 def test_run_serves_until_it_is_interrupted(alone_env: dict[str, str], home: Path) -> None:
     process = subprocess.Popen(
         [CONSOLE, "backend", "run", "--port", str(free_port())],

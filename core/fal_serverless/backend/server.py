@@ -76,6 +76,8 @@ TICK = 1.0
 LATE = 0.005
 ABANDONED = 60.0
 """Seconds after which nobody is still writing a file aside."""
+EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts to listen on that are no address of anything."""
 
 
 def run(config: Config, *, any_port: bool = False) -> None:
@@ -106,7 +108,7 @@ class Backend:
     def __init__(self, config: Config, port: int) -> None:
         self._config = config
         settings, paths = config.settings, config.paths
-        host = settings.host if settings.host not in ("0.0.0.0", "::", "localhost") else "127.0.0.1"
+        host = "127.0.0.1" if settings.host in (*EVERYWHERE, "localhost") else settings.host
         self._base = f"{scheme(settings)}://{f'[{host}]' if ':' in host else host}:{port}"
         self._port = port
         self._started_at = datetime.now(UTC)
@@ -343,7 +345,9 @@ class Backend:
             "tls_cert": str(Path(settings.tls_cert).absolute()) if settings.tls_cert else "",
         }
         write_whole(info, json.dumps(said), 0o600)
-        logger.info("listening on %s", self._base)
+        everywhere = settings.host in EVERYWHERE
+        where = "all addresses of this machine, here as " if everywhere else ""
+        logger.info("listening on %s%s", where, self._base)
 
     def _ensure_owner(self) -> None:
         """The first user, and a key for this machine that opens the backend."""

@@ -212,6 +212,22 @@ def test_what_is_no_backup_is_told_so(env: dict[str, str], tmp_path: Path, conte
     assert ran.code == 1 and "is not a whole backup" in ran.err
 
 
+def test_a_backup_takes_the_place_of_an_older_one_and_of_nothing_else(
+    kept: tuple[Path, str], env: dict[str, str], tmp_path: Path
+) -> None:
+    assert run_here(env, "backend", "restore", kept[0]).code == 0
+    program, older, link = (tmp_path / name for name in ("app.py", "older", "newest"))
+    program.write_text("print('mine')")
+    ran = run_here(env, "backend", "backup", program)
+    assert ran.code == 1 and f"{program} is there, and is no backup" in ran.err
+    assert program.read_text() == "print('mine')"
+    older.touch()
+    link.symlink_to(older)
+    for _ in range(2):
+        assert run_here(env, "backend", "backup", link).code == 0
+    assert link.is_symlink() and zipfile.is_zipfile(older)
+
+
 def test_nothing_to_back_up_is_told(env: dict[str, str], tmp_path: Path) -> None:
     ran = run_here(env, "backend", "backup", tmp_path / "file")
     assert ran.code == 5 and "no backend ran there yet" in ran.err

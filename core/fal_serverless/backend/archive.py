@@ -80,12 +80,16 @@ class Contents:
 def backup(config: Config, target: Path) -> Contents:
     """Write `target`, readable by its owner only; whole when it exists.
 
-    Raises NotFound when there is no state, InvalidSetting for a registry that is no file of ours,
+    An older backup makes room, any other file does not. Raises NotFound when there is no state,
+    Conflict for what stands in the way, InvalidSetting for a registry that is no file of ours,
     StateFailed for a disk that is full.
     """
+    target = target.resolve()  # what a link names is replaced, never the link
     registry, paths = _registry(config), config.paths
     if not registry.exists():
         raise NotFound(f"there is nothing to back up in {paths.state}: no backend ran there yet")
+    if target.exists() and not _may_go(target):
+        raise Conflict(f"{target} is there, and is no backup; choose another name for this one")
     try:
         handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as exc:
@@ -103,6 +107,17 @@ def backup(config: Config, target: Path) -> Contents:
         Path(aside).unlink(missing_ok=True)
         raise
     return contents
+
+
+def _may_go(target: Path) -> bool:
+    """Whether nobody misses it: a backup, or a file without content, as mktemp makes."""
+    if not target.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(target) as archive:
+            return CONTENTS in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return target.stat().st_size == 0
 
 
 def _write(file: IO[bytes], registry: Path, paths: Paths, copy: Path) -> Contents:

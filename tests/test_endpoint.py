@@ -98,7 +98,7 @@ def test_what_people_type_names_a_target(typed: str, target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "Über", "http://localhost:3250", "http://a.b/c", "-x", "a b"]
+    "typed", ["", "Über", "http://localhost:3250", "http://a.b/c", "-x", "a b", "http://[bad"]
 )
 def test_what_names_no_endpoint_is_refused_with_examples(typed: str) -> None:
     with pytest.raises(InvalidName, match=r"names no endpoint; give a label like 'call'"):

@@ -116,7 +116,10 @@ def parse_target(value: str) -> Target:
     `user` is '' when it was not said. Raises InvalidName for anything that names no endpoint.
     """
     text = value.strip()
-    split = urlsplit(text if "//" in text else f"//{text}")
+    try:
+        split = urlsplit(text if "//" in text else f"//{text}")
+    except ValueError:  # a bracket without its other one
+        raise _nowhere(value) from None
     query = f"?{split.query}" if split.query else ""
     by_host = _any_host(split.netloc)
     if by_host is not None:
@@ -128,7 +131,11 @@ def parse_target(value: str) -> Target:
     label, _, rest = text.partition("?")[0].partition("/")
     if ALIAS.fullmatch(label):
         return Target("", label, f"/{rest}{query}")
-    raise InvalidName(
+    raise _nowhere(value)
+
+
+def _nowhere(value: str) -> InvalidName:
+    return InvalidName(
         f"{value!r} names no endpoint; give a label like 'call' "
         "or a URL like http://1-call.gateway.localhost:3250"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from bundles import HEAD, Write
 from cli.conftest import Program, run_here
 from fal_serverless.cli.calling import body_of
 from running import FUNCTIONS, RunningBackend
@@ -83,4 +84,24 @@ def test_headers_are_sent_and_must_have_a_colon(program: Program, label: str) ->
     sent = program("fn", "invoke", label, "-d", '{"text": "a"}', "-H", "X-Fal-Request-Id: my-id-1")
     assert sent.code == 0
     assert "asked for a" in program("function", "logs", "--request-id", "my-id-1").out
-    assert program("function", "invoke", label, "-H", "nonsense").code == 2
+    for wrong in ("nonsense", "X A: b", ": b", "X-A: b\r\nX-B: c"):
+        ran = program("function", "invoke", label, "-H", wrong)
+        assert ran.code == 2 and "is not 'Name: value'" in ran.err
+    assert program("function", "invoke", label, "-X", "G T").code == 2
+
+
+def test_headers_go_over_the_usual_ones_in_any_case_and_in_any_language(
+    program: Program, label: str
+) -> None:
+    for name in ("content-type", "Content-Type"):
+        form = ("-H", f"{name}: application/x-www-form-urlencoded", "-H", "X-Who: Zoë")
+        assert program("fn", "invoke", label, "-d", "text=a", *form).out == '"a"'
+
+
+def test_a_failure_says_where_its_reason_is(program: Program, write: Write) -> None:
+    path = write(HEAD + "@isolated(serve=True)\ndef fails(): raise KeyError('gone')\n")
+    program("fn", "serve", path, "fails", "--alias", "failing")
+    ran = program("fn", "invoke", "failing")
+    said, _, command = ran.err.strip().partition("; why: fal-serverless ")
+    assert said == "Error: POST failing answered 500"
+    assert "KeyError: 'gone'" in program(*command.split()).out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from fal_serverless.client import Client
     from fal_serverless.models import Answer
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A method's name, and a header's: RFC 9110, section 5.6.2."""
 _EXIT = {401: EXIT_NOT_ALLOWED, 403: EXIT_NOT_ALLOWED, 404: EXIT_NOT_FOUND}
 
 
@@ -50,11 +53,20 @@ def invoke(
     place = parse_target(target)
     body, sent = body_of(data), dict(_header(line) for line in headers)
     verb = method.upper()
+    if not _TOKEN.fullmatch(verb):
+        raise click.BadParameter(f"{method!r} is no method of HTTP", param_hint="--method")
     answer = session.ask(lambda client: _call(client, session, place, verb, body, sent))
     output.raw(answer.body)
     if answer.status >= 400:
-        output.error(f"{verb} {target} answered {answer.status}")
+        output.error(f"{verb} {target} answered {answer.status}{_whose_logs(answer)}")
         ctx.exit(_EXIT.get(answer.status, EXIT_ERROR))
+
+
+def _whose_logs(answer: Answer) -> str:
+    """Where the reason of a failure stands: an answer never has it."""
+    if answer.status < 500 or not answer.request_id:
+        return ""
+    return f"; why: fal-serverless function logs --request-id {answer.request_id}"
 
 
 async def _call(
@@ -96,6 +108,6 @@ def body_of(text: str) -> bytes:
 
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not name.strip():
+    if not colon or not _TOKEN.fullmatch(name.strip()) or not value.strip().isprintable():
         raise click.BadParameter(f"{line!r} is not 'Name: value'", param_hint="--header")
     return name.strip(), value.strip()

@@ -52,7 +52,8 @@ class Calls(Wire):
         cancels the call.
         """
         target = path_url(self.url, user or (await self.user()).id, label) + path
-        sent = {"Content-Type": "application/json", **(headers or {})}
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        sent = {"content-type": "application/json", **given}
         started = time.perf_counter()
         async with self._asked(method, target, body, sent) as answer:
             head = Answer(

@@ -139,9 +139,10 @@ class Wire:
         self, method: str, url: str, body: bytes, headers: dict[str, str]
     ) -> AsyncIterator[httpx.Response]:
         """The head of an endpoint's answer; its body is to be read yet."""
+        encoded = {name.encode(): value.encode() for name, value in headers.items()}
         with _translated(self.url):
             async with self._http.stream(
-                method, url, content=body, headers=headers, timeout=NO_LIMIT
+                method, url, content=body, headers=encoded, timeout=NO_LIMIT
             ) as answer:
                 yield answer
 

@@ -58,6 +58,26 @@ def test_an_unknown_context_names_those_that_exist(alone: Program) -> None:
         assert (ran.code, ran.err) == (5, "Error: no context 'x'; there are: local\n")
 
 
+def test_a_context_is_forgotten_with_its_key_and_nothing_else(
+    alone: Program, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "config.toml").write_text("# mine\nport = 4000\n")
+    for name in ("prod", "staging"):
+        alone("context", "add", name, "http://fal.example", "--key", f"{name}:secret")
+    alone("context", "use", "prod")
+    ran = alone("context", "delete", "prod")
+    assert (ran.code, ran.out) == (0, "Deleted context 'prod'.\n")
+    assert ran.err == "It was the one in use; now it is 'local'.\n"
+    assert alone("context", "delete", "prod").code == 5
+    config, secrets = (home / "config.toml").read_text(), (home / "credentials.toml").read_text()
+    assert config.startswith("# mine\nport = 4000\n") and "prod" not in config + secrets
+    assert "staging" in config and "staging:secret" in secrets
+    assert (home / "credentials.toml").stat().st_mode & 0o777 == 0o600
+    assert "always known" in alone("context", "delete", "local").err
+
+
 def test_json_of_the_list(alone: Program) -> None:
     assert json.loads(alone("context", "list", "--json").out)[0]["name"] == "local"
 

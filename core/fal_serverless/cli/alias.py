@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_alias, complete_revision
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.models import AUTH_MODES, AuthMode
 
@@ -28,8 +29,8 @@ def list_aliases(session: Session, as_json: bool) -> None:
 
 
 @alias.command("set")
-@click.argument("name", metavar="ALIAS")
-@click.argument("revision")
+@click.argument("name", metavar="ALIAS", shell_complete=complete_alias)
+@click.argument("revision", shell_complete=complete_revision)
 @click.option("--auth", type=click.Choice(AUTH_MODES), help="Who may call it.")
 @click.option("--message", "-m", default="", help="Why, for its history.")
 @as_json
@@ -52,7 +53,7 @@ def set_alias(
 
 
 @alias.command("delete")
-@click.argument("name", metavar="ALIAS")
+@click.argument("name", metavar="ALIAS", shell_complete=complete_alias)
 @pass_session
 def delete_alias(session: Session, name: str) -> None:
     """Remove ALIAS; its revisions stay, and answer under their own ids."""
@@ -61,7 +62,7 @@ def delete_alias(session: Session, name: str) -> None:
 
 
 @alias.command("history")
-@click.argument("name", metavar="ALIAS")
+@click.argument("name", metavar="ALIAS", shell_complete=complete_alias)
 @as_json
 @pass_session
 def history(session: Session, name: str, as_json: bool) -> None:

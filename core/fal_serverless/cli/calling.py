@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_label
 from fal_serverless.cli.session import Session, pass_session
 from fal_serverless.endpoint import Target, parse_target
 from fal_serverless.errors import EXIT_ERROR, EXIT_NOT_ALLOWED, EXIT_NOT_FOUND, NotAllowed
@@ -24,7 +25,7 @@ _EXIT = {401: EXIT_NOT_ALLOWED, 403: EXIT_NOT_ALLOWED, 404: EXIT_NOT_FOUND}
 
 
 @click.command("invoke")
-@click.argument("target", metavar="URL|LABEL")
+@click.argument("target", metavar="URL|LABEL", shell_complete=complete_label)
 @click.option("--data", "-d", default="", help="Body: JSON, @FILE, or - for stdin.")
 @click.option("--method", "-X", default="POST", show_default=True, help="HTTP method.")
 @click.option(

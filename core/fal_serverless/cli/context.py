@@ -7,8 +7,17 @@ import re
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_context
 from fal_serverless.cli.session import Session, as_json, pass_session
-from fal_serverless.config import LOCAL, PREFIX, Context, save_context, save_setting
+from fal_serverless.config import (
+    LOCAL,
+    PREFIX,
+    Context,
+    chosen_context,
+    forget_context,
+    save_context,
+    save_setting,
+)
 from fal_serverless.errors import InvalidSetting
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -64,7 +73,7 @@ def _check(name: str, url: str, key: str) -> None:
 
 
 @context.command("use")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_context)
 @pass_session
 def use(session: Session, name: str) -> None:
     """Make NAME the context of commands that name none."""
@@ -74,6 +83,21 @@ def use(session: Session, name: str) -> None:
     by_environment = session.config.environ.get(PREFIX + "CONTEXT")
     if by_environment and by_environment != chosen.name:
         output.say(f"Note: {PREFIX}CONTEXT={by_environment} is set, and wins over it.")
+
+
+@context.command("delete")
+@click.argument("name", shell_complete=complete_context)
+@pass_session
+def delete(session: Session, name: str) -> None:
+    """Forget a backend and the key for it. The backend itself is not touched."""
+    found, paths = session.config.context(name), session.config.paths
+    if found.embedded:
+        raise InvalidSetting(f"'{LOCAL}' is the backend of this machine, and always known")
+    used = chosen_context(paths) == found.name
+    forget_context(paths, found.name)
+    output.data(f"Deleted context '{found.name}'.")
+    if used:
+        output.say(f"It was the one in use; now it is '{LOCAL}'.")
 
 
 @context.command("list")

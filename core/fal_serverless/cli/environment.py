@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_environment
 from fal_serverless.cli.function import confirm
 from fal_serverless.cli.logs import moment
 from fal_serverless.cli.session import Session, as_json, pass_session
@@ -47,7 +48,7 @@ def _table(found: Sequence[Environment]) -> None:
 
 
 @environment.command("show")
-@click.argument("key")
+@click.argument("key", shell_complete=complete_environment)
 @as_json
 @pass_session
 def show(session: Session, key: str, as_json: bool) -> None:
@@ -99,7 +100,7 @@ def prune(
 
 
 @environment.command("delete")
-@click.argument("key")
+@click.argument("key", shell_complete=complete_environment)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @pass_session
 def delete(session: Session, key: str, yes: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from fal_serverless.cli import output
 from fal_serverless.cli.calling import invoke
+from fal_serverless.cli.completing import complete_label, complete_revision
 from fal_serverless.cli.logs import logs
 from fal_serverless.cli.serving import serve
 from fal_serverless.cli.session import Session, as_json, pass_session
@@ -51,7 +52,7 @@ def _name(function: Function) -> str:
 
 
 @function.command("revisions")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_label)
 @as_json
 @pass_session
 def revisions(session: Session, name: str, as_json: bool) -> None:
@@ -75,8 +76,8 @@ def commit(revision: Revision) -> str:
 
 
 @function.command("rollback")
-@click.argument("name")
-@click.argument("revision", required=False)
+@click.argument("name", shell_complete=complete_label)
+@click.argument("revision", required=False, shell_complete=complete_revision)
 @click.option("--message", "-m", default="", help="Why, for the alias's history.")
 @as_json
 @pass_session
@@ -121,7 +122,7 @@ async def alias_of(client: Client, name: str) -> str:
 
 
 @function.command("auth")
-@click.argument("label")
+@click.argument("label", shell_complete=complete_label)
 @click.argument("mode", type=click.Choice(AUTH_MODES))
 @pass_session
 def auth(session: Session, label: str, mode: AuthMode) -> None:
@@ -151,7 +152,7 @@ async def _set_auth(client: Client, label: str, mode: AuthMode) -> tuple[str, st
 
 
 @function.command("delete")
-@click.argument("name", metavar="NAME|REVISION")
+@click.argument("name", metavar="NAME|REVISION", shell_complete=complete_label)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @pass_session
 def delete(session: Session, name: str, yes: bool) -> None:

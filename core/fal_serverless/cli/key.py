@@ -6,6 +6,7 @@ import click
 
 from fal_serverless.cli import output
 from fal_serverless.cli.choice import AnyCase
+from fal_serverless.cli.completing import complete_key
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.models import SCOPES, NewKey, Scope
 
@@ -58,7 +59,7 @@ def list_keys(session: Session, as_json: bool) -> None:
 
 
 @key.command("revoke")
-@click.argument("key_id")
+@click.argument("key_id", shell_complete=complete_key)
 @pass_session
 def revoke(session: Session, key_id: str) -> None:
     """Make a key worthless, from the next request on."""

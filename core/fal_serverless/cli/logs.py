@@ -12,6 +12,7 @@ import click
 
 from fal_serverless.cli import output
 from fal_serverless.cli.choice import AnyCase
+from fal_serverless.cli.completing import complete_label
 from fal_serverless.cli.session import Session, as_json, pass_session, run
 from fal_serverless.endpoint import is_revision_id, parse_label
 from fal_serverless.errors import InvalidName, NotFound
@@ -65,6 +66,7 @@ def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     "--url",
     "label",
     callback=endpoint,
+    shell_complete=complete_label,
     help="Of one endpoint, with or without scheme and port; or its label.",
 )
 @click.option(

@@ -15,6 +15,7 @@ from fal_serverless.cli import output
 from fal_serverless.cli.alias import alias
 from fal_serverless.cli.audit import audit
 from fal_serverless.cli.backend import backend
+from fal_serverless.cli.completing import complete_context, completion
 from fal_serverless.cli.context import context
 from fal_serverless.cli.environment import environment
 from fal_serverless.cli.function import function
@@ -51,7 +52,13 @@ class Groups(click.Group):
 
 
 @click.group(cls=Groups, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--context", "context_name", metavar="NAME", help="The backend to talk to.")
+@click.option(
+    "--context",
+    "context_name",
+    metavar="NAME",
+    shell_complete=complete_context,
+    help="The backend to talk to.",
+)
 @click.option("--key", "key_pair", metavar="ID:SECRET", help="Key for a context other than local.")
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
@@ -67,6 +74,7 @@ def program(
 
 for group in (function, alias, key, worker, environment, user, audit, context, backend):
     program.add_command(group)
+program.add_command(completion)
 
 
 def main(args: Sequence[str] | None = None) -> None:

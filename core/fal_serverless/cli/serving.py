@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_alias, complete_function
 from fal_serverless.cli.session import Session, as_json, pass_session, run
 from fal_serverless.endpoint import check_alias
 from fal_serverless.errors import BadAnswer
@@ -36,8 +37,12 @@ class Order:
 
 @click.command("serve")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("name", metavar="NAME", required=False)
-@click.option("--alias", help="Label to make, or to move to the new revision.")
+@click.argument("name", metavar="NAME", required=False, shell_complete=complete_function)
+@click.option(
+    "--alias",
+    shell_complete=complete_alias,
+    help="Label to make, or to move to the new revision.",
+)
 @click.option("--auth", type=click.Choice(AUTH_MODES), help="Who may call it; private if new.")
 @click.option("--message", "-m", default="", help="Kept with the revision.")
 @click.option(

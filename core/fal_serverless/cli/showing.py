@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_label
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.endpoint import CURL_KEY, parse_label
 from fal_serverless.errors import NotFound
@@ -43,7 +44,7 @@ class Shown:
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_label)
 @as_json
 @pass_session
 def show(session: Session, name: str, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fal_serverless.cli import output
+from fal_serverless.cli.completing import complete_worker
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.models import ColdStart
 
@@ -50,7 +51,7 @@ def _megabytes(size: int | None) -> str:
 
 
 @worker.command("stop")
-@click.argument("worker_id")
+@click.argument("worker_id", shell_complete=complete_worker)
 @pass_session
 def stop(session: Session, worker_id: str) -> None:
     """Stop a worker once it has finished what it runs."""

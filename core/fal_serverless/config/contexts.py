@@ -7,7 +7,7 @@ from typing import Any
 
 from fal_serverless.config.folders import Paths
 from fal_serverless.config.names import LOCAL
-from fal_serverless.config.toml import edit_toml, read_toml
+from fal_serverless.config.toml import drop_toml, edit_toml, read_toml
 from fal_serverless.errors import InvalidSetting
 
 
@@ -89,6 +89,14 @@ def save_context(paths: Paths, context: Context) -> None:
     if context.key:
         secret = {"key": context.key, "user_id": context.user_id}
         edit_toml(paths.credentials, ("contexts", context.name), secret, mode=0o600)
+
+
+def forget_context(paths: Paths, name: str) -> None:
+    """Take it out of both files: first its key, which must not stay behind alone."""
+    drop_toml(paths.credentials, ("contexts",), name, mode=0o600)
+    drop_toml(paths.config, ("contexts",), name)
+    if chosen_context(paths) == name:
+        edit_toml(paths.config, (), {"context": LOCAL})
 
 
 def chosen_context(paths: Paths) -> str | None:

@@ -39,7 +39,24 @@ def edit_toml(
         place = place[name]
     for name, value in values.items():
         place[name] = value
+    _write(path, tomlkit.dumps(document), mode)
+
+
+def drop_toml(path: Path, table: tuple[str, ...], name: str, mode: int = 0o644) -> None:
+    """Take a name out of a table of a file, if it is there; all else stays. Raises StateFailed."""
+    import tomlkit
+
+    document = tomlkit.parse(path.read_text() if path.exists() else "")
+    place: Any = document
+    for part in table:
+        place = place.get(part, {})
+    if name in place:
+        del place[name]
+        _write(path, tomlkit.dumps(document), mode)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
     try:
-        write_whole(path, tomlkit.dumps(document), mode)
+        write_whole(path, text, mode)
     except OSError as exc:
         raise StateFailed(f"{path} cannot be written: {exc.strerror or exc}") from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import pytest
 
 from cli.conftest import CONSOLE, Program
 from fal_serverless import __version__, errors
-from fal_serverless.cli import main
+from fal_serverless.cli import examples, main
 from fal_serverless.models import LEVELS
 
 SLOW = ("httpx", "sqlalchemy", "uvicorn", "textual", "starlette", "alembic", "tomlkit")
@@ -34,6 +35,25 @@ def test_help_of_anything_imports_nothing_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr == "[]\n"
+
+
+EXAMPLES = [
+    (path, line.partition(" | ")[0])
+    for path, text in examples.EXAMPLES.items()
+    for line in text.strip().splitlines()
+    if not line.strip().startswith("eval")
+]
+
+
+@pytest.mark.parametrize(("path", "line"), EXAMPLES)
+def test_examples_are_lines_that_the_program_takes(path: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    ctx = main.program.make_context(main.PROGRAM, words)
+    while isinstance(ctx.command, click.Group):
+        name, command, rest = ctx.command.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
+        assert command is not None
+        ctx = command.make_context(name, list(rest), parent=ctx)
+    assert line.strip() in examples.command_at(main.program, path).get_help(ctx)
 
 
 def test_version(alone: Program) -> None:

@@ -108,13 +108,7 @@ complete_environment = _of_backend(_environments)
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a script that completes commands and names on tab.
-
-    \b
-    ~/.bashrc                   eval "$(fal-serverless completion bash)"
-    ~/.zshrc, after compinit    eval "$(fal-serverless completion zsh)"
-    ~/.config/fish/config.fish  fal-serverless completion fish | source
-    """
+    """Print a script that completes commands and names on tab."""
     from click.shell_completion import get_completion_class
 
     root = ctx.find_root()

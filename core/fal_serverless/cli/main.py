@@ -18,6 +18,7 @@ from fal_serverless.cli.backend import backend
 from fal_serverless.cli.completing import complete_context, completion
 from fal_serverless.cli.context import context
 from fal_serverless.cli.environment import environment
+from fal_serverless.cli.examples import add_examples
 from fal_serverless.cli.function import function
 from fal_serverless.cli.key import key
 from fal_serverless.cli.session import Session
@@ -75,6 +76,7 @@ def program(
 for group in (function, alias, key, worker, environment, user, audit, context, backend):
     program.add_command(group)
 program.add_command(completion)
+add_examples(program)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -67,6 +67,29 @@ def test_a_wrong_value_names_setting_and_place(tmp_path: Path, name: str, text: 
         load(tmp_path, **{f"FAL_SERVERLESS_{name}": text})
 
 
+def test_a_name_that_is_no_setting_is_told_and_not_an_error(tmp_path: Path) -> None:
+    text = (
+        "prot = 1\nwhatever = 2\nport = 3\n[contexts.a]\nurl = 'http://a'\n[keymap]\n[commands]\n"
+    )
+    read = load(put(tmp_path, text))
+    assert read.settings.port == 3
+    assert read.unknown == (
+        "config.toml has 'prot', which is no setting; did you mean 'port'?",
+        "config.toml has 'whatever', which is no setting",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "meant"),
+    [("PORT", "x", "a whole number"), ("KEY_RATE", "x", "a number")],
+)
+def test_a_wrong_value_is_told_what_is_meant(
+    tmp_path: Path, name: str, text: str, meant: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=f"must be {meant}, not 'x'"):
+        load(tmp_path, **{f"FAL_SERVERLESS_{name}": text})
+
+
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match=r"config\.toml is not valid TOML"):
         load(put(tmp_path, "port =\n"))

@@ -31,6 +31,14 @@ def test_every_class_comes_back_from_json_and_pickle(cls: type[FalError]) -> Non
     assert body["request_id"] == "request-1"
 
 
+def test_of_many_names_a_message_lists_those_that_begin_alike() -> None:
+    assert errors.listed({"b", "a"}, "x") == "a, b"
+    many = [f"item-{n:04}" for n in range(9_997)]
+    assert errors.listed([*many, "call", "calls"], "cal") == "call, calls and 9,997 more"
+    assert errors.listed(many, "other").startswith("item-0000, item-0001, ")
+    assert errors.listed(many, "other").endswith(", item-0019 and 9,977 more")
+
+
 def test_exit_codes_are_those_of_the_contract() -> None:
     found = {cls.__name__: cls.exit_code for cls in every_class() if cls.exit_code != 1}
     assert found == {

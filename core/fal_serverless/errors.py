@@ -47,7 +47,7 @@ This file goes into workers of other Python versions as it is: standard library 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Type  # noqa: UP035 - workers may run Python 3.8
+from typing import Any, Dict, Iterable, Iterator, Type  # noqa: UP035 - workers may run Python 3.8
 
 EXIT_OK = 0
 EXIT_ERROR = 1
@@ -244,6 +244,20 @@ class PortTaken(FalError):
 class BadAnswer(FalError):
     code = "bad_answer"
     status = 502
+
+
+NAMED = 20
+"""Names that a message lists at most; there may be thousands."""
+
+
+def listed(names: Iterable[str], wanted: str) -> str:
+    """`call, calls and 9,998 more`: all of few names, of many those that begin as `wanted` does."""
+    have = sorted(names)
+    if len(have) <= NAMED:
+        return ", ".join(have)
+    alike = [name for name in have if name.startswith(wanted[:2])]
+    shown = (alike or have)[:NAMED]
+    return f"{', '.join(shown)} and {len(have) - len(shown):,} more"
 
 
 def every_class(root: Type[FalError] = FalError) -> Iterator[Type[FalError]]:  # noqa: UP006

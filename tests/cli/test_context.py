@@ -78,6 +78,14 @@ def test_a_context_is_forgotten_with_its_key_and_nothing_else(
     assert "always known" in alone("context", "delete", "local").err
 
 
+def test_a_mistyped_setting_is_noted_beside_what_was_asked(alone: Program, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text("prot = 1\n")
+    ran = alone("context", "list", "--json")
+    assert ran.code == 0 and json.loads(ran.out)
+    assert ran.err.startswith("Note: config.toml has 'prot'") and ran.err.count("\n") == 1
+
+
 def test_json_of_the_list(alone: Program) -> None:
     assert json.loads(alone("context", "list", "--json").out)[0]["name"] == "local"
 

@@ -15,7 +15,8 @@ import pytest
 
 from bundles import HEAD, Write
 from cli.conftest import CONSOLE, Program
-from running import RunningBackend
+from cli.test_serving import UUID
+from running import FUNCTIONS, RunningBackend
 
 TEXT = HEAD + (
     "@isolated(serve=True, max_concurrency=3)\n"
@@ -93,6 +94,12 @@ def test_what_does_not_exist_is_one_line_and_code_5(
     ran = program(*args)
     assert (ran.code, ran.out) == (5, ""), ran.err
     assert ran.err.startswith("Error: ") and ran.err.count("\n") == 1
+
+
+def test_names_that_exist_are_told_without_ids(program: Program, two: Two) -> None:
+    program("function", "serve", FUNCTIONS / "texts.py", "call_text")
+    said = program("function", "show", "nobody").err
+    assert "nobody'; there are: " in said and not re.search(UUID, said)
 
 
 def test_rollback_to_an_unknown_revision_moves_nothing(program: Program, two: Two) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,13 @@ def test_the_first_paint_imports_no_client() -> None:
 def test_a_size_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(["--size", text])
+
+
+@pytest.mark.parametrize("args", [("--contex", "prod"), ("--size", "3"), ("a.py", "b.py")])
+def test_wrong_usage_is_one_line_and_code_2(args: tuple[str, ...]) -> None:
+    done = fal_tui(*args, env={})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"Error: .* \(see: fal-tui --help\)\n", done.stderr)
 
 
 def test_a_size_is_columns_by_rows() -> None:

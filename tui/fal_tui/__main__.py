@@ -10,7 +10,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from fal_serverless.errors import EXIT_INTERRUPTED, EXIT_USAGE, FalError
 from fal_tui.frames import quicken
@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from fal_serverless.config import Config
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as fal-serverless does."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"Error: {message} (see: {self.prog} --help)", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="fal-tui",
         description="Functions, revisions, aliases and logs in a terminal. "
         "Starts the embedded backend when it does not run.",
         epilog="Press ? inside for all keys.",
+        allow_abbrev=False,
     )
     made.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a Python file to serve")
     made.add_argument("--context", metavar="NAME", help="backend to use; default: the one in use")

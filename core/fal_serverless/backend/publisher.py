@@ -292,7 +292,8 @@ class Publisher:
         info = await asyncio.to_thread(self._bundles.unpack, revision_id, order.data)
         _check_servable(info)
         count = len(info.options.get("requirements", ()))
-        phase("environment", f"Python {info.python_version}, {count} requirements")
+        many = f"{count} requirement{'s' if count != 1 else ''}"
+        phase("environment", f"Python {info.python_version}, {many}")
         name = order.alias or revision_id
         spec = await self._make_spec(revision_id, order.user.id, name, info, log)
         self._specs[revision_id] = spec

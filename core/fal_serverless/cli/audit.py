@@ -16,6 +16,7 @@ def audit() -> None:
 @audit.command("list")
 @click.option(
     "--lines",
+    "-n",
     type=click.IntRange(0, 10_000),
     default=100,
     show_default=True,

@@ -14,7 +14,7 @@ from fal_serverless.cli.serving import serve
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.cli.showing import show
 from fal_serverless.endpoint import parse_label
-from fal_serverless.errors import BadInput, NotFound
+from fal_serverless.errors import BadInput, NotFound, listed
 from fal_serverless.models import AUTH_MODES, AuthMode, Function, Move, Revision
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ async def _set_auth(client: Client, label: str, mode: AuthMode) -> tuple[str, st
     try:
         revision = await client.revision(label)
     except NotFound:
-        known = f"; there are: {', '.join(sorted(aliases))}" if aliases else ""
+        known = f"; there are: {listed(aliases, label)}" if aliases else ""
         raise NotFound(f"no alias or revision '{label}'{known}", label=label) from None
     await client.set_auth(revision.id, mode)
     return revision.id, revision.url

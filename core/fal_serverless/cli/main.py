@@ -70,7 +70,10 @@ def program(
     """Serve Python functions over HTTP, with revisions, aliases, rollback and logs."""
     if key_pair is not None and ":" not in key_pair:
         raise click.BadParameter("a key looks like id:secret", param_hint="--key")
-    ctx.obj = Session(config.load(), context_name, key_pair, debug)
+    read = config.load()
+    for note in read.unknown:
+        output.say(f"Note: {note}")
+    ctx.obj = Session(read, context_name, key_pair, debug)
 
 
 for group in (function, alias, key, worker, environment, user, audit, context, backend):

@@ -13,7 +13,7 @@ from fal_serverless.cli import output
 from fal_serverless.cli.completing import complete_label
 from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.endpoint import CURL_KEY, parse_label
-from fal_serverless.errors import NotFound
+from fal_serverless.errors import NotFound, listed
 from fal_serverless.isolated import Options
 from fal_serverless.models import Alias, AuthMode, Function, Parameter, Revision
 
@@ -79,8 +79,10 @@ async def look_up(client: Client, name: str) -> Shown:
     try:
         revision = await client.revision(name)
     except NotFound as exc:
-        have = ", ".join(sorted({*aliases, *functions})) or "nothing yet"
-        message = f"no function, alias or revision '{name}'; there is: {have}"
+        anonymous = {one.name for one in functions.values() if one.anonymous}
+        have = {*aliases, *functions} - anonymous
+        known = f"there are: {listed(have, name)}" if have else "nothing has a name yet"
+        message = f"no function, alias or revision '{name}'; {known}"
         raise NotFound(message, name=name) from exc
     return Shown(revision, functions.get(revision.function), None)
 

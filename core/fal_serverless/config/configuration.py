@@ -11,7 +11,7 @@ from fal_serverless.config.commands import Command, commands_of, keymap_of
 from fal_serverless.config.contexts import Context, contexts_of
 from fal_serverless.config.environ import key_of
 from fal_serverless.config.folders import Paths, find_paths
-from fal_serverless.config.settings import Settings, settings_of
+from fal_serverless.config.settings import Settings, settings_of, unknown_in
 from fal_serverless.config.toml import edit_toml, read_toml
 from fal_serverless.errors import NotFound
 
@@ -29,6 +29,8 @@ class Config:
     """Action of fal-tui -> its keys, where they are not the usual ones; '' for none."""
     commands: tuple[Command, ...] = ()
     """What fal-tui can run beside its own actions."""
+    unknown: tuple[str, ...] = ()
+    """What in the config file is no setting, in words."""
 
     def context(self, name: str | None = None, key: str | None = None) -> Context:
         """The context called `name` (None: the one in use), with the key that wins there.
@@ -60,6 +62,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         dict(env),
         keymap_of(data),
         commands_of(data),
+        unknown_in(data),
     )
 
 

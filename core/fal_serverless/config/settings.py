@@ -84,6 +84,9 @@ CHOICES = {"log_overflow": ("wait", "drop")}
 RANGES = {"gateways": (1, 64), "port": (0, 65535)}
 """From what to what a number may be, where not every number makes sense."""
 
+TABLES = ("contexts", "keymap", "commands")
+"""What else the config file holds."""
+
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 """How people write it."""
 
@@ -101,6 +104,23 @@ def settings_of(data: dict[str, Any], environ: Mapping[str, str]) -> Settings:
     return Settings(**found)
 
 
+def unknown_in(data: dict[str, Any]) -> tuple[str, ...]:
+    """What the config file says and nobody reads, in words: a mistyped name would be obeyed never.
+
+    No error: a newer version may know it.
+    """
+    names = [item.name for item in fields(Settings)]
+    return tuple(_unknown(name, names) for name in data if name not in (*names, *TABLES))
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"config.toml has '{name}', which is no setting{hint}"
+
+
 def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
     allowed = CHOICES.get(name, (value,))
     if value not in allowed:
@@ -114,7 +134,7 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
             return _truth(value)
         return str(value)
     except (TypeError, ValueError) as exc:
-        meant = {"bool": "true or false"}.get(kind, f"a {kind}")
+        meant = {"bool": "true or false", "int": "a whole number"}.get(kind, "a number")
         raise InvalidSetting(f"{name} must be {meant}, not {value!r} (in {where})") from exc
 
 

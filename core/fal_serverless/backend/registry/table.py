@@ -9,7 +9,7 @@ from collections import Counter
 
 from fal_serverless.backend.records import Endpoint, Stored
 from fal_serverless.endpoint import is_revision_id
-from fal_serverless.errors import BadInput, NotFound
+from fal_serverless.errors import BadInput, NotFound, listed
 from fal_serverless.models import User
 
 
@@ -125,6 +125,6 @@ class Table:
         self._keep(endpoint)
 
     def _no_such(self, kind: str, name: str, have: set[str]) -> NotFound:
-        named = sorted(label for label in have if not is_revision_id(label))
-        listed = f"; there are: {', '.join(named)}" if named else f"; there is no {kind} yet"
-        return NotFound(f"no {kind} '{name}'{listed}", name=name)
+        named = [label for label in have if not is_revision_id(label)]
+        known = f"there are: {listed(named, name)}" if named else f"there is no {kind} yet"
+        return NotFound(f"no {kind} '{name}'; {known}", name=name)

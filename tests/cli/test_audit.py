@@ -7,7 +7,7 @@ from cli.conftest import Program
 
 def test_lists_changes_newest_first(program: Program) -> None:
     program("key", "generate", "--alias", "for the audit")
-    shown = program("audit", "list", "--lines", "1")
+    shown = program("audit", "list", "-n", "1")
     assert shown.code == 0
     heading, line = shown.lines
     assert heading.split() == [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Program
+from running import RunningBackend
 
 
 def test_a_context_is_added_chosen_and_listed(alone: Program, tmp_path: Path) -> None:
@@ -103,3 +104,14 @@ def test_a_readonly_context_refuses_changes_before_anything_is_sent(alone: Progr
     alone("context", "add", "ro", "http://127.0.0.1:9", "--readonly")
     ran = alone("--context", "ro", "alias", "delete", "call")
     assert ran.code == 4 and "read-only" in ran.err
+
+
+def test_a_context_without_a_key_is_told_how_it_gets_one(
+    backend: RunningBackend, alone: Program
+) -> None:
+    alone("context", "add", "keyless", backend.url)
+    for args in (("function", "list"), ("function", "logs", "-f")):
+        ran = alone("--context", "keyless", *args)
+        assert ran.code == 4 and ran.err.startswith(f"Error: no key for {backend.url} is known")
+    ran = alone("--context", "keyless", "--key", "a:b", "function", "list")
+    assert ran.code == 4 and "key 'a…' is unknown" in ran.err

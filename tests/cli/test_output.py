@@ -20,6 +20,14 @@ def test_a_table_without_rows_is_its_headings() -> None:
     assert output.render_table(("A", "B"), []) == "A  B"
 
 
+def test_of_an_empty_list_the_next_step_is_said_beside_the_data(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.table(("A", "B"), [], "Nothing yet; make one")
+    output.table(("A", "B"), [("a", "b")], "Nothing yet; make one")
+    assert capsys.readouterr() == ("A  B\nA  B\na  b\n", "Nothing yet; make one\n")
+
+
 def test_cells_are_words(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("a", "b", "c", "d"), [(True, None, ("x", "y"), "two\nlines")])
     assert capsys.readouterr().out.splitlines()[1] == "yes     x, y  two lines"

@@ -25,7 +25,8 @@ def list_aliases(session: Session, as_json: bool) -> None:
         output.values(found)
         return
     headings = ("Alias", "Revision", "Auth", "Max Concurrency")
-    output.table(headings, [(a.name, a.revision, a.auth, a.max_concurrency) for a in found])
+    rows = [(a.name, a.revision, a.auth, a.max_concurrency) for a in found]
+    output.table(headings, rows, "No aliases yet; serve with --alias, or: alias set ALIAS REVISION")
 
 
 @alias.command("set")

@@ -33,6 +33,8 @@ def list_environments(session: Session, as_json: bool) -> None:
         output.values(found)
         return
     _table(found)
+    if not found:
+        output.say("No environments yet; the first serve makes one.")
 
 
 def _table(found: Sequence[Environment]) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fal_serverless.client import Client
 
 
+NO_FUNCTION = "No functions yet; serve one: fal-serverless function serve FILE NAME --alias ALIAS"
+
+
 @click.group()
 def function() -> None:
     """Functions, their revisions and logs."""
@@ -44,7 +47,7 @@ def list_functions(session: Session, as_json: bool) -> None:
         return
     headings = ("Function", "Aliases", "Live", "Revisions", "Auth", "Served", "URL")
     rows = [(_name(f), f.aliases, f.live, f.revisions, f.auth, f.served_at, f.url) for f in found]
-    output.table(headings, rows)
+    output.table(headings, rows, NO_FUNCTION)
 
 
 def _name(function: Function) -> str:

@@ -51,9 +51,11 @@ def _plain(value: Any) -> Any:
     return to_json(value)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Aligned columns under headings, each line whole."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], nothing: str = "") -> None:
+    """Aligned columns under headings, each line whole. `nothing` is said when there is no row."""
     data(render_table(headings, rows))
+    if nothing and not rows:
+        say(nothing)
 
 
 def render_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

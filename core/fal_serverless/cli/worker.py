@@ -35,7 +35,7 @@ def list_workers(session: Session, as_json: bool) -> None:
         )
         for w in found
     ]  # fmt: skip
-    output.table(headings, rows)
+    output.table(headings, rows, "No worker runs now; a call starts one.")
 
 
 def _cold(start: ColdStart) -> str:

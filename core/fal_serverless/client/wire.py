@@ -48,6 +48,7 @@ class Wire:
     ) -> None:
         self.url = url.rstrip("/")
         self.readonly = readonly
+        self._keyless = not key
         self.breathe: Callable[[], Awaitable[object]] = _turn
         """Waited for between the parts of a long answer, so that others have their turn."""
         self._user: User | None = None
@@ -110,7 +111,17 @@ class Wire:
         skew.check_backend(self.url, answer.headers)
         if answer.is_success:
             return answer.content
-        raise error_of(answer.status_code, answer.content)
+        raise self._refused(answer.status_code, answer.content)
+
+    def _refused(self, status: int, content: bytes) -> errors.FalError:
+        """What a bad answer means here: a backend tells how to send a key, not how we get one."""
+        error = error_of(status, content)
+        if self._keyless and isinstance(error, errors.NotAuthenticated):
+            return errors.NotAuthenticated(
+                f"no key for {self.url} is known here; keep one with fal-serverless context add "
+                "NAME URL --key ID:SECRET, or give it by --key or FAL_KEY"
+            )
+        return error
 
     @asynccontextmanager
     async def _stream(
@@ -130,7 +141,7 @@ class Wire:
             async with self._http.stream(method, path, timeout=timeout, **options) as answer:
                 skew.check_backend(self.url, answer.headers)
                 if not answer.is_success:
-                    raise error_of(answer.status_code, await answer.aread())
+                    raise self._refused(answer.status_code, await answer.aread())
                 async with aclosing(events_in(answer.aiter_bytes())) as events:
                     yield events
 

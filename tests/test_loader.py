@@ -244,7 +244,8 @@ async def test_another_python_than_the_loaders_is_refused_with_the_remedy(
 
 async def test_an_unknown_option_is_told_as_the_file_raised_it(here: Config, write: Write) -> None:
     path = write(HEAD + "@isolated(serve=True, keepalive=3)\ndef f(): ...\n")
-    assert "did you mean 'keep_alive'?" in (await refused(here, path, "f")).message
+    said = (await refused(here, path, "f")).message
+    assert said.startswith("app.py:2: InvalidOption: ") and "did you mean 'keep_alive'?" in said
 
 
 @pytest.mark.parametrize("from_source", [False, True])

@@ -242,6 +242,12 @@ def test_a_bad_alias_is_refused_with_the_rule(registry: Registry, alias: str) ->
         registry.check_serve("1", alias, None)
 
 
+@pytest.mark.parametrize("nickname", ["", " ", "x" * 65, "a\nb", " ada", "ada\t", "a\x1b[31m"])
+def test_a_nickname_is_a_line_of_a_list(registry: Registry, nickname: str) -> None:
+    with pytest.raises(InvalidName, match="nickname"):
+        registry.add_user(nickname)
+
+
 def test_a_taken_nickname_is_refused(registry: Registry) -> None:
     with pytest.raises(Conflict, match="'ada'"):
         registry.add_user("ada")

@@ -175,9 +175,11 @@ def blamed(exc: BaseException, path: str) -> tuple[str, int, str]:
     message = " ".join(str(exc).split())
     if message == "name 'isolated' is not defined":  # as in files of the original's documents
         message += "; the file lacks: from fal_serverless import isolated"
-    for frame in reversed(traceback.extract_tb(exc.__traceback__)):
-        if is_local(frame.filename):
-            return frame.filename, frame.lineno or 0, message
+    for frame, line in reversed(list(traceback.walk_tb(exc.__traceback__))):
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        # Ours may be anywhere: a checkout of this project is no library to look at.
+        if package not in NEVER_LOCAL and is_local(frame.f_code.co_filename):
+            return frame.f_code.co_filename, line, message
     return path, 0, message
 
 

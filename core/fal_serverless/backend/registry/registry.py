@@ -39,6 +39,8 @@ class Registry(Table):
         """Raises InvalidName, Conflict."""
         if not nickname.strip() or len(nickname) > 64:
             raise InvalidName(f"nickname {nickname!r} must have 1 to 64 characters")
+        if nickname != nickname.strip() or not nickname.isprintable():
+            raise InvalidName(f"nickname {nickname!r} must be one line without space around it")
         with self._writing, self._engine.begin() as connection:
             if any(user.nickname == nickname for user in self._users.values()):
                 raise Conflict(f"there is a user '{nickname}' already", nickname=nickname)

@@ -92,7 +92,7 @@ def test_a_mistyped_file_is_told_its_neighbour(write: Write) -> None:
         with pytest.raises(errors.FileMissing, match=r"does not exist; did you mean app\.py\?$"):
             source.scan(path.with_name(name))
     with pytest.raises(errors.FileMissing, match=r"does not exist$"):
-        source.scan(path.with_name("other.py"))
+        source.scan(path.with_name("py.py"))
 
 
 def test_a_syntax_error_quotes_no_more_than_a_line_s_beginning(write: Write) -> None:

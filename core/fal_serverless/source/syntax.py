@@ -89,8 +89,8 @@ def _nearest(path: Path) -> str:
     """What may have been meant: a Python file beside it with almost that name."""
     import difflib
 
-    near = difflib.get_close_matches(path.name, (file.name for file in path.parent.glob("*.py")), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = difflib.get_close_matches(path.stem, (file.stem for file in path.parent.glob("*.py")), 1)
+    return f"; did you mean {near[0]}.py?" if near else ""
 
 
 def parse(path: Path) -> Tree:

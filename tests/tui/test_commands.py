@@ -9,6 +9,8 @@ WORDS = Words(["call", "shout"], ["call", "prod"], ["call", "prod", "shout"], ["
 
 def test_names_and_their_short_forms_mean_the_same() -> None:
     assert parse("functions", WORDS) == parse(":fn", WORDS) == Command("fn")
+    for quit_ in ("q", "q!", "quit", "exit"):
+        assert parse(quit_, WORDS) == Command("q")
 
 
 def test_an_argument_is_taken_when_it_exists_or_begins_just_one() -> None:
@@ -23,6 +25,8 @@ def test_what_is_wrong_is_said_with_what_there_is() -> None:
 
 
 def test_an_empty_line_is_nothing() -> None:
+    many = Words(functions=[f"function-{n}" for n in range(9_999)])
+    assert len(str(parse("fn nope", many))) < 500
     assert parse("  ", WORDS) == ""
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fal_serverless.errors import listed
+
 Verb = Literal[
     "fn",
     "alias",
@@ -26,26 +28,32 @@ Verb = Literal[
 
 NAMES: dict[str, Verb] = {
     "fn": "fn",
+    "function": "fn",
     "functions": "fn",
     "alias": "alias",
     "aliases": "alias",
     "worker": "worker",
     "workers": "worker",
     "logs": "logs",
+    "log": "logs",
     "key": "key",
     "keys": "key",
     "activity": "activity",
     "pulse": "pulse",
     "audit": "audit",
     "rev": "rev",
+    "revision": "rev",
     "revisions": "rev",
     "history": "history",
     "theme": "theme",
     "ctx": "ctx",
     "context": "ctx",
+    "contexts": "ctx",
     "help": "help",
     "q": "q",
+    "q!": "q",
     "quit": "q",
+    "exit": "q",
 }
 
 MEANING: dict[Verb, str] = {
@@ -135,7 +143,7 @@ def parse(text: str, words: Words) -> Command | str:
     near = [each for each in known if each.startswith(argument)]
     if len(near) == 1:
         return Command(verb, near[0])
-    return f":{name}: no '{argument}'; there are: {', '.join(known) or 'none'}"
+    return f":{name}: no '{argument}'; there are: {listed(known, argument) or 'none'}"
 
 
 def suggest(text: str, words: Words, limit: int = 8) -> list[Suggestion]:

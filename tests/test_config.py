@@ -178,6 +178,19 @@ def test_state_can_lie_elsewhere(tmp_path: Path) -> None:
     assert (found.state, found.config.parent) == (tmp_path / "state", tmp_path / "home")
 
 
+def test_a_moved_state_has_its_own_key_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    elsewhere = {"FAL_SERVERLESS_STATE": str(tmp_path / "moved")}
+    config.save_context(load(tmp_path).paths, Context("local", "", "1", "here:secret"))
+    config.save_context(load(tmp_path).paths, Context("prod", "http://p", "2", "prod:secret"))
+    config.save_context(load(tmp_path, **elsewhere).paths, Context("local", "", "1", "there:s"))
+    home, moved = load(tmp_path), load(tmp_path, **elsewhere)
+    assert [each.context("local").key for each in (home, moved)] == ["here:secret", "there:s"]
+    assert home.context("prod").key == moved.context("prod").key == "prod:secret"
+    assert (tmp_path / "moved" / "credentials.toml").stat().st_mode & 0o777 == 0o600
+    same = load(tmp_path / "a", FAL_SERVERLESS_STATE=str(tmp_path / "a" / "state")).paths
+    assert same.own_credentials == same.credentials
+
+
 def test_without_a_home_the_platforms_folders_are_used() -> None:
     paths = config.find_paths({})
     assert all("fal-serverless" in str(path) for path in (paths.config, paths.state, paths.cache))

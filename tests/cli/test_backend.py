@@ -103,6 +103,21 @@ def test_state_says_where_it_keeps_things(alone: Program, home: Path, tmp_path: 
     assert alone("backend", "stop", "--state", str(state)).out == "Backend stopped.\n"
 
 
+def test_two_states_side_by_side_know_their_own_keys(
+    alone: Program, alone_env: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    state = str(tmp_path / "elsewhere")
+    alone("backend", "start", "--port", str(free_port()))
+    assert alone("user", "add", "first-only").code == 0
+    alone("backend", "start", "--port", str(free_port()), "--state", state)
+    try:
+        assert "first-only" in alone("user", "list").out
+        moved = run_here({**alone_env, "FAL_SERVERLESS_STATE": state}, "user", "list")
+        assert moved.code == 0 and "first-only" not in moved.out
+    finally:
+        alone("backend", "stop", "--state", state)
+
+
 def test_a_backend_that_cannot_start_says_why(alone: Program, home: Path) -> None:
     ran = alone("backend", "start", "--host", "203.0.113.1", "--insecure")
     assert ran.code == 3 and "cannot listen on 203.0.113.1" in ran.err

@@ -418,7 +418,7 @@ def _keep_private() -> None:
 
 def _sweep(paths: Paths) -> None:
     """Remove what a killed backend had begun to write; somebody else may write credentials now."""
-    for path in (paths.backend, paths.credentials):
+    for path in {paths.backend, paths.credentials, paths.own_credentials}:
         before = time.time() - (0 if path == paths.backend else ABANDONED)
         for aside in path.parent.glob(f".{path.name}.*"):
             with suppress(OSError):

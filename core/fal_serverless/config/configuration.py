@@ -55,10 +55,12 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     paths = find_paths(env)
     data = read_toml(paths.config)
     secrets = read_toml(paths.credentials)
+    is_moved = paths.own_credentials != paths.credentials
+    own = read_toml(paths.own_credentials) if is_moved else secrets
     return Config(
         settings_of(data, env),
         paths,
-        contexts_of(data, secrets),
+        contexts_of(data, secrets, own),
         dict(env),
         keymap_of(data),
         commands_of(data),

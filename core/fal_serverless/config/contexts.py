@@ -33,13 +33,20 @@ class Context:
         return self.name == LOCAL
 
 
-def contexts_of(data: dict[str, Any], secrets: dict[str, Any]) -> dict[str, Context]:
-    """By name, from the data of the config file and of the credentials file."""
+def contexts_of(
+    data: dict[str, Any], secrets: dict[str, Any], own: dict[str, Any]
+) -> dict[str, Context]:
+    """By name, from the data of the config file and of the credentials files.
+
+    `own` is of the embedded backend alone.
+    """
     contexts = {LOCAL: Context(LOCAL, "")}
     for name, entry in _table(data, "config.toml").items():
         if name != LOCAL:
             contexts[name] = _context(name, entry)
-    for name, secret in _table(secrets, "credentials.toml").items():
+    embedded = {name: it for name, it in _table(own, "credentials.toml").items() if name == LOCAL}
+    others = {name: it for name, it in _table(secrets, "credentials.toml").items() if name != LOCAL}
+    for name, secret in (embedded | others).items():
         if not isinstance(secret, dict):
             raise InvalidSetting(
                 f"contexts.{name} must be a table with a key (in credentials.toml)"
@@ -88,7 +95,8 @@ def save_context(paths: Paths, context: Context) -> None:
         edit_toml(paths.config, ("contexts", context.name), entry)
     if context.key:
         secret = {"key": context.key, "user_id": context.user_id}
-        edit_toml(paths.credentials, ("contexts", context.name), secret, mode=0o600)
+        file = paths.own_credentials if context.embedded else paths.credentials
+        edit_toml(file, ("contexts", context.name), secret, mode=0o600)
 
 
 def forget_context(paths: Paths, name: str) -> None:

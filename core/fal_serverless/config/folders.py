@@ -21,6 +21,11 @@ class Paths:
     credentials: Path
     state: Path
     cache: Path
+    own_credentials: Path
+    """Where the embedded backend's own key is: beside the state that knows it, when that was moved.
+
+    Otherwise a second backend, with another state, would put its key in the place of the first's.
+    """
 
     @property
     def backend(self) -> Path:
@@ -44,9 +49,11 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
 
         dirs = PlatformDirs(APP, appauthor=False)
         config, data, cache = Path(dirs.user_config_dir), dirs.user_state_path, dirs.user_cache_path
-    if state:
-        data = Path(state).expanduser().absolute()
-    return Paths(config / "config.toml", config / "credentials.toml", data, cache)
+    credentials = own = config / "credentials.toml"
+    moved = Path(state).expanduser().absolute() if state else data
+    if moved != data:
+        own = moved / "credentials.toml"
+    return Paths(config / "config.toml", credentials, moved, cache, own)
 
 
 def make_private(folder: Path) -> Path:

@@ -98,7 +98,8 @@ def test_a_taken_port_fails_in_the_foreground_and_moves_in_the_background(
 def test_state_says_where_it_keeps_things(alone: Program, home: Path, tmp_path: Path) -> None:
     state = tmp_path / "elsewhere"
     place = ("--port", str(free_port()), "--state", str(state))
-    assert alone("backend", "start", *place).code == 0
+    started = alone("backend", "start", *place)
+    assert started.err == f"Other commands find it with FAL_SERVERLESS_STATE={state}\n"
     assert (state / "backend.json").exists() and not (home / "state").exists()
     assert alone("backend", "stop", "--state", str(state)).out == "Backend stopped.\n"
 

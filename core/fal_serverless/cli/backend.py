@@ -132,6 +132,8 @@ def start(session: Session, /, **place: Any) -> None:
     _use_local(config)
     verb = "runs already" if before else "started"
     output.data(f"Backend {verb} at {info.url} (process {info.pid}).")
+    if config.paths.state != session.config.paths.state:
+        output.say(f"Other commands find it with {PREFIX}STATE={config.paths.state}")
 
 
 def _use_local(config: Config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,15 @@ import click
 from fal_serverless.cli import output
 from fal_serverless.cli.completing import complete_label
 from fal_serverless.cli.session import Session, pass_session
-from fal_serverless.endpoint import Target, parse_target
-from fal_serverless.errors import EXIT_ERROR, EXIT_NOT_ALLOWED, EXIT_NOT_FOUND, NotAllowed
+from fal_serverless.endpoint import Target, is_revision_id, parse_target
+from fal_serverless.errors import (
+    EXIT_ERROR,
+    EXIT_NOT_ALLOWED,
+    EXIT_NOT_FOUND,
+    FalError,
+    NotAllowed,
+    listed,
+)
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
@@ -56,18 +64,11 @@ def invoke(
     verb = method.upper()
     if not _TOKEN.fullmatch(verb):
         raise click.BadParameter(f"{method!r} is no method of HTTP", param_hint="--method")
-    answer = session.ask(lambda client: _call(client, session, place, verb, body, sent))
+    answer, hint = session.ask(lambda client: _call(client, session, place, verb, body, sent))
     output.raw(answer.body)
     if answer.status >= 400:
-        output.error(f"{verb} {target} answered {answer.status}{_whose_logs(answer)}")
+        output.error(f"{verb} {target} answered {answer.status}{hint}")
         ctx.exit(_EXIT.get(answer.status, EXIT_ERROR))
-
-
-def _whose_logs(answer: Answer) -> str:
-    """Where the reason of a failure stands: an answer never has it."""
-    if answer.status < 500 or not answer.request_id:
-        return ""
-    return f"; why: fal-serverless function logs --request-id {answer.request_id}"
 
 
 async def _call(
@@ -77,11 +78,26 @@ async def _call(
     method: str,
     body: bytes,
     headers: dict[str, str],
-) -> Answer:
+) -> tuple[Answer, str]:
+    """The answer, and what helps when it is none that was hoped for."""
     user = place.user or await _user(client, session)
-    return await client.invoke(
+    answer = await client.invoke(
         place.label, body, method=method, path=place.path, headers=headers, user=user
     )
+    return answer, await _hint(client, place, answer)
+
+
+async def _hint(client: Client, place: Target, answer: Answer) -> str:
+    """Where the reason of a failure stands, which is never in an answer; names that exist."""
+    if answer.status >= 500 and answer.request_id:
+        return f"; why: fal-serverless function logs --request-id {answer.request_id}"
+    if answer.status != 404 or place.user or is_revision_id(place.label):
+        return ""
+    with suppress(FalError):  # a key that may call need not be one that may list
+        names = {alias.name for alias in await client.aliases()}
+        if names and place.label not in names:
+            return f"; there are: {listed(names, place.label)}"
+    return ""
 
 
 async def _user(client: Client, session: Session) -> str:

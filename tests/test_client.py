@@ -197,3 +197,26 @@ async def test_an_answer_comes_head_first_and_then_part_by_part() -> None:
     gate.set()
     async with answering(answer) as asked:
         assert (await asked.invoke("f", user="1")).body == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/../../v1/functions/call", "/1/f/v1/functions/call"),
+        ("/a/../b/.", "/1/f/b/"),
+        ("/a/b/..", "/1/f/a/"),
+        ("/..", "/1/f/"),
+        ("/a//b?up=../..", "/1/f/a//b?up=../.."),
+        ("/%2e%2e/v1", "/1/f/%2e%2e/v1"),
+    ],
+)
+async def test_no_path_of_a_call_leads_out_of_its_endpoint(path: str, asked: str) -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.raw_path.decode())
+        return httpx.Response(200)
+
+    async with answering(answer) as client:
+        await client.invoke("f", path=path, user="1")
+    assert seen == [asked]

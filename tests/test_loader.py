@@ -257,6 +257,20 @@ async def test_serve_mistyped_is_an_unknown_option_and_not_a_lack_of_it(
     assert "isolated has no option 'serv'; did you mean 'serve'? It has: " in error.message
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("exposed_port='8080'", "exposed_port must be a port from 1 to 65535, not '8080'"),
+        ("serve='yes'", "serve must be True or False, not 'yes'"),
+    ],
+)
+async def test_a_way_to_be_served_that_is_wrong_is_not_taken_for_none(
+    here: Config, write: Write, option: str, said: str
+) -> None:
+    error = await refused(here, write(HEAD + f"@isolated({option})\ndef f(): ...\n"), "f")
+    assert error.message == f"app.py:2: InvalidOption: {said}"
+
+
 async def test_a_file_without_the_import_is_told_it(here: Config, write: Write) -> None:
     error = await refused(here, write("@isolated(serve=True)\ndef f(): ...\n"), "f")
     assert error.message == (

@@ -97,11 +97,17 @@ def _look(path: Path, name: str, *, certain: bool) -> _Read:
         return read
     if found is None:
         raise loading.missing(name, read.isolated)
-    # An option that does not exist may be the one that was meant: running the file tells it.
-    mistyped = set(found.options) - set(OPTION_NAMES)
-    if found.isolated and not found.servable and not found.computed and not mistyped:
+    if found.isolated and not found.computed and not _may_be_meant(found.options):
         raise loading.not_servable({item.name: item.options for item in functions if item.isolated})
     return read
+
+
+def _may_be_meant(options: dict[str, Any]) -> bool:
+    """Whether a way to be served is given, or something wrong in its place: running it tells."""
+    mistyped = not set(options) <= set(OPTION_NAMES)
+    return mistyped or any(
+        options.get(way) not in (None, False) for way in ("serve", "exposed_port")
+    )
 
 
 def _written(read: _Read) -> Found:

@@ -118,6 +118,17 @@ async def test_one_that_ends_at_once_says_its_last_lines(lonely: Config, tmp_pat
     assert "no such disk" in lonely.paths.backend_log.read_text()
 
 
+async def test_one_whose_words_found_no_room_is_told_as_a_full_disk(
+    lonely: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stand_in.py").write_text("raise SystemExit(1)\n")
+    with pytest.raises(Unreachable, match=r"exit code 1; see .*backend\.log$"):
+        await launcher.ensure(lonely)
+    monkeypatch.setattr(launcher, "_free", lambda _: 4096)
+    with pytest.raises(Unreachable, match=r"exit code 1: the disk of .*/state is full$"):
+        await launcher.ensure(lonely)
+
+
 async def test_a_folder_that_cannot_be_is_told(lonely: Config) -> None:
     lonely.paths.state.parent.mkdir(parents=True, exist_ok=True)
     lonely.paths.state.write_text("a file where a folder has to be")

@@ -38,6 +38,8 @@ POLL = 0.02
 """Seconds between two looks."""
 LOG_LINES = 5
 """Of its log, quoted when a backend ends early."""
+LEAST_FREE = 1024**2
+"""Bytes of a disk below which it is to blame for a log without a word."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,14 @@ def _ended(code: int, log: Path, begin: int) -> FalError:
         lines = file.read().decode("utf-8", "replace").strip().splitlines()
     said = " | ".join(line.strip() for line in lines[-LOG_LINES:])
     message = f"the backend ended at once with exit code {code}"
+    if not said and _free(log.parent) < LEAST_FREE:
+        said = f"the disk of {log.parent} is full"
     return Unreachable(f"{message}: {said}" if said else f"{message}; see {log}", log=lines)
+
+
+def _free(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 # Is it alive, is it ours?

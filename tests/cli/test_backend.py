@@ -15,6 +15,7 @@ import pytest
 from bundles import Write
 from cli.conftest import CONSOLE, Program, run, run_here
 from cli.test_serving import GOOD
+from fal_serverless.errors import StateFailed
 
 
 @pytest.fixture
@@ -73,6 +74,17 @@ def test_another_context_s_backend_is_not_taken_for_this_machine_s(
     ran = alone("backend", "stop")
     assert ran.out == "Backend stopped.\n" and "the context in use is 'prod'" in ran.err
     assert alone("--context", "local", "backend", "stop").out == "No backend runs.\n"
+
+
+def test_a_config_file_that_cannot_be_written_stops_no_start(
+    alone: Program, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StateFailed("config.toml cannot be written")
+
+    monkeypatch.setattr("fal_serverless.config.save_setting", refuse)
+    ran = alone("backend", "start", "--port", str(free_port()))
+    assert (ran.code, ran.err) == (0, "") and ran.out.startswith("Backend started at ")
 
 
 def test_the_context_in_use_stays_when_there_is_one(alone: Program, home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from fal_serverless import config as configuration
 from fal_serverless.cli import output
 from fal_serverless.cli.session import Session, as_json, pass_session, run
 from fal_serverless.config import LOCAL, PREFIX, Config, Context
-from fal_serverless.errors import Unreachable
+from fal_serverless.errors import StateFailed, Unreachable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -137,8 +138,10 @@ def start(session: Session, /, **place: Any) -> None:
 
 
 def _use_local(config: Config) -> None:
+    """It is what an empty file means, too: one that cannot be written is no failure."""
     if configuration.chosen_context(config.paths) is None:
-        configuration.save_setting(config.paths, "context", LOCAL)
+        with suppress(StateFailed):
+            configuration.save_setting(config.paths, "context", LOCAL)
 
 
 @backend.command("stop")

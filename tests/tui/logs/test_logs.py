@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -251,6 +253,16 @@ class TestResume:
 LOCAL = NOW.astimezone()
 
 
+@pytest.fixture
+def central_europe() -> Iterator[None]:
+    """Clocks are put on and back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 class TestSpan:
     @pytest.mark.parametrize(
         ("text", "since", "until"),
@@ -276,6 +288,25 @@ class TestSpan:
         yet = span.parse(f"{before:%H:%M} - {after:%H:%M}", NOW)
         assert yet.until == after.replace(second=0, microsecond=0)
         assert not yet.ended(NOW)
+
+    @pytest.mark.parametrize(
+        ("now", "text", "since", "until"),
+        [
+            # forward at 2 in the night of 29 March: that day has 23 hours
+            ("2026-03-29T10:00Z", "13:00 – 11:00", "2026-03-28T12:00Z", "2026-03-29T09:00Z"),
+            ("2026-03-29T10:00Z", "01:30", "2026-03-29T00:30Z", None),
+            ("2026-03-28T20:00Z", "20:30 – 20:15", "2026-03-28T19:30Z", "2026-03-29T18:15Z"),
+            # back at 3 in the night of 25 October: from 2 to 3 is there twice
+            ("2026-10-25T06:00Z", "01:30 – 03:30", "2026-10-24T23:30Z", "2026-10-25T02:30Z"),
+            ("2026-10-25T06:00Z", "02:10 – 02:50", "2026-10-25T00:10Z", "2026-10-25T01:50Z"),
+        ],
+    )
+    def test_a_clock_is_one_of_its_own_day_when_clocks_are_put_on_or_back(
+        self, central_europe: None, now: str, text: str, since: str, until: str | None
+    ) -> None:
+        found = span.parse(text, datetime.fromisoformat(now))
+        assert found.since == datetime.fromisoformat(since)
+        assert found.until == (datetime.fromisoformat(until) if until else None)
 
     def test_a_day_and_its_clock_are_one_moment(self) -> None:
         found = span.parse("2026-05-04 09:00 – 2026-05-04T10:00:00Z", NOW)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from fal_serverless.errors import BadInput
 from fal_serverless.models import LogQuery
@@ -67,10 +67,10 @@ def within(query: LogQuery, span: Span, now: datetime, limit: int) -> LogQuery:
 def parse(text: str, now: datetime) -> Span:
     """From one moment to another, or on. Raises BadInput that says which forms there are."""
     first, last = _halves(text.strip())
-    since, until = _moment(first, now), _moment(last, now) if last else None
+    since, until = _moment(first, now), _moment(last, now, fold=1) if last else None
     if until is not None and until <= since and _CLOCK.fullmatch(last):
         # still to come, or past midnight
-        until += timedelta(days=1)
+        until = _a_day_later(until)
     if until is not None and until <= since:
         raise BadInput(f"{first} is not before {last}")
     return Span(f"{first} – {last}".strip(), since=since, until=until, all=True)
@@ -91,16 +91,31 @@ def _halves(text: str) -> tuple[str, str]:
     return first, "" if last.lower() in ("now", "") else last
 
 
-def _moment(text: str, now: datetime) -> datetime:
-    """Local unless it says otherwise; a clock alone is its last time."""
+def _moment(text: str, now: datetime, fold: int = 0) -> datetime:
+    """Local unless it says otherwise; a clock alone is its last time.
+
+    `fold`: which one is meant when clocks are put back and show a time twice.
+    """
     try:
         if ago := _AGO.fullmatch(text):
             return now - timedelta(seconds=float(ago[1]) * _SECONDS[ago[2]])
         if clock := _CLOCK.fullmatch(text):
             hour, minute, second = (int(part or 0) for part in clock.groups())
-            here = now.astimezone()
-            found = here.replace(hour=hour, minute=minute, second=second, microsecond=0)
-            return (found if found <= here else found - timedelta(days=1)).astimezone(UTC)
+            return _last_time(time(hour, minute, second, fold=fold), now)
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as exc:
         raise BadInput(f"{text!r} is no time: as {FORMS}") from exc
+
+
+def _last_time(clock: time, now: datetime) -> datetime:
+    """Today, else yesterday. Without a zone: what that is here may differ from day to day."""
+    day = now.astimezone().date()
+    found = datetime.combine(day, clock).astimezone(UTC)
+    if found <= now:
+        return found
+    return datetime.combine(day - timedelta(days=1), clock).astimezone(UTC)
+
+
+def _a_day_later(moment: datetime) -> datetime:
+    """When the clocks here show the same; that may be 23 hours, or 25."""
+    return (moment.astimezone().replace(tzinfo=None) + timedelta(days=1)).astimezone(UTC)

@@ -32,10 +32,18 @@ def in_browser() -> bool:
 def editor_command() -> list[str]:
     """What edits files here: $VISUAL, $EDITOR, else vi."""
     wanted = os.environ.get("VISUAL") or os.environ.get("EDITOR", "")
-    return shlex.split(wanted) or ["vi"]
+    return _words(wanted) or ["vi"]
 
 
 def pager_command() -> list[str]:
     """What reads long texts here: $PAGER, else less; less with colours in any case."""
-    command = shlex.split(os.environ.get("PAGER", "")) or ["less"]
+    command = _words(os.environ.get("PAGER", "")) or ["less"]
     return [*command, "-R"] if Path(command[0]).name == "less" else command
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        # A quote without an end: as it is, it is found not to be a program.
+        return [command]

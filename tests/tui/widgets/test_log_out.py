@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -98,6 +99,38 @@ async def test_the_pager_gets_every_shown_line_with_its_colours(
         await pilot.press("vertical_line")
         lines = got.read_text().splitlines()
         assert len(lines) == 11 and "\x1b[31mred" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("pager", "told"),
+    [
+        ("/nowhere/pager", "cannot run '/nowhere/pager': No such file or directory"),
+        ('less "', "cannot run 'less \"': No such file or directory"),
+        ("false", "false ended with code 1"),
+    ],
+)
+async def test_the_terminal_is_ours_again_after_a_pager_that_cannot_be_run(
+    monkeypatch: pytest.MonkeyPatch, pager: str, told: str
+) -> None:
+    app = Logs()
+    terminal = []
+
+    @contextlib.contextmanager
+    def suspend() -> Iterator[None]:
+        """As Textual's: after an error inside, the application stays suspended."""
+        terminal.append("away")
+        yield
+        terminal.append("back")
+
+    monkeypatch.setenv("PAGER", pager)
+    async with app.run_test(size=(80, 10), notifications=True) as pilot:
+        monkeypatch.setattr(app, "suspend", suspend)
+        await app.put(pilot, entries(3))
+        await pilot.press("vertical_line")
+        await pilot.pause()
+        assert terminal == ["away", "back"]
+        (said,) = app._notifications
+        assert said.message == told and said.severity == "error"
 
 
 async def test_copy_takes_the_marked_lines() -> None:

@@ -1,7 +1,7 @@
 """Programs of the user's own: an editor, and the commands of the config file.
 
-They get their words as they are, never through a shell. In the terminal they have it for
-themselves while the application is suspended; in the background their last line is told.
+They get their words as they are, never through a shell. Of those in the background the last line
+is told.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.text import Text
-from textual.app import SuspendNotSupported
 
 from fal_serverless.config import Command, editor_command, process_environ
 from fal_serverless.errors import FalError
-from fal_tui import detail, safe
+from fal_tui import detail, foreground, safe
 from fal_tui.flows.calls import recents
 from fal_tui.flows.host import Host
 from fal_tui.keymap import words
@@ -55,33 +54,8 @@ async def run(host: Host, command: Command, item: Item | None) -> None:
     if command.background:
         await _behind(host, command, found, started)
     else:
-        problem = in_terminal(host, found, pause=command.pause)
+        problem = foreground.run(host.app, found, pause=command.pause)
         _told(host, command, line, started, problem)
-
-
-def in_terminal(host: Host, found: Sequence[str], *, pause: bool = False) -> str:
-    """Give it the terminal until it ends; what went wrong, or ''."""
-    try:
-        with host.app.suspend():
-            return _foreground(found, pause)
-    except SuspendNotSupported:
-        return "this terminal cannot be given to another program"
-
-
-def _foreground(found: Sequence[str], pause: bool) -> str:
-    # Ctrl+C is for the program, not for us. A handler of ours is none of its.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        done = subprocess.run(found, env=process_environ(), check=False)
-        problem = _ended(found[0], done.returncode)
-    except (OSError, ValueError) as error:
-        problem = _cannot(found[0], error)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pause:
-        with suppress(EOFError, KeyboardInterrupt):
-            input(f"\n{problem or 'done'}: press enter to go back to fal-tui ")
-    return problem
 
 
 async def edit(host: Host, item: Item | None) -> None:
@@ -112,7 +86,7 @@ def _is(path: Path, source: str) -> bool:
 
 
 def _open(host: Host, path: Path) -> str:
-    return in_terminal(host, [*editor_command(), str(path)])
+    return foreground.run(host.app, [*editor_command(), str(path)])
 
 
 def _open_copy(host: Host, name: str, source: str) -> str:
@@ -144,11 +118,11 @@ async def _behind(host: Host, command: Command, found: Sequence[str], started: f
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        _told(host, command, line_of(found), started, _cannot(found[0], error))
+        _told(host, command, line_of(found), started, foreground.cannot(found[0], error))
         return
     try:
         output = await _output(program)
-        problem = _ended(found[0], await program.wait())
+        problem = foreground.ended(found[0], await program.wait())
     finally:
         if program.returncode is None:
             with suppress(ProcessLookupError):
@@ -163,17 +137,6 @@ async def _output(program: Any) -> str:
     while chunk := await program.stdout.read(65536):
         kept = (kept + chunk)[-MOST:]
     return kept.decode(errors="replace")
-
-
-def _ended(name: str, code: int) -> str:
-    if code < 0:
-        return f"{name} was ended by {signal.Signals(-code).name}"
-    return f"{name} ended with code {code}" if code else ""
-
-
-def _cannot(name: str, error: OSError | ValueError) -> str:
-    why = error.strerror if isinstance(error, OSError) else str(error)
-    return f"cannot run '{name}': {why}"
 
 
 def _told(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
 from textual import events
-from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from fal_serverless.config import pager_command
 from fal_serverless.models import LogEntry, LogQuery
+from fal_tui import foreground
 from fal_tui.logs.buffer import LIMIT, Gap, Item
 from fal_tui.logs.clock import following
 from fal_tui.logs.lines import seen
@@ -259,14 +258,10 @@ class LogView(LogLines, can_focus=True):
 
     def action_pager(self) -> None:
         """Every shown line, in the program people read with."""
-        command = pager_command()
-        try:
-            with self.app.suspend():
-                text = self._text(self.buffer.shown, colours=True)
-                subprocess.run(command, input=text.encode(errors="replace"), check=False)
-        except (SuspendNotSupported, OSError) as exc:
-            said = f"Cannot run {command[0]}: {exc or 'not from here'}"
-            self.app.notify(said, severity="error", markup=False)
+        text = self._text(self.buffer.shown, colours=True)
+        problem = foreground.run(self.app, pager_command(), given=text.encode(errors="replace"))
+        if problem:
+            self.app.notify(problem, title="Pager", severity="error", markup=False)
 
     def _number_in_hand(self) -> int | None:
         """The line under the cursor; at the end, the last one."""

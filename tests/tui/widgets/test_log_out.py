@@ -76,6 +76,15 @@ async def test_what_is_saved_has_its_day_its_endpoint_and_all_lines(tmp_path: Pa
         assert second == "two␇"
 
 
+async def test_a_saved_file_is_never_written_over(tmp_path: Path) -> None:
+    app = Logs(folder=tmp_path)
+    async with app.run_test(size=(80, 10)) as pilot:
+        await app.put(pilot, entries(3))
+        for _ in range(20):  # more than one in a second
+            await pilot.press("ctrl+s")
+        assert len(list(tmp_path.iterdir())) == 20
+
+
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     app = Logs(folder=tmp_path / "none")
     async with app.run_test(size=(80, 10), notifications=True) as pilot:

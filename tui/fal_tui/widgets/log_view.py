@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -240,14 +241,13 @@ class LogView(LogLines, can_focus=True):
 
     def action_save(self) -> None:
         """Every shown line, filters applied, to a new file."""
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        path = (self._folder or Path.cwd()) / f"{_file_name(self.title)}-{stamp}.log"
+        folder = self._folder or Path.cwd()
+        name = f"{_file_name(self.title)}-{datetime.now():%Y%m%d-%H%M%S}"
+        text = self._text(self.buffer.shown) + "\n"
         try:
-            path.write_text(
-                self._text(self.buffer.shown) + "\n", encoding="utf-8", errors="replace"
-            )
+            path = _write_new(folder, name, text)
         except OSError as exc:
-            said = f"Cannot write {path}: {exc.strerror}"
+            said = f"Cannot write {folder / name}.log: {exc.strerror}"
             self.app.notify(said, severity="error", markup=False)
             return
         self.app.notify(f"Saved {len(self.buffer.shown):,} lines to {path}", markup=False)
@@ -293,6 +293,17 @@ class LogView(LogLines, can_focus=True):
 
 def _way(step: int) -> str:
     return "down" if step > 0 else "up"
+
+
+def _write_new(folder: Path, name: str, text: str) -> Path:
+    """Where it was written: nothing that is there already is touched."""
+    path, number = folder / f"{name}.log", 1
+    while True:
+        with suppress(FileExistsError), path.open("x", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+            return path
+        number += 1
+        path = folder / f"{name}-{number}.log"
 
 
 def _file_name(title: str) -> str:

@@ -145,8 +145,11 @@ class Link:
         start, self._may_start = self._may_start, False
         self._set(replace(self.state, retry_at=None))
         context, client = await self._connect(start)
-        await self._close()
-        self.context, self.client, self._functions = context, client, None
+        before, self.client = self.client, client
+        self.context, self._functions = context, None
+        if before is not None:
+            # Who reads a log through it finds the next one in its place, and goes on.
+            await before.close()
         await self._fetch(frozenset({STATUS, FUNCTIONS}) | self._wanted())
         self.attempts, self._may_start = 0, False
         self._awake.clear()

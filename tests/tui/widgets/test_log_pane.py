@@ -151,6 +151,18 @@ async def test_a_lost_connection_is_resumed_without_loss_or_doubling() -> None:
         assert "retrying" not in app.title_line
 
 
+async def test_a_client_in_place_of_another_is_no_lost_connection() -> None:
+    first = Backend(entry(1))
+    app = Logs(first, delays=(60,))
+    async with app.run_test(size=(80, 12)) as pilot:
+        await until(pilot, lambda: app.messages() == ["line 1"])
+        app.backend = second = Backend(entry(1), entry(2))
+        first.cut()
+        await until(pilot, lambda: app.messages() == ["line 1", "line 2"])
+        assert second.asked == [LogQuery(label="call", after=1)]
+        assert "● following" in app.title_line
+
+
 async def test_without_a_client_it_waits_for_one() -> None:
     app = Logs(None)
     async with app.run_test(size=(80, 12)) as pilot:

@@ -192,6 +192,7 @@ class LogPane(Vertical):
         attempt = 0
         lost: float | None = None
         while True:
+            client: Client | None = None
             try:
                 client = await self._reach()
                 if lost is not None:
@@ -205,6 +206,9 @@ class LogPane(Vertical):
                 self._end(exc)
                 return
             except errors.FalError as exc:
+                if client is not None and client is not self._client():
+                    # not lost: it was replaced, and closed for that
+                    continue
                 self.view.empty = f"Not fetched: {exc.message}. Trying again…"
                 lost = monotonic() if lost is None else lost
                 await self._wait(delay(attempt, self._delays), exc)

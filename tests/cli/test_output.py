@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -42,6 +43,20 @@ def test_control_characters_are_spelled_out_but_colours_stay() -> None:
     assert output.printable("\x1b[31mred\x1b[0m \x1b[2J\x07\ttab") == (
         "\x1b[31mred\x1b[0m \\x1b[2J\\x07\ttab"
     )
+    assert output.printable("\x9b2J \u202eabc\u202c \u05d0\u05d1 \U0001f468\u200d\U0001f467") == (
+        "\\x9b2J \\u202eabc\\u202c \u05d0\u05d1 \U0001f468\u200d\U0001f467"
+    )
+
+
+def test_json_has_no_control_characters_and_means_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    value = {"text": "\x9b2J \u202eabc \x7f \x1b[31m \u05d0"}
+    for show in (output.values, output.value_line):
+        show(value)
+        text = capsys.readouterr().out
+        assert "\\u009b2J \\u202eabc \\u007f \\u001b[31m \u05d0" in text
+        assert json.loads(text) == value
 
 
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

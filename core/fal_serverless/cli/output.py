@@ -17,7 +17,8 @@ GAP = "  "
 SHORT = 8
 """Characters of a revision's id in running text; lists show all."""
 
-_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""A colour; what is not one and acts, also those of eight bits and those that reorder a line."""
 
 
 def data(text: str) -> None:
@@ -37,12 +38,18 @@ def raw(content: bytes) -> None:
 
 def values(value: Any) -> None:
     """Models as JSON, indented."""
-    data(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    data(_json(value, indent=2))
 
 
 def value_line(value: Any) -> None:
     """A model as JSON on one line."""
-    data(json.dumps(_plain(value), ensure_ascii=False))
+    data(_json(value))
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """Whose strings are as harmless in a terminal as other data, and mean the same."""
+    text = json.dumps(_plain(value), indent=indent, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> Any:

@@ -247,6 +247,30 @@ async def test_the_last_line_before_a_crash_is_kept(stage: Any, make_spec: Any) 
     assert stage.lines()[:2] == ["one", "two"]
 
 
+async def test_what_was_said_before_os_exit_is_kept(stage: Any, make_spec: Any) -> None:
+    source = (
+        "import os, sys\ndef f():\n"
+        "    for n in range(1000): print('line', n)\n"
+        "    print('no end', end='', flush=True); sys.stderr.write('none'); os._exit(3)\n"
+    )
+    with pytest.raises(Exception, match="exit code 3"):
+        await stage.call(make_spec(source))
+    assert stage.lines()[:1002] == [*(f"line {n}" for n in range(1000)), "no end", "none"]
+
+
+async def test_a_line_in_pieces_has_no_empty_line_behind_it(stage: Any, make_spec: Any) -> None:
+    source = (
+        "import os\ndef f():\n"
+        "    for n in (1 << 20, 3 << 20, (3 << 20) + 1):\n"
+        "        print('x' * n); os.write(1, b'y' * n + b'\\n')"
+    )
+    await stage.call(make_spec(source))
+    mega = 1 << 20
+    for letter in "xy":
+        sizes = [len(line) for line in stage.lines() if line[:1] in (letter, "")]
+        assert sizes == [mega, *[mega] * 3, *[mega] * 3, 1]
+
+
 async def test_a_fork_sends_none_of_the_lines_that_wait(
     stage: Any, make_spec: Any, until: Any
 ) -> None:

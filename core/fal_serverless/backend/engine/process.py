@@ -165,7 +165,7 @@ class Lines(asyncio.Protocol):
         self._rest += data
         self._said_by = self._whose()
         # Only what is new can end a line, and a line may come byte by byte.
-        if b"\n" in data or len(self._rest) >= LONGEST_LINE:
+        if b"\n" in data or len(self._rest) > LONGEST_LINE:
             self._tell(self._whole_lines())
         if self._rest or (self._joiner is not None and self._joiner.holds):
             loop = asyncio.get_running_loop()
@@ -175,7 +175,8 @@ class Lines(asyncio.Protocol):
 
     def _whole_lines(self) -> list[bytes]:
         *lines, rest = bytes(self._rest).split(b"\n")
-        end = len(rest) // LONGEST_LINE * LONGEST_LINE
+        # Something is left, so that the line's end makes no line of its own.
+        end = max(len(rest) - 1, 0) // LONGEST_LINE * LONGEST_LINE
         if end:
             lines.append(rest[:end])
         self._rest = bytearray(rest[end:])

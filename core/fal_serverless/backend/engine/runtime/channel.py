@@ -32,6 +32,10 @@ class Frame(NamedTuple):
     payload: bytes
 
 
+_leave = os._exit
+"""As it was: what stands in its place sends first."""
+
+
 def _nothing() -> Sequence[bytes]:
     return ()
 
@@ -190,4 +194,4 @@ class Channel:
 
 def die() -> None:
     """End at once; the supervisor ends what this worker has started."""
-    os._exit(1)
+    _leave(1)

@@ -140,6 +140,10 @@ class Lines:
         elif self._drops or not self._is_really_full():
             self._channel.flush()
 
+    def hurry(self) -> None:
+        """What waits goes, whether there is room or not."""
+        self._channel.flush()
+
     def end(self) -> None:
         """What waits goes, and from now on every line at once: the interpreter is ending."""
         self._is_ending = True

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from types import TracebackType
-from typing import Any, Callable, Iterator, Tuple, Union
+from typing import Any, Callable, Iterator, NoReturn, Tuple, Union
 
 from . import owners, records
 from .lines import Lines
@@ -59,6 +59,7 @@ class Output:
         self._lines.look = self._look
         # Before any of the user's, so after all of them.
         atexit.register(self._end)
+        self._hear_exit()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._in_fork)
 
@@ -142,6 +143,19 @@ class Output:
                 writer.finish_all()
             self._lines.end()
 
+    def _hear_exit(self) -> None:
+        """`os._exit` ends the process as it is: what was said goes first."""
+        leave = os._exit
+
+        def leave_told(status: int) -> NoReturn:
+            if not self.forked:
+                for writer in (self.stdout, self.stderr):
+                    writer.let_go()
+                self._lines.hurry()
+            leave(status)
+
+        os._exit = leave_told
+
     def _in_fork(self) -> None:
         """A fork must not write into the channel beside us: its lines go to plain descriptors.
 
@@ -207,9 +221,10 @@ class LineWriter(io.TextIOBase):
                 *lines, rest = rest.split("\n")
                 for line in lines:
                     output.entry(self._level, shown(line), name)
-            if len(rest) >= LONGEST:
-                output.entry(self._level, rest, name)
-            elif rest:
+            while len(rest) > LONGEST:
+                output.entry(self._level, rest[:LONGEST], name)
+                rest = rest[LONGEST:]
+            if rest:
                 self._pending[key] = rest if "\r" not in text else state(rest)
                 if not self._lines.watched:
                     self._lines.watch()
@@ -225,6 +240,15 @@ class LineWriter(io.TextIOBase):
     def finish_all(self) -> None:
         for name in set(map(_name_in, self._pending)):
             self.finish(name)
+
+    def let_go(self) -> None:
+        """All half lines, also when another thread is stuck in the middle of one."""
+        if self._lock.acquire(timeout=QUIET):
+            try:
+                for key in list(self._pending):
+                    self.output.late(self._level, shown(self._pending.pop(key)), _name_in(key))
+            finally:
+                self._lock.release()
 
     def look(self, now: float) -> bool:
         """Let half lines go that are due; whether there are others. Never waits."""

@@ -29,10 +29,18 @@ CHAINED = "try: 1/0\nexcept Exception as e: raise KeyError('k') from e"
 IN_THREAD = "import threading\nthreading.Thread(target=lambda: 1/0).start()"
 GROUP = "try: 1/0\nexcept Exception as e: raise ExceptionGroup('many', [e, ValueError('v')])"
 NESTED = "raise ExceptionGroup('many', [ExceptionGroup('more', [ValueError('v')])])"
+DYING = "import faulthandler; faulthandler.enable(); faulthandler._sigsegv()"
+DYING_IN_THREAD = (
+    "import faulthandler, os, threading, time; faulthandler.enable()\n"
+    "threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); os.abort()"
+)
 IGNORED = "class A:\n  def __del__(self): 1/0\nA()"
 
 
-@pytest.mark.parametrize("code", ["1/0", "x = (", CHAINED, IN_THREAD, GROUP, NESTED, IGNORED])
+@pytest.mark.parametrize(
+    "code",
+    ["1/0", "x = (", CHAINED, IN_THREAD, GROUP, NESTED, IGNORED, DYING, DYING_IN_THREAD],
+)
 def test_what_python_prints_is_one_error(code: str) -> None:
     lines = said_by_python(code)
     around = [b"before", *lines, b"after"]
@@ -45,6 +53,13 @@ def test_what_python_prints_is_one_error(code: str) -> None:
         ("STDERR", b"after"),
     ]
     assert joined(lines) == [("ERROR", b"\n".join(lines))]
+
+
+def test_a_blank_line_behind_one_is_none_of_it() -> None:
+    for lines in (said_by_python("1/0"), said_by_python(DYING)):
+        whole = ("ERROR", b"\n".join(lines))
+        assert joined([*lines, b"", b"after"]) == [whole, ("STDERR", b""), ("STDERR", b"after")]
+        assert joined([*lines, b""]) == [whole, ("STDERR", b"")]
 
 
 def test_two_in_a_row_are_two() -> None:

@@ -18,14 +18,21 @@ CHAINS = (
     b"During handling of the above exception, another exception occurred:",
     b"The above exception was the direct cause of the following exception:",
 )
+FATAL = b"Fatal Python error: "
+"""What an interpreter says that dies, as of a signal; its stacks follow."""
+STACKS = (
+    b"  ", b"Thread 0x", b"Current thread", b"Python runtime state: ", b"Extension modules: ",
+)  # fmt: skip
+"""How the lines behind that begin, blank ones between them."""
 LONGEST = 1 << 20
 """Bytes of one; more is not joined."""
 
 Entry = tuple[Level, bytes]
 
-State = Literal["", "before", "inside", "group", "whole", "gap", "chained"]
+State = Literal["", "before", "inside", "group", "whole", "gap", "chained", "fatal"]
 """Nothing is held · the line that may come before one · its frames · those of an exception group,
-which are all indented · its last line is there · a blank line behind that · another one follows."""
+which are all indented · its last line is there · a blank line behind that · another one follows ·
+an interpreter dies."""
 
 
 def follows(state: State, line: bytes) -> State:
@@ -33,6 +40,10 @@ def follows(state: State, line: bytes) -> State:
     if line == BEGIN or line.lstrip(b" +").startswith(GROUP):
         starts = state in ("", "before", "chained")
         return ("inside" if line == BEGIN else "group") if starts or state == "group" else ""
+    if line.startswith(FATAL):
+        return "fatal" if state == "" else ""
+    if state == "fatal":
+        return state if not line or line.startswith(STACKS) else ""
     if state == "":
         return "before" if line.startswith(BEFORE) else ""
     if state in ("inside", "group"):
@@ -81,6 +92,7 @@ class Joiner:
         self._held, self._state, self._size = [], "", 0
         if state == "before":
             return [(self._level, line) for line in held]
-        if state == "gap":
-            return [("ERROR", b"\n".join(held[:-1])), (self._level, held[-1])]
-        return [("ERROR", b"\n".join(held))] if held else []
+        blank: list[Entry] = []
+        while held and not held[-1]:
+            blank.append((self._level, held.pop()))
+        return [("ERROR", b"\n".join(held)), *blank] if held else []

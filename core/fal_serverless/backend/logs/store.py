@@ -214,12 +214,14 @@ class LogStore:
                 yield page
             seen = found.last
             yield Page(seen, True, b"")
-        whole = not waits and selection.query.after is None
+        # The first answer comes in any case: who sees nothing learns that there is nothing.
+        begun = selection.query.after is None
+        whole = begun and not waits
         while waits or not whole:
-            question = _encode(wire.Next(selection, seen, waits))
+            question = _encode(wire.Next(selection, seen, waits and begun))
             page = _page(await self._ask(wire.NEXT, question))
             yield page
-            seen, whole = page.seen, page.whole
+            seen, whole, begun = page.seen, page.whole, True
 
     async def _show(self, ids: list[int]) -> AsyncGenerator[Page, None]:
         while ids:

@@ -146,6 +146,16 @@ def test_a_reader_that_goes_early_is_no_error(called: str, backend: RunningBacke
         assert re.fullmatch(LINE, line) and (code, done.stderr) == ("0", "")
 
 
+def test_a_full_disk_behind_its_output_is_said(called: str, backend: RunningBackend) -> None:
+    for follow in ("", " -f"):
+        done = subprocess.run(
+            ["bash", "-c", f'"{CONSOLE}" fn logs --url {called}{follow} > /dev/full'],
+            env=backend.env, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        said = "Error: the output cannot be written: No space left on device\n"
+        assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_opentelemetry_records_are_otlp_json(program: Program, called: str) -> None:
     ran = program("function", "logs", "--url", called, "--search", "for one", "-n", "1", "--otel")
     (data,) = map(json.loads, ran.lines)

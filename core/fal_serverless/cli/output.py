@@ -9,9 +9,12 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+
+from fal_serverless.errors import FalError
 
 GAP = "  "
 SHORT = 8
@@ -23,17 +26,30 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e
 
 def data(text: str) -> None:
     """A line of what was asked for, to stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    with _writing():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def raw(content: bytes) -> None:
     """Bytes as they are; a terminal gets a final newline."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    if content and sys.stdout.isatty() and not content.endswith(b"\n"):
-        sys.stdout.buffer.write(b"\n")
-    sys.stdout.buffer.flush()
+    with _writing():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        if content and sys.stdout.isatty() and not content.endswith(b"\n"):
+            sys.stdout.buffer.write(b"\n")
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A reader that is gone is somebody else's matter; that nothing can be written is said."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise FalError(f"the output cannot be written: {exc.strerror}") from exc
 
 
 def values(value: Any) -> None:

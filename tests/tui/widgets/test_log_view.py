@@ -8,6 +8,7 @@ from datetime import datetime
 from random import Random
 
 import pytest
+from rich.cells import cell_len
 
 from fal_serverless.models import LogEntry
 from fal_tui.logs.filters import Filter
@@ -199,6 +200,30 @@ async def test_a_held_view_keeps_its_sideways_place() -> None:
         await pilot.press("right")
         await app.put(pilot, entries(30, 30))
         assert app.view.scroll_offset.x == 12
+
+
+async def test_what_is_to_the_left_is_hinted_at_as_what_is_to_the_right() -> None:
+    app = Logs()
+    async with app.run_test(size=(60, 10)) as pilot:
+        lines = ["0123456789" * 12, "short", "日本" * 40, "b" * 13]
+        await app.put(pilot, [entry(n, text) for n, text in enumerate(lines)])
+        await pilot.press("right", "right")
+        drawn = [app.view.render_line(y) for y in range(4)]
+        rows = [line.text[23:58] for line in drawn]
+        assert rows[0] == "‹" + ("0123456789" * 12)[25:58] + "›"
+        assert [rows[1].rstrip(), rows[3].rstrip()] == ["‹", "‹"]
+        assert rows[2].startswith("‹ 本日")
+        assert {cell_len(line.text) for line in drawn} == {59}
+
+
+async def test_a_line_that_is_marked_and_bookmarked_shows_the_mark() -> None:
+    app = Logs()
+    async with app.run_test(size=(60, 10)) as pilot:
+        await app.put(pilot, entries(3))
+        await pilot.press("g", "m", "space", "g")
+        assert app.text()[0].startswith("▌✓")
+        await pilot.press("space", "g")
+        assert app.text()[0].startswith("▌◆")
 
 
 async def test_a_pause_takes_nothing_in_and_loses_nothing() -> None:

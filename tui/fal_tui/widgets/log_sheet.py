@@ -265,7 +265,7 @@ class LogSheet(Sheet):
         if number == self.cursor:
             cursor = "cursor" if self.has_focus else "cursor-blurred"
         if part == 0:
-            sign = "◆" if number in self._bookmarks else "✓" if number in self._marks else ""
+            sign = "✓" if number in self._marks else "◆" if number in self._bookmarks else ""
         row = Row(number, part, self._width, self.scroll_offset.x, cursor, sign, tick)
         drawn = self._rows.get(row)
         if drawn is None:
@@ -280,10 +280,15 @@ class LogSheet(Sheet):
         rows = self._body(row.number)
         text = rows[row.part] if row.part < len(rows) else Strip.blank(0)
         room = max(row.width - self._prefix, 0)
+        less = row.x > 0 and room > 1 and text.cell_length > 0
         more = text.cell_length > row.x + room
         if more or row.x:
-            text = text.crop(row.x, row.x + room - more)
-        segments = [*self._gutter(row), *self._head(row.number, row.part), *text]
+            text = text.crop(row.x + less, row.x + room - more)
+        segments = [*self._gutter(row), *self._head(row.number, row.part)]
+        if less:
+            segments.append(Segment("‹", self._looks().style("time")))
+            room -= 1
+        segments += text
         if more:
             segments.append(Segment("›", self._looks().style("time")))
         else:

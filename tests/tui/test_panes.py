@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from fal_serverless.models import Worker
 from fal_tui.chrome.tabs import spread
 from fal_tui.detail import HISTORY, OVERVIEW, TABS
 from tui.conftest import Opening
-from tui.fake_backend import FakeBackend
+from tui.fake_backend import START, FakeBackend, revision_id
 
 
 async def test_the_log_pane_follows_from_the_start_at_both_sizes(
@@ -63,6 +64,15 @@ async def test_in_full_screen_the_keys_go_to_the_log(
             assert seen.app.main.log_pane.has_focus_within and "NAME" not in seen.text()
             assert "hello from call" in seen.text() and "Level" in seen.text().splitlines()[-1]
             await seen.press(key)
+
+
+async def test_the_logs_of_a_worker_are_named_after_it(opened: Opening, fake: FakeBackend) -> None:
+    fake.workers = [Worker("w-1234", "call", revision_id(2), "ready", 42, "unix", START, 7)]
+    async with opened() as seen:
+        await seen.press("3")
+        await seen.until(lambda: "w-1234" in seen.text(), "workers")
+        await seen.press("l")
+        await seen.until(lambda: "worker w-1234  ● following" in seen.text(), "its logs")
 
 
 async def test_growing_wide_shows_both_panes_again(opened: Opening) -> None:

@@ -201,9 +201,12 @@ class Dispatch:
     # Logs
 
     def do_logs(self) -> None:
-        query = log_query(self.screen.item, self.host.store)
+        item = self.screen.item
+        query = log_query(item, self.host.store)
         if query is not None:
-            self.screen.show_logs(query, calls.name_of(self.screen.item, self.host))
+            # A worker's own lines are not all of its revision.
+            title = "" if isinstance(item, Worker) else calls.name_of(item, self.host)
+            self.screen.show_logs(query, title)
 
     def do_all_logs(self) -> None:
         self.screen.show_logs(LogQuery(lines=LOG_LINES), "all endpoints")

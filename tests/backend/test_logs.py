@@ -19,7 +19,7 @@ from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.client import Client
 from fal_serverless.errors import BadInput, Unreachable
-from fal_serverless.models import LogEntry, LogQuery
+from fal_serverless.models import LogEntry, LogQuery, tells_of_missing
 from running import stores_on
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
@@ -337,6 +337,7 @@ async def test_a_reader_who_was_too_slow_is_told_what_is_missing(tmp_path: Path)
     told = await anext(slow)
     assert (told.level, told.source, told.id) == ("WARNING", "system", kept[0].id - 1)
     assert told.message.startswith(f"up to {kept[0].id - 2} entries are left out here")
+    assert tells_of_missing(told)
     assert (await anext(slow)).id == kept[0].id
     await store.close()
 
@@ -381,7 +382,7 @@ async def test_what_a_full_disk_has_no_room_for_is_counted(
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     following, kept = store.follow(select(after=0)), 0
     async for each in following:
-        if "left out" in each.message:
+        if tells_of_missing(each):
             break
         kept += 1
     assert int(each.message.split()[0]) == 5000 - kept > 0

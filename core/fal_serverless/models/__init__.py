@@ -37,6 +37,7 @@ from fal_serverless.models.logs import (
     LogEntry,
     LogQuery,
     Source,
+    tells_of_missing,
 )
 from fal_serverless.models.status import Status
 from fal_serverless.models.wire import from_json, to_json
@@ -87,5 +88,6 @@ __all__ = [
     "Worker",
     "WorkerState",
     "from_json",
+    "tells_of_missing",
     "to_json",
 ]

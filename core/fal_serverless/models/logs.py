@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -42,6 +43,17 @@ class LogEntry:
     revision: str = ""
     worker: str = ""
     request_id: str = ""
+
+
+_MISSING = re.compile(
+    r"… \d+ lines? dropped …|(?:up to )?\d+ (?:lines|entries) are left out here: .*"
+)
+
+
+def tells_of_missing(entry: LogEntry) -> bool:
+    """Whether others should stand there, so that nobody may overlook it."""
+    ours = entry.source == "system" and entry.level == "WARNING"
+    return ours and _MISSING.fullmatch(entry.message) is not None
 
 
 @dataclass(frozen=True)

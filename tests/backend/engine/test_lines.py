@@ -19,7 +19,7 @@ from fal_serverless.backend.engine.runtime.lines import LARGE, WINDOW
 from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.backend.logs.store import LogStore
 from fal_serverless.config import Settings
-from fal_serverless.models import LogQuery
+from fal_serverless.models import LogQuery, tells_of_missing
 from running import stores_on
 
 COUNT = 40_000
@@ -160,7 +160,7 @@ async def test_lines_that_are_too_many_are_dropped_and_counted_where_that_is_wan
     (said,) = (e for e in stage.entries if "dropped" in e.message)
     assert (said.level, said.source) == ("WARNING", "system")
     kept = len(numbers(stage))
-    assert said.message == f"… {COUNT - kept} lines dropped …"
+    assert said.message == f"… {COUNT - kept} lines dropped …" and tells_of_missing(said)
     assert numbers(stage) == list(range(kept))
 
 

@@ -193,6 +193,22 @@ class TestBuffer:
         buffer.set_filters([])
         assert buffer.counts() == "23 lines"
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "… 1 line dropped …",
+            "… 312 lines dropped …",
+            "7 lines are left out here: the log store could not keep them",
+            "up to 7 entries are left out here: they were removed before they were read",
+        ],
+    )
+    def test_no_filter_hides_that_the_backend_misses_entries(self, said: str) -> None:
+        buffer = LogBuffer(100)
+        buffer.extend([entry(1), entry(2, said, level="WARNING", source="system"), entry(3, said)])
+        for filters in ([Filter("sources", "user"), Filter("keep", "1$")], [Filter("hide", "")]):
+            buffer.set_filters([Filter("level", "ERROR"), *filters])
+            assert messages(buffer) == [said]
+
     def test_a_further_filter_narrows_and_its_loss_widens(self) -> None:
         buffer = LogBuffer(100)
         buffer.extend([entry(n) for n in range(40)])

@@ -2,7 +2,7 @@
 
 Each item has a number that never changes, whatever is trimmed or filtered: cursor, bookmarks and
 drawn lines go by it. Nothing disappears silently: trimmed entries are counted, and gaps stand in
-the text where they happened.
+the text where they happened, as do entries of the backend that tell of missing ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from fal_serverless.models import LogEntry
+from fal_serverless.models import LogEntry, tells_of_missing
 from fal_tui.logs.filters import Filter, Passes, all_of
 
 LIMIT = 100_000
@@ -140,7 +140,9 @@ class LogBuffer:
         return [
             number
             for number in numbers
-            if isinstance(item := items[number - first], Gap) or passes(item)
+            if isinstance(item := items[number - first], Gap)
+            or passes(item)
+            or (item.source == "system" and tells_of_missing(item))
         ]
 
     def _trim(self) -> int:

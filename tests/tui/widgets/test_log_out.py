@@ -142,6 +142,17 @@ async def test_the_terminal_is_ours_again_after_a_pager_that_cannot_be_run(
         assert said.message == told and said.severity == "error"
 
 
+async def test_copying_says_what_did_not_fit() -> None:
+    app = Logs()
+    async with app.run_test(size=(80, 10), notifications=True) as pilot:
+        await app.put(pilot, [entry(1, "x" * 1_000_000), *[entry(2, "y" * 40_000)] * 3])
+        for keys in (["g", "c"], ["j", "space", "space", "c"]):
+            await pilot.press(*keys)
+        first, second = [each.message for each in app._notifications]
+        assert first.startswith("Copied the first 74,994 of 1,000,0") and "characters" in first
+        assert second == "Copied the first 1 of 2 lines: more do not fit"
+
+
 async def test_copy_takes_the_marked_lines() -> None:
     app = Logs()
     async with app.run_test(size=(80, 10)) as pilot:

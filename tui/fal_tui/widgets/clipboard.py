@@ -49,6 +49,8 @@ def _write(app: App[object], sequence: str) -> None:
 
 def _said(kept: str, text: str) -> str:
     lines = kept.count("\n") + 1
-    if kept != text:
-        return f"Copied the first {lines:,} of {text.count(chr(10)) + 1:,} lines: more do not fit"
-    return f"Copied {lines:,} lines" if lines > 1 else "Copied"
+    if kept == text:
+        return f"Copied {lines:,} lines" if lines > 1 else "Copied"
+    if text[len(kept)] != "\n":
+        return f"Copied the first {len(kept):,} of {len(text):,} characters: more do not fit"
+    return f"Copied the first {lines:,} of {text.count(chr(10)) + 1:,} lines: more do not fit"

@@ -173,8 +173,8 @@ async def test_strings_are_taken_literally() -> None:
 async def test_a_narrow_table_drops_the_least_important_column_and_says_so() -> None:
     app = Table(row("a-rather-long-name-of-a-function"))
     async with app.run_test(size=(33, 11)) as pilot:
-        assert lines(app.grid)[0] == "  NAME                AUTH     +1"
-        assert "a-rather-long-nam…" in lines(app.grid)[1]
+        assert lines(app.grid)[0] == "  NAME                   AUTH  +1"
+        assert "a-rather-long-name-o…" in lines(app.grid)[1]
         await pilot.resize_terminal(80, 11)
         await pilot.pause()
         assert "CALLS" in lines(app.grid)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ def test_the_least_important_column_goes_first_and_one_always_stays() -> None:
 def test_room_that_a_wide_column_leaves_goes_to_a_narrow_one() -> None:
     columns = [Column("a", "A", priority=9), Column("b", "B", priority=5), Column("c", "C", 4)]
     assert [placed.index for placed in fit(columns, [9, 30, 4], 20)] == [0, 2]
+
+
+def test_a_wide_column_shrinks_before_it_goes() -> None:
+    columns = [Column("a", "A", width=20, priority=9), Column("b", "B", priority=5)]
+    assert [placed.width for placed in fit(columns, [20, 48], 38)] == [20, 16]
+    assert [placed.width for placed in fit(columns, [20, 48], 37)] == [20]
+
+
+def test_the_count_of_dropped_columns_takes_no_room_from_cells_below_it() -> None:
+    columns = [Column("a", "A", width=4, priority=1), Column("b", "B", priority=5)]
+    for align, width in (("left", 16), ("right", 13)):
+        layout = Layout([columns[0], replace(columns[1], align=align)])
+        (placed,) = layout.place([Row("1", ("a", "b" * 40))], range(1), 16, None)
+        assert placed.width == width and layout.dropped == "+1"
 
 
 def test_a_dropped_column_is_back_when_another_is_no_longer_wide() -> None:

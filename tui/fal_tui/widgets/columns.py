@@ -13,7 +13,8 @@ WIDEST = 48
 UNBOUND = 1_000
 """The same where all is to be seen."""
 NARROWEST = 16
-"""Cells below which such a column never shrinks, nor below half of its wish: others go first."""
+"""Cells below which such a column never shrinks. Before it shrinks below half of its wish, less
+important ones go."""
 
 Align = Literal["left", "right", "center"]
 
@@ -51,7 +52,12 @@ def fit(
     least = [_least(column, size) for column, size in zip(columns, widths, strict=True)]
     kept = list(range(len(columns)))
     while len(kept) > 1 and _needs(kept, least) > total:
-        kept.remove(max(kept, key=_rank(columns)))
+        last = max(kept, key=_rank(columns))
+        narrowest = min(least[last], max(NARROWEST, len(columns[last].label)))
+        if columns[last].width is None and least[last] > narrowest:
+            least[last] = narrowest
+        else:
+            kept.remove(last)
     _shrink(widths, least, kept, total)
     for index in sorted(set(range(len(columns))) - set(kept), key=_rank(columns)):
         if _needs([*kept, index], widths) <= total:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from fal_tui.widgets.cells import width_of
-from fal_tui.widgets.columns import WIDEST, Column, Placed, fit
+from fal_tui.widgets.columns import GAP, WIDEST, Column, Placed, fit
 from fal_tui.widgets.rows import AnyRow
 
 MEASURED = 60
@@ -58,9 +58,19 @@ class Layout:
         self._asked = (room, ordered)
         wanted = [self._wanted(place, ordered) for place in range(len(self.columns))]
         self.placed = fit(self.columns, wanted, room, self.widest)
-        if self.dropped:
+        if self.dropped and not self._is_free(room, cell_len(self.dropped) + 1, ordered):
             self.placed = fit(self.columns, wanted, room - cell_len(self.dropped) - 1, self.widest)
         return self.placed
+
+    def _is_free(self, room: int, cells: int, ordered: int | None) -> bool:
+        """Whether no label stands in so many cells at the right end of the header."""
+        last = self.placed[-1]
+        column = self.columns[last.index]
+        left = room - sum(each.width for each in self.placed) - GAP * (len(self.placed) - 1)
+        if column.align == "left":
+            label = cell_len(column.label) + (ARROW if last.index == ordered else 0)
+            left += max(last.width - label, 0)
+        return left >= cells
 
     def _measure(self, rows: Sequence[AnyRow], span: range) -> None:
         self._measured = span

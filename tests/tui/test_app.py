@@ -213,7 +213,19 @@ async def test_help_finds_what_the_footer_calls_it(opened: Opening) -> None:
         assert any(matches(each.text) for each in found if each.id == action.id), action.label
     async with opened((80, 24)) as seen:
         await seen.press("question_mark", *"roll")
-        await seen.until(lambda: "another r…" in seen.text(), "the entry")
+        await seen.until(lambda: "at another revision" in seen.text(), "the entry")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_help_says_where_a_key_works_and_all_of_what_it_does(
+    opened: Opening, size: tuple[int, int]
+) -> None:
+    async with opened(size) as seen:
+        await seen.press("question_mark", *"activity")
+        await seen.until(lambda: "what this session did, and the audit log" in seen.text(), "it")
+        assert ("WHERE" in seen.text()) == (size[0] >= 100)
+        await seen.press(*["backspace"] * 8, *"bookmark")
+        await seen.until(lambda: "Log pane" in seen.text(), "a key of the log pane")
 
 
 async def test_a_command_leads_to_the_revisions_of_a_function(opened: Opening) -> None:

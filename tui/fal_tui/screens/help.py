@@ -26,6 +26,8 @@ KEYS, GROUP = 13, 11
 """Cells of the outer columns."""
 FRAME = 12
 """Cells of border, padding, gutter, gaps and scroll bar."""
+NARROW = 100
+"""Columns of the terminal below which the group has no column: the words need it."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +114,24 @@ class HelpScreen(Dialog[str]):
 
     def inside(self) -> ComposeResult:
         yield Input(placeholder="search")
-        columns = (
+        columns = [
             Column("keys", "KEY", width=KEYS, priority=90),
             Column("help", "WHAT IT DOES", width=self._room(), priority=100),
-            Column("group", "WHERE", width=GROUP, priority=10),
-        )
+        ]
+        if not self._narrow:
+            columns.append(Column("group", "WHERE", width=GROUP, priority=10))
         grid = Grid(columns, "No key does that.")
         grid.can_focus = False
         yield grid
 
+    @property
+    def _narrow(self) -> bool:
+        return self.app.size.width < NARROW
+
     def _room(self) -> int:
         """Cells that are left for what a key does."""
         box = min(WIDTH, int(self.app.size.width * 0.94))
-        return max(box - KEYS - GROUP - FRAME, 20)
+        return max(box - KEYS - (0 if self._narrow else GROUP) - FRAME, 20)
 
     def on_mount(self) -> None:
         self._show("")
@@ -142,7 +149,9 @@ class HelpScreen(Dialog[str]):
     def _row(self, index: int, entry: Entry) -> Row:
         tone = self._palette
         faint = tone.muted if entry.reason else ""
-        help = Text().append(entry.help, faint)
+        said = self._narrow and (not entry.id or entry.group == "Commands")
+        where = f"{entry.group}: " if said else ""
+        help = Text().append(where, tone.muted).append(entry.help, faint)
         if entry.reason:
             help.append(f"  ({entry.reason})", tone.muted)
         key = tone.muted if entry.reason else f"bold {tone.accent}"

@@ -101,6 +101,10 @@ def test_classes_and_lambdas_travel_and_come_back_as_they_are_here() -> None:
     assert Point.made == before + 1
 
 
+def test_functions_that_come_back_know_their_file() -> None:
+    assert isolated(lambda: lambda: 1)().__code__.co_filename == __file__
+
+
 class Word:
     def __init__(self, text: str) -> None:
         self.text = text

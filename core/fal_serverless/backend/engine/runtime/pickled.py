@@ -16,7 +16,7 @@ import io
 import json
 import sys
 import threading
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Iterator
 
 from . import channel as wire
@@ -29,6 +29,8 @@ from .output import Output, traceback_of
 KIND = "application/x-python-pickle"
 ITEM, FAILURE, RESULT = b"i", b"f", b"r"
 """Tags in a stream: an item, the failure that ends it, the generator's return value."""
+NO_FILE = "<dynamic-code>"
+"""What cloudpickle since 3.1.3 calls the file of any code."""
 LARGEST = 1 << 30
 """Bytes of one pickle that goes back."""
 
@@ -53,6 +55,7 @@ class Pickled:
         self._func = loaded.func
         self._first = first
         self._cloudpickle = loading.our_cloudpickle(folders)
+        self._pickler = _naming_files(self._cloudpickle["cloudpickle"].Pickler)
         self._lock = threading.Lock()
 
     def request(self, call: int, payload: bytes) -> Request:
@@ -134,7 +137,7 @@ class Pickled:
         out = io.BytesIO()
         try:
             with self._lock, _imported(self._cloudpickle):
-                self._cloudpickle["cloudpickle"].Pickler(out).dump(value)
+                self._pickler(out).dump(value)
         except CallCancelled:
             raise
         except BaseException as exc:
@@ -150,6 +153,21 @@ class _Items:
 
     def write(self, piece: bytes) -> bytes:
         return piece
+
+
+def _naming_files(base: Any) -> Any:
+    """The pickler, for code that keeps the name of its file: cloudpickle 3.1.3 takes it away.
+
+    As `source/pickling.py` has it for what comes here.
+    """
+
+    def reducer_override(self: Any, value: Any) -> Any:
+        if not isinstance(value, CodeType):
+            return base.reducer_override(self, value)
+        kind, args = self.dispatch_table[CodeType](value)
+        return kind, tuple(value.co_filename if arg == NO_FILE else arg for arg in args)
+
+    return type("Pickler", (base,), {"reducer_override": reducer_override})
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fal_tui.actions import ACTIONS, BY_ID, Situation, footer, markdown_table, shown_key, why_not
+from fal_tui.actions import ACTIONS, BY_ID, Situation, footer, markdown_table, why_not
+from fal_tui.bound import shown_key
 from fal_tui.dispatch import Dispatch
 from fal_tui.places import HOME, Place
 from tui.fake_backend import revision_id, two_functions
@@ -50,7 +51,7 @@ def test_undo_needs_something_to_undo() -> None:
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_footer_fits_and_always_has_help(width: int) -> None:
     shown = footer(on_call(), width)
-    assert sum(len(a.key) + len(a.label) + 3 for a in shown) < width
+    assert sum(len(a.written[0]) + len(a.label) + 3 for a in shown) < width
     assert shown[0].id == "help"
 
 
@@ -66,7 +67,8 @@ def test_the_footer_does_not_offer_what_makes_no_sense() -> None:
 
 
 def test_keys_are_written_as_people_write_them() -> None:
-    assert shown_key("question_mark") == "?" and shown_key("shift+left") == "shift+←"
+    shown = {key: shown_key(key) for key in ("question_mark", "shift+left", "semicolon", "space")}
+    assert list(shown.values()) == ["?", "shift+←", ";", "space"]
 
 
 def test_the_table_for_the_readme_names_every_key() -> None:

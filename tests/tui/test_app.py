@@ -14,11 +14,10 @@ from fal_tui import cache
 from fal_tui.actions import ACTIONS, Situation
 from fal_tui.app import FalTui
 from fal_tui.places import HOME, Place
-from fal_tui.screens.help import entries
+from fal_tui.screens.help import entries, matching
 from fal_tui.screens.lists import WIDGETS
 from fal_tui.screenshot import Camera
 from fal_tui.store import Topic
-from fal_tui.widgets.filtering import matcher
 from tui.conftest import Opening
 from tui.fake_backend import START, FakeBackend, revision_id
 
@@ -207,10 +206,10 @@ async def test_help_is_searchable_and_runs_an_entry(opened: Opening) -> None:
 
 
 async def test_help_finds_what_the_footer_calls_it(opened: Opening) -> None:
-    found = entries(Situation(HOME), WIDGETS)
+    found = entries(Situation(HOME), widgets=WIDGETS)
     for action in ACTIONS:
-        matches = matcher(action.label)
-        assert any(matches(each.text) for each in found if each.id == action.id), action.label
+        ids = [each.id for each in matching(found, action.label)]
+        assert action.id in ids, action.label
     async with opened((80, 24)) as seen:
         await seen.press("question_mark", *"roll")
         await seen.until(lambda: "at another revision" in seen.text(), "the entry")

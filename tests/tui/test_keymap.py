@@ -7,16 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from textual.binding import Binding
 
 from fal_serverless.config import Config, load
 from fal_serverless.errors import InvalidSetting
 from fal_tui.actions import Situation, why_not
 from fal_tui.app import FalTui, Start
 from fal_tui.flows.programs import line_of
-from fal_tui.keymap import actions_of, keys, words
+from fal_tui.keymap import keys, read, words
 from fal_tui.places import HOME, Place
-from fal_tui.screens.lists import BINDINGS
+from fal_tui.screens.lists import WIDGETS
 from fal_tui.screenshot import camera
 from fal_tui.values import values
 from tui.fake_backend import FakeBackend, revision_id, two_functions
@@ -27,10 +26,6 @@ def reading(folder: Path, text: str) -> Config:
     home.mkdir(exist_ok=True)
     (home / "config.toml").write_text(text)
     return load({"FAL_SERVERLESS_HOME": str(home), "PATH": "/usr/bin:/bin"})
-
-
-def by_id(config: Config, name: str) -> object:
-    return {action.id: action for action in actions_of(config, BINDINGS)}[name]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +57,7 @@ def test_what_does_not_fit_is_refused_with_what_there_is(
     tmp_path: Path, text: str, said: str
 ) -> None:
     with pytest.raises(InvalidSetting) as caught:
-        actions_of(reading(tmp_path, text), BINDINGS)
+        read(reading(tmp_path, text), WIDGETS)
     assert said in str(caught.value)
 
 
@@ -75,7 +70,7 @@ def test_a_value_stays_one_word_whatever_is_in_it(tmp_path: Path) -> None:
 
 def test_it_says_what_is_missing_under_the_cursor(tmp_path: Path) -> None:
     text = '[commands.x]\nrun = "a {alias} {context}"\nscreens = ["functions"]'
-    (action,) = (a for a in actions_of(reading(tmp_path, text)) if a.id == "command.x")
+    (action,) = (a for a in read(reading(tmp_path, text)).actions if a.id == "command.x")
     fake = two_functions()
     lone, *_, call = fake.functions()
     assert why_not(action, Situation(HOME, call)) == ""
@@ -96,6 +91,7 @@ KEYS = """
 rollback = "ctrl+b"
 delete = ""
 "list.down" = "e"
+edit = ""
 help = "?,f1"
 """
 
@@ -145,8 +141,8 @@ async def test_the_keys_of_the_log_pane_can_be_others(
 
 
 def test_every_key_of_a_widget_can_be_another() -> None:
-    named = [each.id for each in BINDINGS if isinstance(each, Binding)]
-    assert all(named) and len(named) == len(set(named)) == len(BINDINGS)
+    named = [each.id for widget in WIDGETS for each in widget.named]
+    assert len(named) == len(set(named)) == sum(len(widget.bindings) for widget in WIDGETS)
 
 
 def command(folder: Path, **more: str) -> str:

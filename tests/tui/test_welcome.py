@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from fal_tui.actions import STANDARD
 from fal_tui.palette import PLAIN
-from fal_tui.screens.functions import Functions
 from fal_tui.screens.welcome import welcome
 from tui.conftest import Opening
 from tui.fake_backend import FakeBackend
@@ -14,12 +14,12 @@ from tui.fake_backend import FakeBackend
 
 def test_it_says_what_was_started_and_what_to_press(fake: FakeBackend) -> None:
     status = fake.status()
-    text = welcome(Functions.nothing, status, status.started_at, PLAIN).plain
+    text = welcome(STANDARD, status, status.started_at, PLAIN).plain
     assert "fal-tui started a backend" in text and status.url in text and "/state" in text
     later = status.started_at + timedelta(seconds=1)
-    assert "started" not in welcome(Functions.nothing, status, later, PLAIN).plain
+    assert "started" not in welcome(STANDARD, status, later, PLAIN).plain
     odd = replace(status, url="http://[/oops]\x1b[2J")
-    assert "\x1b" not in welcome(Functions.nothing, odd, later, PLAIN).plain
+    assert "\x1b" not in welcome(STANDARD, odd, later, PLAIN).plain
 
 
 async def test_it_fits_80x24_and_goes_with_the_first_function(

@@ -185,12 +185,13 @@ def run_app(given: argparse.Namespace) -> int:
 
     config: Config = load()
     context = config.context(given.context)
+    keymap = None
     if config.keymap or config.commands:
-        from fal_tui.keymap import actions_of
-        from fal_tui.screens.lists import BINDINGS
+        from fal_tui.keymap import read
+        from fal_tui.screens.lists import WIDGETS
 
-        actions_of(config, BINDINGS)  # what is wrong is said here, before the screen is taken
-    app = FalTui(config, context, start=Start(given.file, given.readonly))
+        keymap = read(config, WIDGETS)  # what is wrong is said here, before the screen is taken
+    app = FalTui(config, context, start=Start(given.file, given.readonly), keymap=keymap)
     if given.screenshot is not None:
         from fal_tui.screenshot import take
 

@@ -7,15 +7,15 @@ be done and, where it cannot, why not; doing it is the matter of screens. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fal_serverless.models import Alias, AuditEntry, Function, Key, Move, Revision, Worker
-from fal_tui.places import HOME, Kind, Place
+from fal_tui.bound import Bound, written
+from fal_tui.places import HOME, Kind, Pane, Place
 from fal_tui.store import Deed, Item
 
 Group = Literal["Go", "Look", "Change", "Logs", "Commands", "Application"]
-Pane = Literal["list", "detail", "logs"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Situation:
     readonly: bool = False
     undo: str = ""
     """What would be undone, in words; '' for nothing."""
+    keys: Bound = field(default_factory=lambda: STANDARD)
+    """Those in force, for reasons that name one."""
 
 
 Reason = Callable[[Situation], str]
@@ -68,48 +70,9 @@ class Action:
     """The screen to go to, for actions that only do that."""
 
     @property
-    def key(self) -> str:
-        """As people write it."""
-        return self.written[0]
-
-    @property
     def written(self) -> tuple[str, ...]:
-        """All its keys as people write them, or the command that does it."""
-        if not self.keys:
-            return (self.command,)
-        return tuple(shown_key(key) for key in self.keys.split(","))
-
-
-SHOWN = {
-    "question_mark": "?",
-    "slash": "/",
-    "colon": ":",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "comma": ",",
-    "full_stop": ".",
-    "minus": "-",
-    "underscore": "_",
-    "plus": "+",
-    "equals_sign": "=",
-    "escape": "esc",
-    "ampersand": "&",
-    "exclamation_mark": "!",
-    "apostrophe": "'",
-    "vertical_line": "|",
-    "down": "↓",
-    "up": "↑",
-    "left": "←",
-    "right": "→",
-    "pagedown": "pgdn",
-    "pageup": "pgup",
-}
-
-
-def shown_key(key: str) -> str:
-    """`?` for `question_mark`, `shift+←` for `shift+left`."""
-    head, plus, tail = key.rpartition("+")
-    return f"{head}{plus}{SHOWN.get(tail, tail)}"
+        """All its keys as people write them, else the command line that does it."""
+        return written(self.keys) or ((self.command,) if self.command else ())
 
 
 # When it makes no sense
@@ -188,7 +151,9 @@ def _new(situation: Situation) -> str:
         return ""
     if situation.place.kind in ("revisions", "aliases") and situation.item is not None:
         return ""
-    return "new keys are made on Keys (5), new aliases on a revision or alias"
+    return situation.keys.say(
+        "new keys are made on Keys[ ({go_keys})], new aliases on a revision or alias"
+    )
 
 
 def _has_item(situation: Situation) -> str:
@@ -196,11 +161,13 @@ def _has_item(situation: Situation) -> str:
 
 
 def _wide(situation: Situation) -> str:
-    return "f is the full screen of logs" if situation.place.kind == "logs" else ""
+    return "logs have the whole width" if situation.place.kind == "logs" else ""
 
 
 def _saved(situation: Situation) -> str:
-    return "use ctrl+s inside the log pane" if situation.place.kind == "logs" else ""
+    if situation.place.kind != "logs":
+        return ""
+    return situation.keys.say("logs are saved from inside their pane[, with {log.save}]")
 
 
 def _tabs(situation: Situation) -> str:
@@ -208,7 +175,9 @@ def _tabs(situation: Situation) -> str:
 
 
 def _filter(situation: Situation) -> str:
-    return "use / inside the log pane" if situation.place.kind == "logs" else ""
+    if situation.place.kind != "logs":
+        return ""
+    return situation.keys.say("logs are searched inside their pane[, with {log.search}]")
 
 
 def _go(key: str, kind: Kind, help: str) -> Action:
@@ -286,6 +255,9 @@ ACTIONS: tuple[Action, ...] = (
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 
+STANDARD: Bound = Bound.of(ACTIONS)
+"""The keys of actions where no config file says otherwise."""
+
 
 def why_not(action: Action, situation: Situation) -> str:
     """Why it cannot be done now; '' when it can."""
@@ -307,7 +279,7 @@ def footer(
     shown: list[Action] = []
     left = width - 1
     for action in offered:
-        needed = len(action.key) + len(action.label) + 3
+        needed = len(action.written[0]) + len(action.label) + 3
         if needed > left:
             break
         shown.append(action)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingsMap
 from textual.events import Event, Key, Paste, Resize
 from textual.geometry import Size
 from textual.screen import Screen
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from textual.worker import Worker
 
     from fal_serverless.models import Function
-    from fal_tui.actions import Action
+    from fal_tui.bound import Bound
     from fal_tui.chrome.header import Heading
     from fal_tui.dispatch import Dispatch
     from fal_tui.flows.host import Host
+    from fal_tui.keymap import Keymap
     from fal_tui.link import Connect, LinkState
     from fal_tui.screens.main import MainScreen
     from fal_tui.store import Topic
@@ -61,7 +63,10 @@ class Start:
 
 
 class FalTui(App[None]):
-    """`connect` opens the way to the backend; None: through the launcher."""
+    """`connect` opens the way to the backend; None: through the launcher.
+
+    `keymap` is what was read of the config file already; None: it is read after the first paint.
+    """
 
     TITLE = "fal-tui"
     ENABLE_COMMAND_PALETTE = True
@@ -92,9 +97,11 @@ class FalTui(App[None]):
         start: Start = Start(),
         connect: Connect | None = None,
         background: Callable[[FalTui], Any] | None = None,
+        keymap: Keymap | None = None,
     ) -> None:
         super().__init__()
         self.config = config
+        self._keys: Keymap | None = None
         self.start = start
         self.context = self._wanted(context)
         self.main: MainScreen | None = None
@@ -111,12 +118,17 @@ class FalTui(App[None]):
         self._keeping: Timer | None = None
         """Until the list is written for the next start."""
         self.turns = Turns(self, super().on_event)
+        # Textual's own: it would open the palette over every dialog, whatever the keymap says.
+        self._bindings.key_to_bindings.pop(self.COMMAND_PALETTE_BINDING, None)
+        if keymap is not None:
+            self._take_keys(keymap)
 
     # First paint
 
     def get_default_screen(self) -> Screen[Any]:
         rows = [] if self.start.demo else cache.read_rows(self._cache)
-        return FirstScreen(self._shown_context, rows)
+        help = self._keys.bound.key("help") if self._keys else "?"
+        return FirstScreen(self._shown_context, rows, help)
 
     @property
     def _shown_context(self) -> str:
@@ -205,16 +217,17 @@ class FalTui(App[None]):
         cached = () if self.start.demo else cache.read(self._cache)
         if cached:
             store.put(FUNCTIONS, cached)
-        main = MainScreen(store, self._heading(), self._actions(), self._precedence)
+        keymap = self._keys_in_force()
+        main = MainScreen(store, self._heading(), keymap.actions, keymap.bound, self._precedence)
         link = Link(
-            connect or partial(self._connect_by_launcher, self.config, self.context),
+            connect or partial(self._connect_by_launcher, self.config, self.context, keymap.bound),
             store,
             main.wanted,
             partial(self._on_link, main),
             partial(self._on_change, main),
         )
         before, self.main = self.main, main
-        self.host = Host(self, main, store, link, self.config, self.context)
+        self.host = Host(self, main, store, link, self.config, self.context, main.keys)
         self.host.throw_away = self.start.demo
         await (self.push_screen(main) if before is None else self.switch_screen(main))
         self._recolour()
@@ -224,18 +237,39 @@ class FalTui(App[None]):
         self._keep_linked()
         return self.dispatch
 
-    def _actions(self) -> tuple[Action, ...]:
+    def _keys_in_force(self) -> Keymap:
         """With the keys and commands of the config file."""
-        from fal_tui.keymap import actions_of, widget_keys
-        from fal_tui.screens.lists import BINDINGS
+        from fal_tui.keymap import read
+        from fal_tui.screens.lists import WIDGETS
 
-        self.set_keymap(widget_keys(self.config, BINDINGS))
-        found = actions_of(self.config, BINDINGS)
+        found = self._keys
+        if found is None:
+            found = read(self.config, WIDGETS)
+            self._take_keys(found)
         if not self.is_web:
             return found
-        from fal_tui.web.possible import possible
+        from fal_tui.web.possible import in_browser
 
-        return possible(found, self.config.commands)
+        return in_browser(found, self.config.commands)
+
+    def _take_keys(self, keymap: Keymap) -> None:
+        """Those of widgets, and the one that quits: it does so in every dialog, too."""
+        self._keys = keymap
+        self.set_keymap(keymap.for_textual)
+        quits = next(each.keys for each in keymap.actions if each.id == "quit")
+        known = self._bindings.key_to_bindings
+        for key in [key for key, found in known.items() if found[0].action == "quit"]:
+            del known[key]
+        if quits:
+            binding = Binding(quits, "quit", "Quit", show=False, priority=True)
+            known.update(BindingsMap([binding]).key_to_bindings)
+        self.turns.urgent = frozenset({*quits.split(","), "ctrl+c"})
+
+    def action_help_quit(self) -> None:
+        """Who presses ctrl+c out of habit is told how to quit."""
+        way = self._keys.bound.way("quit") if self._keys else "ctrl+q"
+        if way:
+            self.notify(f"{way} quits", markup=False)
 
     def _heading(self) -> Heading:
         from fal_tui.chrome.header import Heading
@@ -266,11 +300,11 @@ class FalTui(App[None]):
         )
 
     async def _connect_by_launcher(
-        self, config: Config, context: Context, start: bool
+        self, config: Config, context: Context, keys: Bound, start: bool
     ) -> tuple[Context, Any]:
         from fal_tui.connecting import connect
 
-        found, client = await connect(config, context, start=start)
+        found, client = await connect(config, context, start=start, keys=keys)
         client.breathe = self._precedence.breathe
         return found, client
 
@@ -364,11 +398,11 @@ class FalTui(App[None]):
 
         if self.main is None or self.dispatch is None:
             return
-        run = self.dispatch.run
+        run, keys = self.dispatch.run, self.main.keys
         for action in self.main.actions:
             if not why_not(action, self.main.situation) and action.id != "palette":
                 yield SystemCommand(
-                    f"{action.label}  {action.key}",
+                    "  ".join((action.label, *keys.shown(action.id)[:1])),
                     action.help,
                     lambda action_id=action.id: run(action_id),
                 )

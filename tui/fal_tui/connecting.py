@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from fal_serverless import launcher
 from fal_serverless.config import Config, Context
 from fal_serverless.errors import Unreachable
+from fal_tui.actions import STANDARD
+from fal_tui.bound import Bound
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
 
 
-async def connect(config: Config, context: Context, *, start: bool) -> tuple[Context, Client]:
+async def connect(
+    config: Config, context: Context, *, start: bool, keys: Bound = STANDARD
+) -> tuple[Context, Client]:
     """The context with its address, and a client. Raises Unreachable and what `launcher` raises.
 
     Without `start` an embedded backend that does not run stays as it is: somebody stopped it.
@@ -23,7 +27,7 @@ async def connect(config: Config, context: Context, *, start: bool) -> tuple[Con
         found, client = await launcher.connect(config, context.name, key, start=start)
     except Unreachable:
         if context.embedded and not start:
-            raise Unreachable("the backend does not run; ctrl+r starts it") from None
+            raise Unreachable(keys.say("the backend does not run[; {refresh} starts it]")) from None
         raise
     client.readonly = client.readonly or context.readonly
     return replace(found, readonly=context.readonly), client

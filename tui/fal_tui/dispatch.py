@@ -16,12 +16,12 @@ from fal_tui.actions import Action, why_not
 from fal_tui.flows import access, calls, contexts, leave, pointer, programs, remove, saved
 from fal_tui.flows.host import Host
 from fal_tui.history import History
-from fal_tui.keymap import PREFIX, widget_keys
+from fal_tui.keymap import PREFIX
 from fal_tui.places import Kind, Place
 from fal_tui.render import Look
 from fal_tui.screens.command import CommandScreen
 from fal_tui.screens.help import HelpScreen, entries
-from fal_tui.screens.lists import BINDINGS, WIDGETS
+from fal_tui.screens.lists import WIDGETS
 from fal_tui.screens.main import LOG_STEP, MainScreen
 from fal_tui.screens.page import PageScreen
 from fal_tui.screens.pick import Choice, PickScreen
@@ -276,12 +276,14 @@ class Dispatch:
         self.app.action_command_palette()
 
     async def do_help(self) -> None:
-        keymap = widget_keys(self.host.config, BINDINGS)
+        screen = self.screen
         widgets = possible_widgets(WIDGETS) if self.app.is_web else WIDGETS
-        found = entries(self.screen.situation, widgets, self.screen.actions, keymap)
+        found = entries(screen.situation, screen.actions, widgets, screen.widget_bindings)
         chosen = await self.host.ask(HelpScreen(found, self.host.palette))
-        if chosen is not None:
+        if chosen in self.actions:
             self.run(chosen)
+        elif chosen in screen.widget_bindings:
+            await screen.run_binding(chosen)
 
     async def do_context(self, name: str = "") -> None:
         await contexts.change_context(self.app, self.host, name)

@@ -8,48 +8,73 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import PurePath
 from typing import get_args
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.keys import Keys
 
 from fal_serverless.config import Command, Config
 from fal_serverless.errors import InvalidSetting
-from fal_tui.actions import ACTIONS, SHOWN, Action, Reason, Situation
-from fal_tui.places import Kind
+from fal_tui.actions import ACTIONS, Action, Reason, Situation
+from fal_tui.bound import SHOWN, Bound, Keyed, ids_of, shown_key
+from fal_tui.places import Kind, Pane
 from fal_tui.values import NAMES, values
 
 PREFIX = "command."
 """Before the name of an own command, in its action's id."""
 FIELD = re.compile(r"\{(\w+)\}")
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish", "ash")
+SHARED = {"log.undo", "back"}
+"""A log lets that key pass when it has nothing to take back."""
 MODIFIERS = ("ctrl", "shift", "alt", "super", "meta", "hyper")
 
 
-def actions_of(config: Config, widgets: Iterable[BindingType] = ()) -> tuple[Action, ...]:
-    """All actions with the keys that are in force, own commands last. Raises InvalidSetting."""
-    widget_keys(config, widgets)
-    found = [_rebound(action, config.keymap) for action in ACTIONS]
-    found += [_action(command, config.keymap) for command in config.commands]
-    _check_clashes(found, config)
-    return tuple(found)
+@dataclass(frozen=True)
+class Keymap:
+    """What becomes of the keys: read once."""
+
+    actions: tuple[Action, ...]
+    """All of them with the keys that are in force, own commands last."""
+    widgets: tuple[Keyed, ...]
+    """Those with keys of their own, as they are without a config file."""
+    others: Mapping[str, str]
+    """Other keys of widgets by binding id, as Textual names them; '' for none."""
+
+    @property
+    def bound(self) -> Bound:
+        """The answer to which key does what."""
+        return Bound.of(self.actions, self.widgets, self.others)
+
+    @property
+    def for_textual(self) -> dict[str, str]:
+        """The same for `App.set_keymap`, to which no key is the one that no terminal sends."""
+        return {name: text or f"no-key-{name}" for name, text in self.others.items()}
 
 
-def widget_keys(config: Config, widgets: Iterable[BindingType]) -> dict[str, str]:
-    """What of the keymap is for the widgets' own keys, by binding id. Raises InvalidSetting."""
-    ids = {each.id for each in widgets if isinstance(each, Binding) and each.id}
+def read(config: Config, widgets: Sequence[Keyed] = ()) -> Keymap:
+    """Raises InvalidSetting, also for keys that two want."""
+    _check_names(config, widgets)
+    actions = [_rebound(action, config.keymap) for action in ACTIONS]
+    actions += [_action(command, config.keymap) for command in config.commands]
+    ids = ids_of(widgets)
+    others = {name: keys(name, text) for name, text in config.keymap.items() if name in ids}
+    found = Keymap(tuple(actions), tuple(widgets), others)
+    _check_clashes(found)
+    return found
+
+
+def _check_names(config: Config, widgets: Sequence[Keyed]) -> None:
     own = {PREFIX + each.name for each in config.commands}
-    known = {action.id for action in ACTIONS} | own | ids
+    known = {action.id for action in ACTIONS} | own | ids_of(widgets)
     for name in config.keymap:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean '{near[0]}'?" if near else f"; there are: {_listed(known)}"
             raise InvalidSetting(f"keymap: no action '{name}'{hint} (in config.toml)")
-    return {name: keys(name, text) for name, text in config.keymap.items() if name in ids and text}
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -90,25 +115,40 @@ def _is_character(name: str) -> bool:
 def _rebound(action: Action, keymap: Mapping[str, str]) -> Action:
     if action.id not in keymap:
         return action
-    made = keys(action.id, keymap[action.id])
-    return replace(action, keys=made, command=action.command if made else _by_palette(action))
+    return replace(action, keys=keys(action.id, keymap[action.id]))
 
 
-def _by_palette(action: Action) -> str:
-    return action.command or "ctrl+p"
+def _check_clashes(found: Keymap) -> None:
+    """Of two that want the same key neither is silently lost.
+
+    All actions share the screen. A widget that has the focus takes a key before them: in lists and
+    beside them that would leave an action without one; a log has keys of its own that mean
+    something else, and only what is offered there, too, must keep its key.
+    """
+    actions = [(each.id, each.keys, each.panes) for each in found.actions]
+    _no_two((name, text) for name, text, _ in actions)
+    for pane in get_args(Pane):
+        offered = [(name, text) for name, text, panes in actions if pane in panes]
+        _no_two([*_of_widgets(found, pane), *offered])
 
 
-def _check_clashes(actions: Sequence[Action], config: Config) -> None:
-    """Of two that want the same key neither is silently lost."""
+def _of_widgets(found: Keymap, pane: Pane) -> list[tuple[str, str]]:
+    """Id and keys of what its widgets do."""
+    bindings = (each for keyed in found.widgets if keyed.pane == pane for each in keyed.named)
+    return [(each.id or "", found.others.get(each.id or "", each.key)) for each in bindings]
+
+
+def _no_two(wanted: Iterable[tuple[str, str]]) -> None:
+    """Of (id, keys)."""
     taken: dict[str, str] = {}
-    for action in actions:
-        for key in filter(None, action.keys.split(",")):
-            if key in taken:
+    for name, text in wanted:
+        for key in filter(None, keys(name, text).split(",")):
+            other = taken.setdefault(key, name)
+            if other != name and {other, name} != SHARED:
                 raise InvalidSetting(
-                    f"keymap: '{key}' is the key of both '{taken[key]}' and '{action.id}'; give "
+                    f"keymap: '{shown_key(key)}' is the key of both '{other}' and '{name}'; give "
                     'one of them another in [keymap], or "" for none (in config.toml)'
                 )
-            taken[key] = action.id
 
 
 # Commands of one's own

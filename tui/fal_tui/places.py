@@ -18,6 +18,9 @@ Kind = Literal[
     "moves",
 ]
 
+Pane = Literal["list", "detail", "logs"]
+"""Parts of the main screen that can have the focus."""
+
 TITLES: dict[Kind, str] = {
     "functions": "functions",
     "aliases": "aliases",

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from fal_serverless.models import Function, FunctionPulse, Pulse, Traffic
 from fal_tui import render
+from fal_tui.actions import STANDARD
+from fal_tui.bound import Bound
 from fal_tui.headings import COLUMNS
 from fal_tui.palette import Palette
 from fal_tui.widgets.braille import spread
@@ -49,7 +51,7 @@ def millis(value: float) -> str:
     return f"{value:g} ms"
 
 
-def plots(pulse: Pulse, range_: str, palette: Palette) -> tuple[Plot, ...]:
+def plots(pulse: Pulse, range_: str, palette: Palette, keys: Bound = STANDARD) -> tuple[Plot, ...]:
     """Calls, latency, cold starts, workers.
 
     Rates and latency beside a title are those of the last minute.
@@ -70,7 +72,8 @@ def plots(pulse: Pulse, range_: str, palette: Palette) -> tuple[Plot, ...]:
                 Curve("errors", failed, per_second(failures), palette.bad, "area", fmean),
             ),
             unit=per_second,
-            nothing=f"no calls in the last {words}; press i to call a function",
+            nothing=f"no calls in the last {words}"
+            + keys.say("[; press {invoke} to call a function]"),
         ),
         replace(
             plot,

@@ -31,8 +31,8 @@ BOUND = 1.0
 """Seconds that a key may hold up the ones behind it."""
 START = 3.0
 """Seconds that keys wait for the application to have begun."""
-URGENT = ("ctrl+q", "ctrl+c")
-"""Keys that do not wait for that."""
+URGENT = frozenset({"ctrl+q", "ctrl+c"})
+"""Keys that do not wait for that, unless others are named."""
 ROUNDS = 2
 """A widget answers a key by a message of its own, which comes after the key."""
 FLOW = "flow"
@@ -54,6 +54,8 @@ class Turns:
         self._before: tuple[object, object] = (None, None)
         self._others: frozenset[Worker[Any]] = frozenset()
         """Flows that were under way before the key."""
+        self.urgent = URGENT
+        """Keys that do not wait for the beginning."""
         self._asked: dict[Worker[Any], Screen[Any]] = {}
         """Flow -> what it asked last."""
 
@@ -67,7 +69,7 @@ class Turns:
 
     async def take(self, key: Key | Paste) -> None:
         """Give it out, now or in its turn."""
-        if self._turn == 0 and getattr(key, "key", "") in URGENT:
+        if self._turn == 0 and getattr(key, "key", "") in self.urgent:
             await self._give(key)
             return
         self._waiting.append(key)

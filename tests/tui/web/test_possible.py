@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fal_serverless.config import Command, Config
 from fal_tui.actions import ACTIONS
-from fal_tui.keymap import actions_of
-from fal_tui.screens.lists import BINDINGS, WIDGETS
-from fal_tui.web.possible import KEPT, possible, possible_widgets
+from fal_tui.bound import Bound, Keyed
+from fal_tui.keymap import read
+from fal_tui.screens.lists import WIDGETS
+from fal_tui.web.possible import KEPT, in_browser, possible, possible_widgets
 from tui.conftest import Opening
 
 
@@ -16,7 +18,7 @@ def test_nothing_has_a_key_that_browsers_keep_and_all_can_be_reached() -> None:
     found = possible(ACTIONS, ())
     assert {action.id for action in ACTIONS} - {action.id for action in found} == {"edit"}
     assert not any(key in KEPT for action in found for key in action.keys.split(","))
-    assert all(action.written[0] for action in found)
+    assert all(Bound.of(found).way(action.id) for action in found)
     by_id = {action.id: action for action in found}
     assert by_id["quit"].written == (":q",) and by_id["theme"].written == (":theme",)
 
@@ -27,13 +29,13 @@ def test_own_commands_that_want_the_terminal_are_left_out(config: Config) -> Non
         for name, background in (("top", False), ("mail", True))
     )
     config = replace(config, commands=commands)
-    found = {action.id for action in possible(actions_of(config, BINDINGS), commands)}
+    found = {action.id for action in in_browser(read(config, WIDGETS), commands).actions}
     assert "command.mail" in found and "command.top" not in found
 
 
 def test_the_pager_of_the_log_pane_is_not_explained() -> None:
-    def keys(widgets: object) -> int:
-        return sum(len(found) for _, found in widgets)  # type: ignore[attr-defined]
+    def keys(widgets: Sequence[Keyed]) -> int:
+        return sum(len(each.bindings) for each in widgets)
 
     assert keys(possible_widgets(WIDGETS)) == keys(WIDGETS) - 1
 

@@ -131,10 +131,9 @@ async def _undoable(host: Host, served: Sequence[Served]) -> None:
     for step in steps:
         host.undo.push(step)
     if steps:
-        host.say(
-            f"Served {render.short(steps[-1].after)} on {steps[-1].alias}\n"
-            f"z goes back to {render.short(steps[-1].before)}"
-        )
+        way, before = host.keys.way("undo"), render.short(steps[-1].before)
+        hint = f"\n{way} goes back to {before}" if way else ""
+        host.say(f"Served {render.short(steps[-1].after)} on {steps[-1].alias}{hint}")
 
 
 async def _moves(host: Host, alias: str) -> list[Move]:

@@ -17,6 +17,7 @@ from rich.text import Text
 from fal_serverless.config import Config, Context
 from fal_serverless.errors import FalError
 from fal_tui import render, safe
+from fal_tui.bound import Bound
 from fal_tui.link import Link
 from fal_tui.messages import StoreChanged
 from fal_tui.palette import Palette
@@ -49,6 +50,7 @@ class Host:
         link: Link,
         config: Config,
         context: Context,
+        keys: Bound,
     ) -> None:
         self.app = app
         self.main = main
@@ -57,6 +59,8 @@ class Host:
         self.link = link
         self.config = config
         self.context = context
+        self.keys = keys
+        """Those in force, for what is said."""
         self.undo = Undo()
         self.called = Remembered(config.paths.cache / "calls.json", context.name)
         self.palette = Palette()
@@ -106,7 +110,8 @@ class Host:
         seconds = time.perf_counter() - started
         self.done(what, command, seconds)
         if not quiet:
-            self.say(f"{what} in {render.took(seconds)}" + ("\nz undoes" if undoes else ""))
+            hint = self.keys.say("[\n{undo} undoes]") if undoes else ""
+            self.say(f"{what} in {render.took(seconds)}{hint}")
         self.link.wake()
         self.changed = True
         return (answer,)

@@ -39,7 +39,7 @@ async def _stop(host: Host, where: str) -> bool:
     if not stopped:
         host.complain(
             f"The backend at {where} is none that can be stopped from here{why}; it goes on. "
-            "Stop it where it was started, or leave it running: ctrl+q, then q.",
+            + host.keys.say("Stop it where it was started, or leave it running[: {quit}, then q]."),
             title="Not stopped",
         )
     return stopped

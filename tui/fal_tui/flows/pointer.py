@@ -94,7 +94,8 @@ async def _picked(host: Host, alias: Alias) -> Chosen | None:
         return equivalents.rollback(host.context.name, alias.name, revision)
 
     chosen = preselected(alias, moves, revisions)
-    return await host.ask(RollbackScreen(alias, revisions, chosen, diff_of, command, host.palette))
+    screen = RollbackScreen(alias, revisions, chosen, diff_of, command, host.palette, host.keys)
+    return await host.ask(screen)
 
 
 async def _whole(host: Host, revision: str) -> Revision:
@@ -190,7 +191,7 @@ async def new_alias(host: Host, item: Item | None) -> None:
 
     def check(name: str) -> str:
         if name in known:
-            return f"'{name}' exists; use R on it to move it"
+            return f"'{name}' exists" + host.keys.say("[; {rollback} on it moves it]")
         try:
             check_alias(name, item.user if isinstance(item, Revision | Alias | Function) else "1")
         except FalError as error:

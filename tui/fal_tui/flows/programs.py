@@ -102,7 +102,7 @@ def _open_copy(host: Host, name: str, source: str) -> str:
             shutil.copyfile(copy, kept)
         except OSError as error:
             return f"your changes could not be kept in {kept}: {error.strerror}"
-    host.say(f"Your changes are in {kept}; S serves it")
+    host.say(f"Your changes are in {kept}" + host.keys.say("[; {serve} serves it]"))
     return problem
 
 

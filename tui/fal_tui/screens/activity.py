@@ -26,8 +26,8 @@ class Tabbed(Listing):
 class Activity(Tabbed):
     kind = "activity"
     nothing = (
-        "Nothing was changed in this session. What you do will stand here, as command lines. "
-        "Press . for the audit log, 1 for functions."
+        "Nothing was changed in this session. What you do will stand here, as command lines."
+        "[ Press {next_tab} for the audit log, {go_functions} for functions.]"
     )
 
     def topics(self) -> frozenset[Topic]:
@@ -41,7 +41,7 @@ class Audit(Tabbed):
     """What was changed in the backend, by whomever."""
 
     kind = "audit"
-    nothing = "Nothing was ever changed here. Press 1, then S to serve a file."
+    nothing = "Nothing was ever changed here.[ Press {go_functions}, then {serve} to serve a file.]"
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({AUDIT})

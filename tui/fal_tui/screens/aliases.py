@@ -12,7 +12,7 @@ from fal_tui.store import ALIASES, Item, Store, Topic
 
 class Aliases(Listing):
     kind = "aliases"
-    nothing = "No aliases yet. Press S to serve a function under one."
+    nothing = "No aliases yet.[ Press {serve} to serve a function under one.]"
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({ALIASES})
@@ -28,7 +28,7 @@ class Moves(Listing):
     """Where one alias pointed, when, and why."""
 
     kind = "moves"
-    nothing = "This alias has no history any more. Press esc to go back."
+    nothing = "This alias has no history any more.[ Press {back} to go back.]"
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({Topic("moves", self.place.name)})

@@ -17,6 +17,8 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from fal_tui import render
+from fal_tui.actions import STANDARD
+from fal_tui.bound import Bound
 from fal_tui.headings import COLUMNS
 from fal_tui.messages import FilterChanged
 from fal_tui.palette import PLAIN, Palette
@@ -104,13 +106,14 @@ class Listing(Vertical):
 
     kind: ClassVar[Kind]
     nothing: str = "Nothing here."
-    """Said when the backend has none; names the next key."""
+    """Said when the backend has none; names the next key, as `Bound.say` reads it."""
     is_lone: ClassVar[bool] = False
     """Needs all of the width: no detail pane beside it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, keys: Bound = STANDARD) -> None:
         super().__init__(classes="listing")
         self.place = place
+        self.keys = keys
         self.items: dict[str, Item] = {}
         self.grid = Grid(COLUMNS[self.kind], "Loading…")
         self.input = FilterInput()
@@ -269,9 +272,10 @@ class Listing(Vertical):
 
     def _empty(self, store: Store, some: bool, trouble: str) -> str:
         if some:
-            return f"Nothing matches '{self.input.value}'. Press esc to clear the filter."
+            hint = self.keys.say("[ Press {back} to clear the filter.]")
+            return f"Nothing matches '{self.input.value}'.{hint}"
         if all(store.has(topic) for topic in self.topics()):
-            return self.nothing
+            return self.keys.say(self.nothing)
         return f"{trouble}. Trying again…" if trouble else "Loading…"
 
     def start_filter(self) -> None:

@@ -18,7 +18,10 @@ from fal_tui.widgets.rows import Row
 
 
 class FirstScreen(Screen[None]):
-    """`context` is named in the header, `rows` are those of the last time."""
+    """`context` is named in the header, `rows` are those of the last time.
+
+    `help` is the key that leads to the help; '' for none.
+    """
 
     DEFAULT_CSS = """
     FirstScreen {
@@ -29,10 +32,11 @@ class FirstScreen(Screen[None]):
     }
     """
 
-    def __init__(self, context: str, rows: Sequence[Row]) -> None:
+    def __init__(self, context: str, rows: Sequence[Row], help: str = "?") -> None:
         super().__init__()
         self._named = context
         self._rows = rows
+        self._help = help
 
     def compose(self) -> ComposeResult:
         yield Static(f" {self._named}  functions", id="head", markup=False)
@@ -40,4 +44,4 @@ class FirstScreen(Screen[None]):
         grid.can_focus = False
         grid.set_rows(self._rows)
         yield grid
-        yield Static(" ? Help", id="foot", markup=False)
+        yield Static(f" {self._help} Help" if self._help else "", id="foot", markup=False)

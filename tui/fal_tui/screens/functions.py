@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from fal_serverless.models import Function
+from fal_tui.actions import STANDARD
+from fal_tui.bound import Bound
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Place
 from fal_tui.screens.base import Listing
@@ -14,22 +16,19 @@ from fal_tui.store import FUNCTIONS, Item, Store, Topic
 
 class Functions(Listing):
     kind = "functions"
-    nothing = "No functions yet. Press S to serve a file."
+    nothing = "No functions yet.[ Press {serve} to serve a file.]"
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, place: Place, keys: Bound = STANDARD) -> None:
+        super().__init__(place, keys)
         self._began = datetime.now(UTC)
 
     def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
         super().show(store, palette, trouble)
-        if (
-            self.grid.empty == Functions.nothing
-            and store.status is not None
-            and not store.functions
-        ):
+        is_new = self.nothing is Functions.nothing and store.has(FUNCTIONS) and not store.functions
+        if is_new and store.status is not None:
             from fal_tui.screens.welcome import welcome
 
-            self.grid.empty = welcome(self.nothing, store.status, self._began, palette)
+            self.grid.empty = welcome(self.keys, store.status, self._began, palette)
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({FUNCTIONS})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,7 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from fal_tui.actions import ACTIONS, Action, Situation, shown_key, why_not
+from fal_tui.actions import ACTIONS, Action, Situation, why_not
+from fal_tui.bound import Keyed
 from fal_tui.palette import Palette
 from fal_tui.screens.dialog import Dialog
 from fal_tui.widgets.columns import Column
@@ -35,56 +35,67 @@ class Entry:
     """One line of the help."""
 
     id: str
-    """Action it runs; '' when it only explains a widget's key."""
-    keys: str
+    """What enter runs: an action, or a widget's binding."""
+    keys: tuple[str, ...]
+    """As people write them; none: by its command line, or from here."""
+    name: str
+    """In a word or two, as the footer has it; searched, too."""
     help: str
     group: str
-    label: str = ""
-    """What the footer calls it: searched, too."""
     reason: str = ""
     """Why it cannot be done now."""
+    elsewhere: bool = False
+    """It is a key of a widget that has not the focus: its group says which."""
 
     @property
     def text(self) -> str:
-        return f"{self.keys} {self.label} {self.help} {self.group}"
+        return f"{' '.join(self.keys)} {self.name} {self.help} {self.group}"
 
 
 def entries(
     situation: Situation,
-    widgets: Sequence[tuple[str, Sequence[BindingType]]],
     actions: Sequence[Action] = ACTIONS,
-    keymap: Mapping[str, str] = MappingProxyType({}),
+    widgets: Sequence[Keyed] = (),
+    here: Container[str] = (),
 ) -> list[Entry]:
-    """`widgets`: (group, bindings) of those that have keys of their own; `keymap`: other ones."""
+    """`widgets` have keys of their own; `here`: ids of their bindings that work where one is."""
+    keys = situation.keys
     found = [
         Entry(
-            action.id,
-            " ".join(action.written),
-            action.help,
-            action.group,
-            action.label,
-            why_not(action, situation),
+            each.id,
+            keys.shown(each.id),
+            each.label,
+            each.help,
+            each.group,
+            why_not(each, situation),
         )
-        for action in actions
+        for each in actions
     ]
-    for group, bindings in widgets:
-        found += [_of(binding, group, keymap) for binding in bindings if _explained(binding)]
+    for widget in widgets:
+        for each in widget.named:
+            id = each.id or ""
+            words = keys.say(each.tooltip or each.description)
+            reason = "" if id in here else f"it works in: {widget.group}"
+            shown, name = keys.shown(id), each.description
+            found.append(Entry(id, shown, name, words, widget.group, reason, bool(reason)))
     return found
 
 
-def _explained(binding: BindingType) -> bool:
-    return isinstance(binding, Binding) and bool(binding.description)
+def matching(found: Sequence[Entry], text: str) -> list[Entry]:
+    """Those with exactly that key first; then what has the text in it, or matches it as a filter.
 
-
-def _of(binding: BindingType, group: str, keymap: Mapping[str, str]) -> Entry:
-    assert isinstance(binding, Binding)
-    bound = keymap.get(binding.id or "", binding.key)
-    keys = " ".join(shown_key(key) for key in bound.split(","))
-    return Entry("", keys, binding.tooltip or binding.description, group, binding.description)
+    As a filter alone `ctrl+t` would be a regular expression that finds no such key.
+    """
+    wanted = text.strip()
+    matches = matcher(wanted)
+    by_key = [each for each in found if wanted in each.keys]
+    others = [each for each in found if each not in by_key]
+    plain = wanted.casefold()
+    return by_key + [e for e in others if matches(e.text) or plain in e.text.casefold()]
 
 
 class HelpScreen(Dialog[str]):
-    """The id of the action to run, or None."""
+    """The id of what to run, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,ctrl+n", "step(1)", show=False),
@@ -110,6 +121,7 @@ class HelpScreen(Dialog[str]):
     def __init__(self, found: Sequence[Entry], palette: Palette) -> None:
         super().__init__()
         self._entries = tuple(found)
+        self._by_id = {each.id: each for each in found}
         self._palette = palette
 
     def inside(self) -> ComposeResult:
@@ -141,21 +153,19 @@ class HelpScreen(Dialog[str]):
         self._show(event.value)
 
     def _show(self, text: str) -> None:
-        found = matcher(text)
-        self.query_one(Grid).set_rows(
-            [self._row(i, e) for i, e in enumerate(self._entries) if found(e.text)]
-        )
+        self.query_one(Grid).set_rows([self._row(each) for each in matching(self._entries, text)])
 
-    def _row(self, index: int, entry: Entry) -> Row:
+    def _row(self, entry: Entry) -> Row:
         tone = self._palette
         faint = tone.muted if entry.reason else ""
-        said = self._narrow and (not entry.id or entry.group == "Commands")
+        # a widget's key, or a command of one's own
+        said = self._narrow and "." in entry.id
         where = f"{entry.group}: " if said else ""
         help = Text().append(where, tone.muted).append(entry.help, faint)
-        if entry.reason:
+        if entry.reason and not entry.elsewhere:
             help.append(f"  ({entry.reason})", tone.muted)
-        key = tone.muted if entry.reason else f"bold {tone.accent}"
-        return Row(str(index), (Text(entry.keys, key), help, Text(entry.group, tone.muted)))
+        key = Text(" ".join(entry.keys), tone.muted if entry.reason else f"bold {tone.accent}")
+        return Row(entry.id, (key, help, Text(entry.group, tone.muted)))
 
     def action_step(self, steps: int) -> None:
         self.query_one(Grid).action_move(steps)
@@ -164,8 +174,8 @@ class HelpScreen(Dialog[str]):
         cursor = self.query_one(Grid).cursor_id
         if cursor is None:
             return
-        entry = self._entries[int(cursor)]
-        if not entry.id:
-            self.notify(f"{entry.keys} works in: {entry.group}", markup=False)
+        entry = self._by_id[cursor]
+        if entry.reason:
+            self.notify(f"{entry.name}: {entry.reason}.", severity="warning", markup=False)
             return
         self.dismiss(entry.id)

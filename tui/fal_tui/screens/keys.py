@@ -10,7 +10,7 @@ from fal_tui.store import KEYS, Item, Store, Topic
 
 class Keys(Listing):
     kind = "keys"
-    nothing = "No keys. Press n to make one."
+    nothing = "No keys.[ Press {new} to make one.]"
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({KEYS})

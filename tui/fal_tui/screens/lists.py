@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
-from textual.binding import Binding, BindingType
-
-from fal_tui.actions import ACTIONS, Action, Situation, footer, shown_key, why_not
+from fal_tui.actions import ACTIONS, Action, Situation, footer, why_not
+from fal_tui.bound import Bound, Keyed
+from fal_tui.chrome.detail_pane import Body
 from fal_tui.chrome.footer import Hint
 from fal_tui.places import Kind
 from fal_tui.screens.activity import Activity, Audit
@@ -27,15 +26,14 @@ KINDS: dict[Kind, type[Listing]] = {
     for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity, Audit, PulseList)
 }
 
-WIDGETS: tuple[tuple[str, Sequence[BindingType]], ...] = (
-    ("List", Grid.BINDINGS),
-    ("Pulse", PulseList.BINDINGS),
-    ("Log pane", (*LogPane.BINDINGS, *LogView.BINDINGS)),
+LOG = Keyed("Log pane", "logs", (*LogPane.BINDINGS, *LogView.BINDINGS))
+WIDGETS: tuple[Keyed, ...] = (
+    Keyed("List", "list", Grid.BINDINGS),
+    Keyed("Pulse", "list", PulseList.BINDINGS),
+    Keyed("Detail pane", "detail", Body.BINDINGS),
+    LOG,
 )
-"""Widgets with keys of their own, for the help."""
-
-BINDINGS: tuple[BindingType, ...] = tuple(each for _, found in WIDGETS for each in found)
-"""Those of all widgets; what has an id can have other keys."""
+"""Widgets with keys of their own; each can have others."""
 
 SHARE = 0.7
 """Part of the footer that the log pane's own keys may take."""
@@ -46,40 +44,39 @@ def hints(
     width: int,
     in_log: bool,
     actions: Sequence[Action] = ACTIONS,
-    keymap: Mapping[str, str] = MappingProxyType({}),
     marks: tuple[int, int] = (0, 0),
 ) -> list[Hint]:
     """The footer: in a log its own keys first, then actions as far as they fit.
 
-    `keymap`: other keys of widgets, by binding id. `marks`: how many are marked, and how many of
-    those are hidden.
+    `marks`: how many are marked, and how many of those are hidden.
     """
-    found = log_hints(width, keymap) if in_log else mark_hints(marks, keymap)
+    keys = situation.keys
+    found = log_hints(width, keys) if in_log else mark_hints(marks, keys)
     room = width - sum(hint.width for hint in found)
     for action in footer(situation, room, actions):
         enabled = not why_not(action, situation)
-        found.append(Hint(action.id, action.key, action.label, enabled))
+        found.append(Hint(action.id, action.written[0], action.label, enabled))
     return found
 
 
-def mark_hints(marks: tuple[int, int], keymap: Mapping[str, str]) -> list[Hint]:
+def mark_hints(marks: tuple[int, int], keys: Bound) -> list[Hint]:
     """How many are marked, with the key that takes the marks back."""
     count, hidden = marks
     if not count:
         return []
-    key = keymap.get("list.unmark", "u").split(",")[0]
     said = f"{count} marked" + (f", {hidden} hidden" if hidden else "")
-    return [Hint("", shown_key(key), f"Unmark ({said})")]
+    key = keys.key("list.unmark")
+    return [Hint("", key, f"Unmark ({said})") if key else Hint("", "", said)]
 
 
-def log_hints(width: int, keymap: Mapping[str, str] = MappingProxyType({})) -> list[Hint]:
+def log_hints(width: int, keys: Bound) -> list[Hint]:
     """The keys that log pane and log view want to see in the footer, as far as they fit."""
     found: list[Hint] = []
     left = int(width * SHARE)
-    for binding in (*LogPane.BINDINGS, *LogView.BINDINGS):
-        if isinstance(binding, Binding) and binding.show and binding.description:
-            key = keymap.get(binding.id or "", binding.key).split(",")[0]
-            hint = Hint("", shown_key(key), binding.description)
+    for binding in LOG.named:
+        key = keys.key(binding.id or "")
+        if key and binding.show and binding.description:
+            hint = Hint("", key, binding.description)
             left -= hint.width
             if left < 0:
                 break

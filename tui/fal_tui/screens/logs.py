@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from fal_serverless.models import LogQuery
-from fal_tui.logs.buffer import LIMIT
+from fal_tui.bound import Bound
 from fal_tui.places import Place
 from fal_tui.widgets.log_pane import LogPane
 
@@ -26,11 +26,15 @@ class Logs(Vertical):
     """
 
     def __init__(
-        self, place: Place, get_client: Callable[[], Client | None], limit: int = LIMIT
+        self,
+        place: Place,
+        get_client: Callable[[], Client | None],
+        limit: int,
+        keys: Bound,
     ) -> None:
         super().__init__(classes="listing")
         self.place = place
-        self.pane = LogPane(get_client, limit=limit)
+        self.pane = LogPane(get_client, limit=limit, keys=keys)
 
     def compose(self) -> ComposeResult:
         yield self.pane

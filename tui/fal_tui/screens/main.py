@@ -21,7 +21,8 @@ from textual.widgets import Static
 
 from fal_serverless.models import LogQuery
 from fal_tui import detail, render
-from fal_tui.actions import Action, Pane, Situation
+from fal_tui.actions import Action, Situation
+from fal_tui.bound import Bound
 from fal_tui.chrome.footer import Footer
 from fal_tui.chrome.header import Header, Heading
 from fal_tui.messages import (
@@ -34,7 +35,7 @@ from fal_tui.messages import (
     TabChosen,
 )
 from fal_tui.palette import Palette
-from fal_tui.places import HOME, Place
+from fal_tui.places import HOME, Pane, Place
 from fal_tui.precedence import Precedence
 from fal_tui.render import Look
 from fal_tui.screens import outlook
@@ -61,7 +62,10 @@ NARROW = 100
 
 
 class MainScreen(Screen[None]):
-    """`run` does the action of that id; `heading` is what the header says beside place and link."""
+    """`run` does the action of that id; `heading` is what the header says beside place and link.
+
+    `keys` are those that are in force, those of widgets included.
+    """
 
     AUTO_FOCUS = None
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012
@@ -74,11 +78,13 @@ class MainScreen(Screen[None]):
         store: Store,
         heading: Heading,
         actions: Sequence[Action],
+        keys: Bound,
         precedence: Precedence,
     ) -> None:
         super().__init__()
         self._precedence = precedence
         self.actions = tuple(actions)
+        self.keys = keys
         self._bind()
         self.store = store
         self.heading = heading
@@ -86,14 +92,12 @@ class MainScreen(Screen[None]):
         self.host: Host | None = None
         self.run_action_id: Callable[[str], None] = lambda _: None
         self.pane: Pane = "list"
-        self.views = Views(self._make)
+        self.views = Views(self._make, keys)
         self._header = Header(heading)
         self._footer = Footer()
         self.detail: DetailPane | None = None
         self.log_pane: LogPane | None = None
         self._log_query: LogQuery | None = None
-        self._keymap: dict[str, str] = {}
-        """Other keys of widgets, by binding id."""
         self._tab = detail.OVERVIEW
         self._moved = self._set_out = 0.0
         """When the cursor moved last, and first since the detail pane followed it."""
@@ -105,6 +109,8 @@ class MainScreen(Screen[None]):
 
     def _bind(self) -> None:
         """The keys that are in force here, in place of those that every screen has."""
+        for key in ("tab", "shift+tab"):
+            self._bindings.key_to_bindings.pop(key, None)
         wanted = [
             Binding(action.keys, f"run('{action.id}')", action.label, show=False)
             for action in self.actions
@@ -128,17 +134,14 @@ class MainScreen(Screen[None]):
     async def complete(self, host: Host) -> None:
         """Mount what the first paint leaves out."""
         from fal_tui.chrome.detail_pane import DetailPane
-        from fal_tui.keymap import widget_keys
-        from fal_tui.screens.lists import BINDINGS
         from fal_tui.widgets.log_pane import LogPane
 
         self.host = host
-        self._keymap = widget_keys(host.config, BINDINGS)
         if host.throw_away:
             self.views.home.nothing = "The samples of the demo are being served…"
         self.detail = DetailPane()
         limit = host.config.settings.log_lines
-        self.log_pane = LogPane(lambda: host.link.client, limit=limit, id="logs")
+        self.log_pane = LogPane(lambda: host.link.client, limit=limit, keys=self.keys, id="logs")
         await self.query_one("#body").mount(self.detail)
         await self.mount(self.log_pane, before="#tiny")
         self.set_interval(1.0, self._tick)
@@ -187,6 +190,7 @@ class MainScreen(Screen[None]):
             item=self.item,
             pane=self.pane,
             readonly=self.heading.readonly,
+            keys=self.keys,
         )
 
     def wanted(self) -> frozenset[Topic]:
@@ -219,10 +223,11 @@ class MainScreen(Screen[None]):
             from fal_tui.screens.logs import Logs
 
             limit = self.host.config.settings.log_lines if self.host else LIMIT
-            return Logs(place, lambda: self.host.link.client if self.host else None, limit)
+            client = lambda: self.host.link.client if self.host else None  # noqa: E731
+            return Logs(place, client, limit, self.keys)
         from fal_tui.screens import lists
 
-        return lists.KINDS[place.kind](place)
+        return lists.KINDS[place.kind](place, self.keys)
 
     async def back(self) -> None:
         """One step: out of full screen, to the list, out of the filter, to the place before."""
@@ -418,7 +423,6 @@ class MainScreen(Screen[None]):
                 self.app.size.width,
                 in_log,
                 self.actions,
-                self._keymap,
                 self.views.marks,
             ),
             self.palette,
@@ -538,6 +542,22 @@ class MainScreen(Screen[None]):
 
     def on_action_chosen(self, event: ActionChosen) -> None:
         self.run_action_id(event.action_id)
+
+    @property
+    def widget_bindings(self) -> dict[str, tuple[Widget, str]]:
+        """Binding id -> (widget, action), of those that the key presses reach now."""
+        return {
+            each.id: (node, each.action)
+            for node in (self.focused.ancestors_with_self if self.focused else ())
+            if isinstance(node, Widget)
+            for each in node.BINDINGS
+            if isinstance(each, Binding) and each.id
+        }
+
+    async def run_binding(self, id: str) -> None:
+        """What the key of that binding would do."""
+        node, action = self.widget_bindings[id]
+        await self.app.run_action(action, node)
 
     def action_run(self, action_id: str) -> None:
         self.run_action_id(action_id)

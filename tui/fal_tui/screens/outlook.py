@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fal_tui import detail
-from fal_tui.actions import Pane, Situation
-from fal_tui.places import Place
+from fal_tui.actions import Situation
+from fal_tui.bound import Bound
+from fal_tui.places import Pane, Place
 from fal_tui.store import ALIASES, FUNCTIONS, STATUS, Item, Store, Topic
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def situation(
     item: Item | None,
     pane: Pane,
     readonly: bool,
+    keys: Bound,
 ) -> Situation:
     name = detail.function_of(item, store)
     known = store.function(name) if name else None
@@ -33,6 +35,7 @@ def situation(
         pane=pane,
         readonly=readonly,
         undo=step.words if step else "",
+        keys=keys,
     )
 
 

@@ -13,6 +13,8 @@ from textual.widgets import Static
 
 from fal_serverless.models import Function, FunctionPulse, Pulse
 from fal_tui import render, trends
+from fal_tui.actions import STANDARD
+from fal_tui.bound import Bound
 from fal_tui.messages import LookChanged
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Place
@@ -34,7 +36,7 @@ class PulseList(Listing):
     """Plots of all functions, or of the one under the cursor, over a list of all."""
 
     kind = "pulse"
-    nothing = "No functions yet. Press S to serve a file."
+    nothing = "No functions yet.[ Press {serve} to serve a file.]"
     is_lone = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,8 +53,8 @@ class PulseList(Listing):
     PulseList > #range { height: 1; padding: 0 1; background: $boost; }
     """
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, place: Place, keys: Bound = STANDARD) -> None:
+        super().__init__(place, keys)
         self._ranges = list(trends.RANGES)
         self._range = self._ranges[0]
         self._narrow = False
@@ -133,7 +135,7 @@ class PulseList(Listing):
             self._head.update(heading, layout=False)
 
     def _drawable(self, pulse: Pulse | None, palette: Palette) -> tuple[Plot, ...]:
-        return () if pulse is None else trends.plots(pulse, self._range, palette)
+        return () if pulse is None else trends.plots(pulse, self._range, palette, self.keys)
 
     def _heading(self, store: Store, pulse: Pulse | None, palette: Palette, trouble: str) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -150,10 +152,17 @@ class PulseList(Listing):
 
     def _words(self, store: Store, pulse: Pulse | None, trouble: str) -> str:
         if pulse is not None:
-            return f"   [ ] range · p {'all functions' if self._narrow else 'only this function'}"
+            return self._hints()
         if store.has(self.topic):
             return "   this backend keeps no figures of the past"
         return f"   {trouble}; trying again…" if trouble else "   loading its figures…"
+
+    def _hints(self) -> str:
+        ranges = " ".join(filter(None, map(self.keys.key, ("previous_tab", "next_tab"))))
+        other = "all functions" if self._narrow else "only this function"
+        plots = self.keys.key("pulse.narrow")
+        found = (ranges and f"{ranges} range", plots and f"{plots} {other}")
+        return " · ".join(filter(None, found)).join(("   ", ""))
 
     def _row(self, item: Item, look: Look) -> Row:
         basis = self._basis(item)

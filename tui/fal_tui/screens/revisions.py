@@ -10,7 +10,7 @@ from fal_tui.store import Item, Store, Topic
 
 class Revisions(Listing):
     kind = "revisions"
-    nothing = "This function has no revisions any more. Press esc to go back."
+    nothing = "This function has no revisions any more.[ Press {back} to go back.]"
 
     def topics(self) -> frozenset[Topic]:
         return frozenset({Topic("revisions", self.place.name)})

@@ -17,6 +17,7 @@ from textual.widgets import Static
 from fal_serverless.errors import FalError
 from fal_serverless.models import Alias, Move, Revision
 from fal_tui import render, safe
+from fal_tui.bound import Bound
 from fal_tui.headings import COLUMNS
 from fal_tui.palette import Palette
 from fal_tui.render import Look
@@ -76,8 +77,6 @@ class RollbackScreen(Dialog[Chosen]):
     }
     """
 
-    hint = "y do it · enter look closer · ctrl+d ctrl+u scroll · esc cancel"
-
     def __init__(
         self,
         alias: Alias,
@@ -86,8 +85,12 @@ class RollbackScreen(Dialog[Chosen]):
         diff_of: DiffOf,
         command_of: CommandOf,
         palette: Palette,
+        keys: Bound,
     ) -> None:
         super().__init__()
+        self.hint = keys.say(
+            "y do it[ · {list.open} look closer] · ctrl+d ctrl+u scroll · esc cancel"
+        )
         self.heading = f"Roll back {alias.name}"
         self._alias = alias
         self._revisions = tuple(revisions)

@@ -19,6 +19,7 @@ from fal_serverless.config import Config
 from fal_serverless.errors import FalError
 from fal_serverless.models import LogEntry, Served, ServeEvent
 from fal_serverless.source import bundle
+from fal_tui.bound import UNTOLD
 from fal_tui.screens.serve_form import ServeOrder
 from fal_tui.widgets.log_view import LogView
 from fal_tui.widgets.phases import Phases, Progress
@@ -84,7 +85,7 @@ class ServeRun(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Phases()
-        log = LogView()
+        log = LogView(keys=UNTOLD)  # not a log pane: most of what that can do is not here
         log.empty = COMING
         log.wrap, log.clock = True, "off"
         yield log

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widget import Widget
 
+from fal_tui.bound import Bound
 from fal_tui.palette import Palette
 from fal_tui.places import HOME, Place, Trail
 from fal_tui.screens.base import Listing
@@ -19,13 +20,13 @@ Make = Callable[[Place], Widget]
 
 
 class Views(Vertical):
-    """`make` gives the view of a place that was not seen yet."""
+    """`make` gives the view of a place that was not seen yet; `keys` are those in force."""
 
-    def __init__(self, make: Make) -> None:
+    def __init__(self, make: Make, keys: Bound) -> None:
         super().__init__(id="lists")
         self.trail = Trail()
         self._make = make
-        self.home = Functions(HOME)
+        self.home = Functions(HOME, keys)
         self._known: dict[Place, Widget] = {HOME: self.home}
         self._going = asyncio.Lock()
         self._revealed = ""

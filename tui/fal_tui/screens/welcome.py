@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.text import Text
 
 from fal_serverless.models import Status
+from fal_tui.bound import Bound
 from fal_tui.logs.printable import printable
 from fal_tui.palette import Palette
 
@@ -18,31 +19,47 @@ def call_text(text: str):
     return text"""
 
 KEYS = (
-    (("S", "serve a file"), ("i", "call what was served")),
-    (("l", "follow its logs"), ("R", "roll back; z undoes")),
-    (("A", "who may call it"), ("0", "how it fares")),
-    (("?", "all keys"), (":q", "quit")),
+    ("serve", "serve a file"),
+    ("invoke", "call what was served"),
+    ("logs", "follow its logs"),
+    ("rollback", "roll back[; {undo} undoes]"),
+    ("auth", "who may call it"),
+    ("go_pulse", "how it fares"),
+    ("help", "all keys"),
+    ("quit", "quit"),
 )
-COLUMN = 24
-"""Cells of the first column of keys."""
+"""Actions, by twos on a line, and what to say of them; those without a way are left out."""
+COLUMN = 20
+"""Cells of what is said of the left one."""
 
 
-def welcome(first: str, status: Status, began: datetime, palette: Palette) -> Text:
-    """`first` is its first line; a backend younger than `began` was started by us."""
+def welcome(keys: Bound, status: Status, began: datetime, palette: Palette) -> Text:
+    """`keys` are those in force; a backend younger than `began` was started by us."""
     text = Text()
-    text.append(first, palette.name).append("\n\n")
+    text.append(keys.say("No functions yet.[ Press {serve} to serve a file.]"), palette.name)
+    text.append("\n\n")
     for line in _what_runs(status, began):
         text.append(printable(line) + "\n")
-    text.append("\nA file to begin with, served by S or by fal-tui FILE:\n")
+    text.append(keys.say("\nA file to begin with, served by[ {serve} or by] fal-tui FILE:\n"))
     for line in EXAMPLE.splitlines():
         text.append(f"    {line}\n", palette.good)
     text.append("\n")
-    for left, right in KEYS:
-        for (key, meaning), width in ((left, COLUMN), (right, 0)):
-            text.append(f"{key:>4}", f"bold {palette.accent}")
-            text.append(f"  {meaning}".ljust(width - 4))
-        text.append("\n")
+    text.append_text(_what_to_press(keys, palette))
     text.append("\nOnly looking around? Try fal-tui --demo.")
+    return text
+
+
+def _what_to_press(keys: Bound, palette: Palette) -> Text:
+    ways = {id: keys.line("q") if id == "quit" else "" for id, _ in KEYS}
+    found = [(ways[id] or keys.way(id), keys.say(meaning)) for id, meaning in KEYS]
+    found = [(way, meaning) for way, meaning in found if way]
+    widths = [max([4, *(len(way) for way, _ in found[side::2])]) for side in (0, 1)]
+    text = Text()
+    for place, (way, meaning) in enumerate(found):
+        side = place % 2
+        text.append(f"{way:>{widths[side]}}", f"bold {palette.accent}")
+        last = side == 1 or place == len(found) - 1
+        text.append(f"  {meaning}" + ("\n" if last else " " * (COLUMN - len(meaning))))
     return text
 
 

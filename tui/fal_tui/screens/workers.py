@@ -17,7 +17,10 @@ from fal_tui.widgets.rows import Row
 
 class Workers(Listing):
     kind = "workers"
-    nothing = "No workers: nothing was called lately. Press 1, then i on a function to call it."
+    nothing = (
+        "No workers: nothing was called lately."
+        "[ Press {go_functions}, then {invoke} on a function to call it.]"
+    )
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

@@ -40,8 +40,10 @@ class Grid(GridSheet, can_focus=True):
         Binding(
             "space",
             "mark",
-            "Mark, for D and X; a filter that hides marked ones does not unmark them",
+            "Mark",
             show=False,
+            tooltip="Mark[, for {delete} and {stop}]; "
+            "a filter that hides marked ones does not unmark them",
             id="list.mark",
         ),
         Binding("u", "clear_marks", "Take all marks back", show=False, id="list.unmark"),

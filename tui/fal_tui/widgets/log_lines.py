@@ -12,6 +12,7 @@ from time import monotonic
 from textual.message import Message
 from textual.timer import Timer
 
+from fal_tui.bound import UNTOLD, Bound
 from fal_tui.logs.buffer import LIMIT, Gap, Item, LogBuffer
 from fal_tui.logs.filters import Filter
 from fal_tui.logs.inbox import Inbox
@@ -66,10 +67,11 @@ class LogLines(LogSheet):
         limit: int = LIMIT,
         *,
         labels: bool = False,
+        keys: Bound = UNTOLD,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(limit, labels=labels, id=id, classes=classes)
+        super().__init__(limit, labels=labels, keys=keys, id=id, classes=classes)
         self.new = 0
         """Lines that came since the reader left the end."""
         self.counts_new = True

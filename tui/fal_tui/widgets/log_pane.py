@@ -25,6 +25,7 @@ from textual.worker import Worker, WorkerState
 from fal_serverless import errors
 from fal_serverless.client import Client
 from fal_serverless.models import Level, LogQuery
+from fal_tui.bound import Bound, Keyed
 from fal_tui.logs import span
 from fal_tui.logs.buffer import LIMIT, Gap, reconnected
 from fal_tui.logs.filters import Filter, replaced, without
@@ -43,7 +44,7 @@ LEVELS: tuple[Level | None, ...] = (None, "INFO", "WARNING", "ERROR")
 """What the least level goes through."""
 
 FETCHING = "Fetching the lines that were written…"
-NONE_THEN = "No lines from that time: T shows others"
+NONE_THEN = "No lines from that time[: {log.span} shows others]"
 """Said while there is no line."""
 
 BREATH = 40
@@ -51,7 +52,7 @@ BREATH = 40
 
 _PROMPTS: dict[Asking, str] = {"search": "/", "keep": "&", "hide": "!"}
 _HINTS: dict[Asking, str] = {
-    "search": "search: text or regular expression, n and N go on",
+    "search": "search: text or regular expression[, {log.next_hit} and {log.previous_hit} go on]",
     "keep": "keep only lines with … (!x: without, -f x: fuzzy)",
     "hide": "hide lines with …",
 }
@@ -83,7 +84,7 @@ class Course:
 
 
 class LogPane(Vertical):
-    """`client` gives the client in use, or None while there is none."""
+    """`client` gives the client in use, or None while there is none; `keys` are those in force."""
 
     DEFAULT_CSS = """
     LogPane {
@@ -112,6 +113,7 @@ class LogPane(Vertical):
         limit: int = LIMIT,
         folder: Path | None = None,
         delays: Sequence[float] = DELAYS,
+        keys: Bound | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
@@ -127,7 +129,9 @@ class LogPane(Vertical):
         """That it was reconnected, as it was said last, …"""
         self._times = 0
         """… and how often without a line in between."""
-        self.view = LogView(limit, folder=folder)
+        own = Keyed("", "logs", (*self.BINDINGS, *LogView.BINDINGS))
+        self._keys = keys or Bound.of(widgets=[own])
+        self.view = LogView(limit, folder=folder, keys=self._keys)
         self.view.asks = True
         self._title = LogTitle(self.view)
 
@@ -157,7 +161,7 @@ class LogPane(Vertical):
         self._said = None
         self.view.title = course.title
         self.view.empty = FETCHING
-        back = f"esc back to {self._before.title}" if self._before is not None else ""
+        back = self._keys.say("[{log.undo} ]back to ") + self._before.title if self._before else ""
         self._title.say(course.title, *filter(None, (course.span.chip, back)))
         self._title.connection("◐ connecting")
         self.run_worker(self._tail(course), group="tail", exclusive=True, exit_on_error=False)
@@ -242,7 +246,7 @@ class LogPane(Vertical):
 
         def reached(place: int) -> None:
             resume.reached(place)
-            self.view.empty = NONE_THEN if course.span.until else NOTHING
+            self.view.empty = self._keys.say(NONE_THEN) if course.span.until else NOTHING
 
         async with aclosing(client.tail(resume.query(), reached=reached)) as entries:
             async for entry in entries:
@@ -250,7 +254,8 @@ class LogPane(Vertical):
                     self.view.write([entry])
                 count += 1
                 if count == past:
-                    self.view.say_before(f"— the newest {past:,} lines: T goes further back —")
+                    more = self._keys.say("[: {log.span} goes further back]")
+                    self.view.say_before(f"— the newest {past:,} lines{more} —")
                 if course.span.head and resume.count >= limit:
                     self._fill_up(limit)
                     return True
@@ -264,7 +269,8 @@ class LogPane(Vertical):
         return 0 if query.after is not None or resume.count else query.lines
 
     def _fill_up(self, limit: int) -> None:
-        self.view.write([Gap(f"— the first {limit:,} lines: T shows others —")])
+        more = self._keys.say("[: {log.span} shows others]")
+        self.view.write([Gap(f"— the first {limit:,} lines{more} —")])
         self._title.connection("○ full", lost=False)
 
     async def _wait(self, seconds: float, why: errors.FalError) -> None:
@@ -289,7 +295,7 @@ class LogPane(Vertical):
     def action_ask(self, asking: Asking) -> None:
         self._asking, self._sought_before = asking, self.view.sought
         line = self.query_one(Input)
-        line.placeholder = f"{_PROMPTS[asking]}  {_HINTS[asking]}"
+        line.placeholder = f"{_PROMPTS[asking]}  {self._keys.say(_HINTS[asking])}"
         line.value = self.view.sought if asking == "search" else ""
         line.add_class("asking")
         line.focus()

@@ -18,6 +18,7 @@ from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
+from fal_tui.bound import UNTOLD, Bound
 from fal_tui.logs.buffer import LIMIT, LogBuffer, dropped
 from fal_tui.logs.clock import Clock
 from fal_tui.logs.places import Places
@@ -50,7 +51,10 @@ class Row(NamedTuple):
 
 
 class LogSheet(Sheet):
-    """`limit` items are kept; `labels` says for each line whose it is."""
+    """`limit` items are kept; `labels` says for each line whose it is.
+
+    `keys` are those in force, for hints.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
     DEFAULT_CSS = CSS
@@ -65,10 +69,12 @@ class LogSheet(Sheet):
         limit: int = LIMIT,
         *,
         labels: bool = False,
+        keys: Bound = UNTOLD,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
+        self.keys = keys
         self.buffer = LogBuffer(limit)
         self.sought = ""
         """What is searched for, as it was typed."""
@@ -237,7 +243,8 @@ class LogSheet(Sheet):
 
     def _why_empty(self) -> str:
         if self.buffer.total:
-            return f"None of {self.buffer.total:,} lines passes: esc takes the last filter away"
+            hint = self.keys.say("[: {log.undo} takes the last filter away]")
+            return f"None of {self.buffer.total:,} lines passes{hint}"
         return self._empty
 
     @property

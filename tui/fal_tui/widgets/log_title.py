@@ -87,13 +87,15 @@ class LogTitle(Widget):
         if self._connection:
             states.append(self._styled(self._connection, "lost" if self._lost else "counts"))
         if view.paused:
-            states.append(self._styled(f"❚❚ paused, {view.waiting:,} waiting · p", "held"))
+            on = view.keys.say("[ · {log.pause}]")
+            states.append(self._styled(f"❚❚ paused, {view.waiting:,} waiting{on}", "held"))
         elif view.follow:
             states += [] if self._connection else [self._styled("● following", "live")]
         elif view.new:
-            states.append(self._styled(f"+{view.new:,} new · G", "held"))
+            down = view.keys.say("[ · {log.last}]")
+            states.append(self._styled(f"+{view.new:,} new{down}", "held"))
         elif not self._connection:
-            states.append(self._styled("○ held · G follows", "counts"))
+            states.append(self._styled(view.keys.say("○ held[ · {log.last} follows]"), "counts"))
         return states
 
     def _styled(self, text: str, name: str) -> Text:

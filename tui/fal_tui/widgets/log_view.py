@@ -15,6 +15,7 @@ from textual.message import Message
 from fal_serverless.config import pager_command
 from fal_serverless.models import LogEntry, LogQuery
 from fal_tui import foreground
+from fal_tui.bound import Bound, Keyed
 from fal_tui.logs.buffer import LIMIT, Gap, Item
 from fal_tui.logs.clock import following
 from fal_tui.logs.lines import seen
@@ -28,7 +29,7 @@ SIDEWAYS = 12
 
 
 class LogView(LogLines, can_focus=True):
-    """`folder` is where lines are saved to; None: the current one."""
+    """`folder` is where lines are saved to; None: the current one. `keys` are those in force."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "step(1)", "Line down", show=False, id="log.down"),
@@ -74,10 +75,12 @@ class LogView(LogLines, can_focus=True):
         *,
         labels: bool = False,
         folder: Path | None = None,
+        keys: Bound | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(limit, labels=labels, id=id, classes=classes)
+        known = keys or Bound.of(widgets=[Keyed("", "logs", self.BINDINGS)])
+        super().__init__(limit, labels=labels, keys=known, id=id, classes=classes)
         self.title = "logs"
         """What it shows, for the name of a saved file."""
         self.asks = False
@@ -185,7 +188,8 @@ class LogView(LogLines, can_focus=True):
 
     def action_hit(self, step: int) -> None:
         if self.hits is None:
-            self.app.notify("Nothing is searched for: / searches", timeout=3, markup=False)
+            said = self.keys.say("Nothing is searched for[: {log.search} searches]")
+            self.app.notify(said, timeout=3, markup=False)
         else:
             self._seek(step, self._is_hit, f"No hit further {_way(step)}")
 
@@ -207,7 +211,8 @@ class LogView(LogLines, can_focus=True):
     def action_next_bookmark(self) -> None:
         """The next one below; after the last comes the first."""
         if not self._bookmarks:
-            self.app.notify("No bookmark: m sets one", timeout=3, markup=False)
+            said = self.keys.say("No bookmark[: {log.bookmark} sets one]")
+            self.app.notify(said, timeout=3, markup=False)
             return
         here = self._number_in_hand()
         below = [n for n in sorted(self._bookmarks) if here is None or n > here]

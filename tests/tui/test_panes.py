@@ -72,7 +72,7 @@ async def test_the_logs_of_a_worker_are_named_after_it(opened: Opening, fake: Fa
         await seen.press("3")
         await seen.until(lambda: "w-1234" in seen.text(), "workers")
         await seen.press("l")
-        await seen.until(lambda: "worker w-1234  ● following" in seen.text(), "its logs")
+        await seen.until(lambda: "worker w-1234 of call  ● following" in seen.text(), "its logs")
 
 
 async def test_growing_wide_shows_both_panes_again(opened: Opening) -> None:

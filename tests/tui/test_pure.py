@@ -50,7 +50,8 @@ def test_palette_takes_colours_of_the_theme_and_leaves_what_is_none() -> None:
 
 
 def test_undo_gives_the_last_step_first_and_forgets_what_was_undone() -> None:
-    undo, first, second = Undo(), PointerMoved("a", "1", "2"), AuthChanged("a", "private", "public")
+    undo, first = Undo(), PointerMoved("a", "1", "2")
+    second = AuthChanged("a", "private", "public", "a")
     undo.push(first)
     undo.push(second)
     assert undo.last == second

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.text import Text
 
-from fal_serverless.models import Alias, Function, Move, Revision, Worker
-from fal_tui import difference, render
+from fal_serverless.models import Alias, Function, Key, Move, Revision, Worker
+from fal_tui import difference, naming, render
 from fal_tui.fields import Field, fields
 from fal_tui.overview import joined, overview
 from fal_tui.render import Look
@@ -159,7 +159,7 @@ def _diff(item: Item, store: Store, look: Look) -> Text:
     live = store.live_of(after.function)
     head = Text()
     for revision, sign in ((before, " → "), (after, "")):
-        head.append(render.short(revision.id), tone.accent)
+        head.append(naming.short(revision.id), tone.accent)
         head.append(" (live)" if revision.id == live else "", tone.good).append(sign, tone.muted)
     return joined(head, difference.draw(difference.compare(before, after), tone))
 
@@ -180,8 +180,8 @@ def _history(item: Item, store: Store, look: Look) -> Text:
 def _moved(move: Move, look: Look) -> Text:
     tone = look.palette
     text = Text().append(move.alias, "bold").append("  ")
-    text.append(render.short(move.from_revision) if move.from_revision else "made", tone.muted)
-    text.append(" → ", tone.muted).append(render.short(move.to_revision), tone.accent)
+    text.append(naming.short(move.from_revision) if move.from_revision else "made", tone.muted)
+    text.append(" → ", tone.muted).append(naming.short(move.to_revision), tone.accent)
     text.append(f"  {render.why(move)}\n")
     return text.append(f"{render.local_time(move.at)} by {move.by}", tone.muted)
 
@@ -198,7 +198,7 @@ def _aliases(item: Item | None, store: Store) -> tuple[str, ...]:
 def _loading(revision: str | None, store: Store, look: Look) -> Text:
     if revision is None or store.has(Topic("revision", revision)):
         return Text("There is nothing to show.", look.palette.muted)
-    return Text(f"Loading revision {render.short(revision)}…", look.palette.muted)
+    return Text(f"Loading revision {naming.short(revision)}…", look.palette.muted)
 
 
 def _value(name: str, value: Any, look: Look) -> Text:
@@ -219,3 +219,18 @@ def label_of(item: Item | None, store: Store) -> str | None:
     if isinstance(item, Worker):
         return item.revision
     return item.to_revision if isinstance(item, Move) else None
+
+
+def name_of(item: Item | None, store: Store) -> str:
+    """How an item is called where it stands alone: over its logs and its pages; '' for no name."""
+    if isinstance(item, Function):
+        return naming.title(item.name, naming.names_of([item]))
+    if isinstance(item, Revision):
+        return naming.revision(item.id, item.function, store.names)
+    if isinstance(item, Worker):
+        return f"worker {naming.worker(item.id, item.function, store.names)}"
+    if isinstance(item, Key):
+        return naming.key(item.id, item.alias)
+    if isinstance(item, Move):
+        return f"{item.alias} → {naming.short(item.to_revision)}"
+    return item.name if isinstance(item, Alias) else ""

@@ -11,7 +11,7 @@ from rich.text import Text
 from fal_serverless.config import save_setting
 from fal_serverless.errors import FalError
 from fal_serverless.models import LogQuery, Revision, Worker
-from fal_tui import commands, copies, detail, render
+from fal_tui import commands, copies, detail
 from fal_tui.actions import Action, why_not
 from fal_tui.flows import access, calls, contexts, leave, pointer, programs, remove, saved
 from fal_tui.flows.host import Host
@@ -130,7 +130,7 @@ class Dispatch:
             await self.host.ask(PageScreen(self._name("JSON"), code))
 
     def _name(self, otherwise: str = "Describe") -> str:
-        return calls.name_of(self.screen.item, self.host) or otherwise
+        return detail.name_of(self.screen.item, self.host.store) or otherwise
 
     async def do_copy(self) -> None:
         item = self.screen.item
@@ -168,7 +168,7 @@ class Dispatch:
             await self.host.link.now(FUNCTIONS, ALIASES)
             await self.screen.reveal(outcome.served.revision.function)
         if outcome.logs is not None:
-            self.screen.show_logs(outcome.logs, render.title_of(outcome.logs.label))
+            self.screen.show_logs(outcome.logs, self.host.title(outcome.logs.label))
 
     async def do_rollback(self) -> None:
         await pointer.rollback(self.host, self.screen.item)
@@ -204,9 +204,7 @@ class Dispatch:
         item = self.screen.item
         query = log_query(item, self.host.store)
         if query is not None:
-            # A worker's own lines are not all of its revision.
-            title = "" if isinstance(item, Worker) else calls.name_of(item, self.host)
-            self.screen.show_logs(query, title)
+            self.screen.show_logs(query, detail.name_of(item, self.host.store))
 
     def do_all_logs(self) -> None:
         self.screen.show_logs(LogQuery(lines=LOG_LINES), "all endpoints")
@@ -270,7 +268,7 @@ class Dispatch:
         store = self.host.store
         item = store.alias(name) or store.function(name)
         query = log_query(item, store) or LogQuery(label=name, lines=LOG_LINES)
-        self.screen.show_logs(query, name)
+        self.screen.show_logs(query, self.host.title(name))
 
     def do_palette(self) -> None:
         self.app.action_command_palette()

@@ -17,7 +17,7 @@ from fal_serverless.models import (
     Traffic,
     Worker,
 )
-from fal_tui import equivalents, render, sample
+from fal_tui import equivalents, naming, render, sample
 from fal_tui.fields import fields
 from fal_tui.render import Look
 from fal_tui.store import Deed, Item, Store
@@ -35,7 +35,7 @@ def overview(item: Item, store: Store, look: Look) -> Text:
     if isinstance(item, Worker):
         return _worker(item, store, look)
     if isinstance(item, AuditEntry):
-        return _audited(item, look)
+        return _audited(item, store, look)
     return _key(item, look) if isinstance(item, Key) else _deed(item, look)
 
 
@@ -45,7 +45,7 @@ def _function(item: Function, store: Store, look: Look) -> Text:
     signature = _signature(live) if live else item.entrypoint
     aliases = store.aliases_of(item.name)
     pointers = Text("\n").join(
-        Text(f"{each.name} → ").append(render.short(each.revision), tone.accent) for each in aliases
+        Text(f"{each.name} → ").append(naming.short(each.revision), tone.accent) for each in aliases
     )
     return joined(
         Text(signature, "bold"),
@@ -97,7 +97,7 @@ def _alias(item: Alias, store: Store, look: Look) -> Text:
         fields(
             look,
             ("alias", Text(item.name, "bold")),
-            ("function", render.title_of(item.function)),
+            ("function", naming.title(item.function, store.names)),
             ("revision", Text(item.revision, tone.accent)),
             ("since", _when(item.since, look)),
             ("moves", str(item.moves)),
@@ -130,7 +130,7 @@ def _worker(item: Worker, store: Store, look: Look) -> Text:
     return fields(
         look,
         ("worker", Text(item.id, "bold")),
-        ("function", render.title_of(item.function, store.functions)),
+        ("function", naming.title(item.function, store.names)),
         ("revision", Text(item.revision, tone.accent)),
         ("state", Text(item.state, tone.state(item.state))),
         ("pid", str(item.pid) if item.pid is not None else "—"),
@@ -155,7 +155,7 @@ def _key(item: Key, look: Look) -> Text:
     )
 
 
-def _audited(item: AuditEntry, look: Look) -> Text:
+def _audited(item: AuditEntry, store: Store, look: Look) -> Text:
     tone = look.palette
     none = Text("—", tone.muted)
     return fields(

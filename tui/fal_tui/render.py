@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from rich.text import Text
 
-from fal_serverless.endpoint import is_revision_id
 from fal_serverless.models import (
     Alias,
     AuditEntry,
@@ -24,7 +24,8 @@ from fal_serverless.models import (
     Traffic,
     Worker,
 )
-from fal_tui.headings import SHORT
+from fal_tui import naming
+from fal_tui.naming import Names
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.store import Deed
 from fal_tui.widgets.rows import Row
@@ -39,17 +40,12 @@ class Look:
     palette: Palette
     width: int = 0
     """Cells that pages are folded to; 0: not at all."""
+    names: Names = field(default_factory=dict)
+    """Of anonymous functions."""
 
     @classmethod
-    def at_once(cls, palette: Palette) -> Look:
-        return cls(datetime.now(UTC), palette)
-
-
-def short(value: str | None) -> str:
-    """Of a long id its beginning; a short one as it is."""
-    if not value:
-        return "—"
-    return value if len(value) <= SHORT + 2 else value[:SHORT]
+    def at_once(cls, palette: Palette, names: Names = MappingProxyType({})) -> Look:
+        return cls(datetime.now(UTC), palette, names=names)
 
 
 def ago(then: datetime, now: datetime) -> str:
@@ -128,21 +124,13 @@ def figure(shown: str, palette: Palette, style: str = "") -> Text:
 
 
 def function_name(function: Function, palette: Palette) -> Text:
-    return Text(function.entrypoint if function.anonymous else function.name, palette.name)
+    return Text(naming.called(function), palette.name)
 
 
 def function_aliases(function: Function, palette: Palette) -> Text:
     if function.aliases:
         return Text(", ".join(function.aliases))
     return Text("anonymous" if function.anonymous else "—", f"italic {palette.muted}")
-
-
-def title_of(name: str, functions: Collection[Function] = ()) -> str:
-    """How a function is called in titles: its name, or entry point and short id."""
-    for each in functions:
-        if each.name == name and each.anonymous:
-            return f"{each.entrypoint} ({short(name)})"
-    return short(name) if is_revision_id(name) else name
 
 
 def function_row(function: Function, look: Look) -> Row:
@@ -153,7 +141,7 @@ def function_row(function: Function, look: Look) -> Row:
         (
             function_name(function, tone),
             function_aliases(function, tone),
-            Text(short(function.live), tone.accent if function.live else tone.muted),
+            Text(naming.short(function.live), tone.accent if function.live else tone.muted),
             auth(function.auth, tone),
             workers(function.workers, tone),
             figure(rate(traffic), tone),
@@ -169,7 +157,7 @@ def function_sort(function: Function) -> tuple[Any, ...]:
     """What each column of `function_row` is sorted by."""
     traffic = function.traffic
     return (
-        function.entrypoint if function.anonymous else function.name,
+        naming.called(function),
         ", ".join(function.aliases) or None,
         function.live,
         function.auth,
@@ -204,13 +192,13 @@ def revision_row(revision: Revision, look: Look) -> Row:
     return Row(
         revision.id,
         (
-            Text(short(revision.id), f"bold {tone.accent}" if live else tone.accent),
+            Text(naming.short(revision.id), f"bold {tone.accent}" if live else tone.accent),
             Text(pointed(revision.aliases), f"bold {tone.good}"),
             Text(ago(revision.created_at, look.now)),
             Text(revision.created_by, tone.muted),
             Text(one_line(revision.message)),
             figure(git(revision), tone),
-            Text(short(revision.environment), tone.muted),
+            Text(naming.short(revision.environment), tone.muted),
             Text(revision.bundle.python_version, tone.muted),
             auth(revision.auth, tone),
         ),
@@ -234,22 +222,22 @@ def alias_row(alias: Alias, look: Look) -> Row:
         alias.name,
         (
             Text(alias.name, tone.name),
-            Text(title_of(alias.function)),
-            Text(short(alias.revision), tone.accent),
+            Text(naming.function(alias.function, look.names)),
+            Text(naming.short(alias.revision), tone.accent),
             auth(alias.auth, tone),
             Text(ago(alias.since, look.now)),
             Text(str(alias.moves)),
             Text(alias.url, tone.muted),
         ),
-        alias_sort(alias),
+        alias_sort(alias, look.names),
     )
 
 
-def alias_sort(alias: Alias) -> tuple[Any, ...]:
+def alias_sort(alias: Alias, names: Names) -> tuple[Any, ...]:
     """What each column of `alias_row` is sorted by."""
     return (
         alias.name,
-        alias.function,
+        naming.function(alias.function, names),
         alias.revision,
         alias.auth,
         -aware(alias.since).timestamp(),
@@ -268,8 +256,8 @@ def move_row(move: Move, look: Look) -> Row:
         str(move.id),
         (
             Text(local_time(move.at)),
-            Text(short(move.from_revision), tone.muted),
-            Text(short(move.to_revision), tone.accent),
+            Text(naming.short(move.from_revision), tone.muted),
+            Text(naming.short(move.to_revision), tone.accent),
             Text(move.by),
             Text(why(move)),
         ),
@@ -291,18 +279,17 @@ def key_row(key: Key, look: Look) -> Row:
     )
 
 
-def worker_row(worker: Worker, look: Look, function: str = "") -> Row:
-    """`function`: what its function is called; '' for by its name."""
-    tone, function = look.palette, function or title_of(worker.function)
+def worker_row(worker: Worker, look: Look) -> Row:
+    tone = look.palette
     pid = str(worker.pid) if worker.pid is not None else "—"
     start = worker.cold_start
     cold = start.environment + start.load + start.setup
     return Row(
         worker.id,
         (
-            Text(short(worker.id), tone.name),
-            Text(function),
-            Text(short(worker.revision), tone.accent),
+            Text(naming.short(worker.id), tone.name),
+            Text(naming.function(worker.function, look.names)),
+            Text(naming.short(worker.revision), tone.accent),
             Text(worker.state, tone.state(worker.state)),
             Text(str(worker.running)),
             Text(str(worker.requests)),
@@ -314,7 +301,7 @@ def worker_row(worker: Worker, look: Look, function: str = "") -> Row:
         ),
         (
             worker.id,
-            function,
+            naming.function(worker.function, look.names),
             worker.revision,
             worker.state,
             worker.running,
@@ -344,14 +331,9 @@ def deed_row(deed: Deed, look: Look) -> Row:
     )
 
 
-def named(text: str) -> str:
-    """An id by its beginning, anything else as it is."""
-    return short(text) if is_revision_id(text) else text
-
-
 def changed(entry: AuditEntry) -> str:
     """`1111 → 2222`, or the one that is there."""
-    both = (named(each) for each in (entry.before, entry.after) if each)
+    both = (naming.told(each) for each in (entry.before, entry.after) if each)
     return " → ".join(both)
 
 
@@ -365,7 +347,7 @@ def audit_row(entry: AuditEntry, look: Look) -> Row:
             Text(entry.by),
             Text(entry.address or "—", tone.muted),
             Text(entry.action, tone.name),
-            Text(named(entry.subject)),
+            Text(naming.title(entry.subject, look.names)),
             Text(changed(entry), tone.warn if opens else tone.accent),
             Text(one_line(entry.message), tone.muted),
         ),
@@ -374,7 +356,7 @@ def audit_row(entry: AuditEntry, look: Look) -> Row:
             entry.by,
             entry.address or None,
             entry.action,
-            entry.subject,
+            naming.title(entry.subject, look.names),
             changed(entry) or None,
             entry.message or None,
         ),
@@ -405,13 +387,20 @@ def row(item: Any, look: Look) -> Row:
     return made
 
 
-def sort_of(item: Any) -> tuple[Any, ...] | None:
+def sort_of(item: Any, names: Names = MappingProxyType({})) -> tuple[Any, ...] | None:
     """What a row is sorted by, column by column."""
     if isinstance(item, Function):
         return function_sort(item)
     if isinstance(item, Alias):
-        return alias_sort(item)
-    return row(item, Look.at_once(PLAIN)).sort
+        return alias_sort(item, names)
+    return row(item, Look.at_once(PLAIN, names)).sort
+
+
+def entry_point(item: Any, names: Names) -> str | None:
+    """The one that the item's row shows of another item; None for none."""
+    if isinstance(item, Alias | Worker):
+        return names.get(item.function)
+    return names.get(item.subject) if isinstance(item, AuditEntry) else None
 
 
 def moment(item: Any) -> datetime:

@@ -24,6 +24,7 @@ from fal_serverless.models import (
     Status,
     Worker,
 )
+from fal_tui.naming import Names, names_of
 
 TopicKind = Literal[
     "status",
@@ -109,6 +110,8 @@ class Store:
         self._answers: dict[Topic, Any] = {}
         self._by_function: tuple[tuple[Alias, ...], dict[str, list[Alias]]] = ((), {})
         """The aliases that were sorted out by function last, and how."""
+        self._names: tuple[tuple[Function, ...], Names] = ((), {})
+        """The functions that were looked through for names last, and these."""
         self.deeds: list[Deed] = []
         """Newest first."""
 
@@ -170,6 +173,13 @@ class Store:
         """Newest first."""
         found: tuple[AuditEntry, ...] = self._answers.get(AUDIT, ())
         return found
+
+    @property
+    def names(self) -> Names:
+        """Of anonymous functions."""
+        if self._names[0] is not self.functions:
+            self._names = self.functions, names_of(self.functions)
+        return self._names[1]
 
     def function(self, name: str) -> Function | None:
         return next((each for each in self.functions if each.name == name), None)

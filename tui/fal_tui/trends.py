@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from fal_serverless.models import Function, FunctionPulse, Pulse, Traffic
-from fal_tui import render
+from fal_tui import naming, render
 from fal_tui.actions import STANDARD
 from fal_tui.bound import Bound
 from fal_tui.headings import COLUMNS
@@ -178,7 +178,7 @@ def sort_of(function: Function, figures: FunctionPulse) -> tuple[Any, ...]:
     """What each column of `row` is sorted by."""
     traffic = figures.traffic
     return (
-        function.entrypoint if function.anonymous else function.name,
+        naming.called(function),
         figures.calls,
         traffic.per_second,
         traffic.error_percent,

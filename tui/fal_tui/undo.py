@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fal_serverless.models import AuthMode
+from fal_tui.naming import short
 
 KEPT = 50
 """Steps that are remembered."""
@@ -19,7 +20,7 @@ class PointerMoved:
 
     @property
     def words(self) -> str:
-        return f"{self.alias} back to {self.before[:8]}"
+        return f"{self.alias} back to {short(self.before)}"
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,15 @@ class AuthChanged:
     label: str
     before: AuthMode
     after: AuthMode
+    name: str
+    """How the label is called."""
 
     @property
     def words(self) -> str:
-        return f"{_short(self.label)} back to {self.before}"
+        return f"{self.name} back to {self.before}"
 
 
 Step = PointerMoved | AuthChanged
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 20 else label[:8]
 
 
 class Undo:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Key, NewKey, Revision
-from fal_tui import detail, equivalents, render
+from fal_tui import detail, equivalents, naming
 from fal_tui.flows.host import Host
 from fal_tui.screens.ask import AskScreen
 from fal_tui.screens.pick import Choice, PickScreen
@@ -43,9 +43,10 @@ async def change_auth(host: Host, item: Item | None) -> None:
         return
     put_back = host.store.assume_auth(label, after)
     host.redraw()
-    words = f"{render.title_of(label)} is {after} now"
+    name = host.title(label)
+    words = f"{name} is {after} now"
     if await host.change(words, command, lambda c: c.set_auth(label, after), undoes=True):
-        host.undo.push(AuthChanged(label, before, after))
+        host.undo.push(AuthChanged(label, before, after, name))
     else:
         put_back()
         host.redraw()
@@ -73,14 +74,14 @@ async def _mode(host: Host, label: str, before: AuthMode) -> AuthMode | None:
         Choice(mode, mode, MEANING[mode] + ("  (now)" if mode == before else ""))
         for mode in AUTH_MODES
     ]
-    heading = f"Who may call {render.title_of(label)}?"
+    heading = f"Who may call {host.title(label)}?"
     other: AuthMode = "private" if before == "public" else "public"
     chosen = await host.ask(PickScreen(heading, choices, chosen=other))
     return next((mode for mode in AUTH_MODES if mode == chosen), None)
 
 
 async def _sure(host: Host, label: str, url: str, after: AuthMode, command: str) -> bool:
-    name = render.title_of(label)
+    name = host.title(label)
     if after != "public":
         return await host.allowed("Auth", f"{name} becomes {after}.", command)
     body = Text("Anybody who reaches this address may call it, without a key:\n\n")
@@ -125,7 +126,7 @@ async def revoke(host: Host, keys: Sequence[Key], hidden: Container[str] = ()) -
     """One question for each. `hidden`: ids of those that are marked, but not seen now."""
     for place, key in enumerate(keys, 1):
         command = equivalents.command(host.context.name, "key", "revoke", key.id)
-        name = f"{key.alias} ({key.id})" if key.alias else key.id
+        name = naming.key(key.id, key.alias)
         body = Text(f"Key {name}, scope {key.scope}, stops working at once and for ever.")
         body.append(f" {HIDDEN}" if key.id in hidden else "")
         if key.id == _own(host):

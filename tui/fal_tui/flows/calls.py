@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fal_serverless.config import write_whole
 from fal_serverless.errors import FalError
 from fal_serverless.models import Alias, Function, LogQuery, Move, Revision, Served
-from fal_tui import detail, equivalents, render
+from fal_tui import detail, equivalents, naming
 from fal_tui.flows.host import Host
 from fal_tui.store import Item, Topic
 from fal_tui.undo import PointerMoved
@@ -89,7 +89,7 @@ def _record_serve(host: Host, ended: Ended) -> None:
     )
     where = f" on {order.alias}" if order.alias else ""
     if served is not None:
-        host.done(f"Served {render.short(served.revision.id)}{where}", command, served.seconds)
+        host.done(f"Served {naming.short(served.revision.id)}{where}", command, served.seconds)
     elif ended.error is not None:
         host.done(f"Serve {order.name}{where}", command, 0.0, ended.error.message)
 
@@ -110,7 +110,12 @@ def _record_call(host: Host, made: Made) -> None:
         "" if kind.endswith("json") else kind,
     )
     came = f": {made.status}" if made.status is not None else ""
-    host.done(f"Called {render.title_of(made.label)}{came}", command, made.seconds, made.error)
+    host.done(
+        f"Called {host.title(made.label)}{came}",
+        command,
+        made.seconds,
+        made.error,
+    )
 
 
 async def _undoable(host: Host, served: Sequence[Served]) -> None:
@@ -131,9 +136,9 @@ async def _undoable(host: Host, served: Sequence[Served]) -> None:
     for step in steps:
         host.undo.push(step)
     if steps:
-        way, before = host.keys.way("undo"), render.short(steps[-1].before)
+        way, before = host.keys.way("undo"), naming.short(steps[-1].before)
         hint = f"\n{way} goes back to {before}" if way else ""
-        host.say(f"Served {render.short(steps[-1].after)} on {steps[-1].alias}{hint}")
+        host.say(f"Served {naming.short(steps[-1].after)} on {steps[-1].alias}{hint}")
 
 
 async def _moves(host: Host, alias: str) -> list[Move]:
@@ -201,12 +206,3 @@ def remember(host: Host, path: Path) -> None:
         write_whole(_place(host), json.dumps(names), 0o600)
     except OSError as error:
         host.warn(f"Could not remember the file: {error.strerror}")
-
-
-def name_of(item: Item | None, host: Host) -> str:
-    """How an item is called in the title of its logs."""
-    if isinstance(item, Function):
-        return render.title_of(item.name, (item,))
-    if isinstance(item, Revision):
-        return f"{render.title_of(item.function)} {render.short(item.id)}"
-    return render.title_of(detail.label_of(item, host.store) or "")

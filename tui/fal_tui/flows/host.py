@@ -16,7 +16,7 @@ from rich.text import Text
 
 from fal_serverless.config import Config, Context
 from fal_serverless.errors import FalError
-from fal_tui import render, safe
+from fal_tui import naming, render, safe
 from fal_tui.bound import Bound
 from fal_tui.link import Link
 from fal_tui.messages import StoreChanged
@@ -68,6 +68,10 @@ class Host:
         """Something, since `catch_up`."""
         self.throw_away = False
         """The backend ends with the application anyway."""
+
+    def title(self, label: str) -> str:
+        """How an endpoint is called, in a sentence."""
+        return naming.title(label, self.store.names)
 
     async def ask(self, screen: Screen[T]) -> T | None:
         """Show a question and wait; only from within a worker."""

@@ -7,7 +7,7 @@ from rich.text import Text
 from fal_serverless.endpoint import check_alias
 from fal_serverless.errors import FalError, NotFound
 from fal_serverless.models import Alias, Function, Move, Revision
-from fal_tui import detail, difference, equivalents, render
+from fal_tui import detail, difference, equivalents, naming, render
 from fal_tui.flows.host import Host
 from fal_tui.palette import Palette
 from fal_tui.screens.ask import AskScreen
@@ -49,13 +49,13 @@ def _named(item: Item | None) -> str | None:
 
 async def _roll(host: Host, alias: Alias, target: Revision, verb: str, command: str) -> None:
     step = PointerMoved(alias.name, alias.revision, target.id)
-    way = f"{render.short(alias.revision)} → {render.short(target.id)}"
+    way = f"{naming.short(alias.revision)} → {naming.short(target.id)}"
     done = await host.change(
         f"{verb.replace('Roll', 'Rolled', 1)} {alias.name}: {way}",
         command,
         lambda c: c.rollback(alias.name, target.id),
         undoes=True,
-        waits=f"Waiting until {render.short(target.id)} is ready; {alias.name} stays till then",
+        waits=f"Waiting until {naming.short(target.id)} is ready; {alias.name} stays till then",
     )
     if done:
         host.undo.push(step)
@@ -74,7 +74,7 @@ async def _alias(host: Host, item: Item | None) -> Alias | None:
     if len(known) < 2:
         return known[0] if known else None
     choices = [
-        Choice(each.name, each.name, f"now {render.short(each.revision)}, {each.auth}")
+        Choice(each.name, each.name, f"now {naming.short(each.revision)}, {each.auth}")
         for each in known
     ]
     chosen = await host.ask(PickScreen("Which alias?", choices))
@@ -116,7 +116,7 @@ def _question(alias: Alias, old: Revision, new: Revision, tone: Palette) -> Text
     """From → to, who and when, and what changes."""
     text = Text().append("alias  ", tone.muted).append(f"{alias.name}\n", "bold")
     for word, each in (("from   ", old), ("to     ", new)):
-        text.append(word, tone.muted).append(render.short(each.id), f"bold {tone.accent}")
+        text.append(word, tone.muted).append(naming.short(each.id), f"bold {tone.accent}")
         text.append(f"  {render.local_time(each.created_at)} by {each.created_by}", tone.muted)
         text.append(f"  {render.one_line(each.message)}\n")
     text.append("\n")
@@ -146,19 +146,19 @@ async def _undo_move(host: Host, step: PointerMoved) -> None:
         host.complain(str(error), title="Cannot undo")
         return
     if now != step.after and now != step.before:
-        body = Text(f"{step.alias} was moved meanwhile: it points at {render.short(now)}, ")
-        body.append(f"not at {render.short(step.after)}. Put it back to ")
-        body.append(f"{render.short(step.before)} all the same?")
+        body = Text(f"{step.alias} was moved meanwhile: it points at {naming.short(now)}, ")
+        body.append(f"not at {naming.short(step.after)}. Put it back to ")
+        body.append(f"{naming.short(step.before)} all the same?")
         if not await host.confirm("Undo", body, verb="Put back", command=command):
             return
     elif not await host.allowed("Undo", f"Put {step.words}", command):
         return
-    words = f"Undone: {step.alias} is back on {render.short(step.before)}"
+    words = f"Undone: {step.alias} is back on {naming.short(step.before)}"
     done = await host.change(
         words,
         command,
         lambda c: c.set_alias(step.alias, step.before, reason="undo"),
-        waits=f"Waiting until {render.short(step.before)} is ready",
+        waits=f"Waiting until {naming.short(step.before)} is ready",
     )
     if done:
         host.undo.drop(step)
@@ -174,7 +174,7 @@ async def _undo_auth(host: Host, step: AuthChanged) -> None:
         return
     put_back = host.store.assume_auth(step.label, step.before)
     host.redraw()
-    words = f"Undone: {render.title_of(step.label)} is {step.before} again"
+    words = f"Undone: {step.name} is {step.before} again"
     if await host.change(words, command, lambda c: c.set_auth(step.label, step.before)):
         host.undo.drop(step)
     else:
@@ -198,11 +198,11 @@ async def new_alias(host: Host, item: Item | None) -> None:
             return str(error)
         return ""
 
-    question = f"Name of an alias for revision {render.short(target)}:"
+    question = f"Name of an alias for revision {naming.short(target)}:"
     name = await host.ask(AskScreen("New alias", question, check=check))
     if not name:
         return
     command = equivalents.set_alias(host.context.name, name, target)
-    words = f"Alias {name} points at {render.short(target)}"
+    words = f"Alias {name} points at {naming.short(target)}"
     if await host.allowed("New alias", words, command):
         await host.change(words, command, lambda c: c.set_alias(name, target))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from fal_serverless.models import Alias, Function, Key, Revision, Worker
-from fal_tui import equivalents, render
+from fal_tui import equivalents, naming, render
 from fal_tui.flows.access import HIDDEN, revoke
 from fal_tui.flows.host import Host
+from fal_tui.naming import Names
 from fal_tui.store import Item, item_id
 
 if TYPE_CHECKING:
@@ -31,17 +32,17 @@ class Removal:
     act: Callable[[Client], Awaitable[None]]
 
 
-def of(item: Item) -> Removal | None:
+def of(item: Item, names: Names) -> Removal | None:
     """How an item is deleted; None for what cannot be."""
     if isinstance(item, Function):
         return _function(item)
     if isinstance(item, Revision):
-        return _revision(item)
+        return _revision(item, names)
     return _alias(item) if isinstance(item, Alias) else None
 
 
 def _function(item: Function) -> Removal:
-    name = render.title_of(item.name, (item,))
+    name = naming.title(item.name, naming.names_of([item]))
     count = f"{item.revisions} revision{'' if item.revisions == 1 else 's'}"
     names = f" and the alias {', '.join(item.aliases)}" if item.aliases else ""
     return Removal(
@@ -52,11 +53,11 @@ def _function(item: Function) -> Removal:
     )
 
 
-def _revision(item: Revision) -> Removal:
+def _revision(item: Revision, names: Names) -> Removal:
     return Removal(
-        f"Revision {render.short(item.id)} of {render.title_of(item.function)}, "
+        f"Revision {naming.short(item.id)} of {naming.title(item.function, names)}, "
         f"served by {item.created_by} at {render.local_time(item.created_at)}.",
-        f"Deleted revision {render.short(item.id)}",
+        f"Deleted revision {naming.short(item.id)}",
         ("function", "delete", item.id, "--yes"),
         lambda client: client.delete_revision(item.id),
     )
@@ -65,7 +66,7 @@ def _revision(item: Revision) -> Removal:
 def _alias(item: Alias) -> Removal:
     return Removal(
         f"Alias {item.name}. {item.url} stops answering; revision "
-        f"{render.short(item.revision)} stays under its id.",
+        f"{naming.short(item.revision)} stays under its id.",
         f"Deleted alias {item.name}",
         ("alias", "delete", item.name),
         lambda client: client.delete_alias(item.name),
@@ -78,7 +79,7 @@ async def delete(host: Host, items: Sequence[Item], hidden: Container[str] = ())
     if keys:
         await revoke(host, keys, hidden)
         return
-    found = [(item, removal) for item in items if (removal := of(item)) is not None]
+    found = [(item, removal) for item in items if (removal := of(item, host.store.names))]
     removals = [_told(removal, item, hidden) for item, removal in found]
     await _all(host, "Delete", removals)
 
@@ -86,7 +87,8 @@ async def delete(host: Host, items: Sequence[Item], hidden: Container[str] = ())
 async def stop(host: Host, items: Sequence[Item], hidden: Container[str] = ()) -> None:
     """`hidden` as in `delete`."""
     workers = [item for item in items if isinstance(item, Worker)]
-    await _all(host, "Stop", [_told(_worker(each), each, hidden) for each in workers])
+    removals = [(each, _worker(each, host.store.names)) for each in workers]
+    await _all(host, "Stop", [_told(removal, each, hidden) for each, removal in removals])
 
 
 def _told(removal: Removal, item: Item, hidden: Container[str]) -> Removal:
@@ -96,8 +98,8 @@ def _told(removal: Removal, item: Item, hidden: Container[str]) -> Removal:
     return replace(removal, what=f"{removal.what} {HIDDEN}")
 
 
-def _worker(item: Worker) -> Removal:
-    name = f"{render.short(item.id)} of {render.title_of(item.function)}"
+def _worker(item: Worker, names: Names) -> Removal:
+    name = naming.worker(item.id, item.function, names)
     running = f"{item.running} running call{'' if item.running == 1 else 's'}"
     return Removal(
         f"Worker {name}, after {running}." if item.running else f"Worker {name}.",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -21,6 +20,7 @@ from fal_tui.actions import STANDARD
 from fal_tui.bound import Bound
 from fal_tui.headings import COLUMNS
 from fal_tui.messages import FilterChanged
+from fal_tui.naming import Names
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Kind, Place
 from fal_tui.render import Look
@@ -62,7 +62,7 @@ class RowMaker:
         self._listing = listing
 
     def row(self, item: Item, basis: Any) -> Row:
-        return self._listing.make_row(item, basis, Look.at_once(self.palette))
+        return self._listing.make_row(item, basis, Look.at_once(self.palette, self._listing.names))
 
     def sort(self, item: Item, basis: Any) -> tuple[Any, ...] | None:
         return self._listing.sort_of(item, basis)
@@ -118,6 +118,8 @@ class Listing(Vertical):
         self.grid = Grid(COLUMNS[self.kind], "Loading…")
         self.input = FilterInput()
         self.input.reveal(False)
+        self.names: Names = {}
+        """Of anonymous functions, as the store had them last."""
         self._drawn: dict[str, tuple[Item, tuple[str, Palette, Any], Row]] = {}
         self._ready: Ready | None = None
         self._late: dict[str, LateRow] = {}
@@ -174,7 +176,9 @@ class Listing(Vertical):
         if not self.is_long(store):
             return True
         ready, items = self._ready, self.select(store)
-        return ready is not None and ready.is_of(items, palette, self.input.value, self._mood())
+        return ready is not None and ready.is_of(
+            items, palette, self.input.value, self._basis_of_all(store)
+        )
 
     async def prepare(
         self, store: Store, palette: Palette, breathe: Callable[[], Awaitable[object]]
@@ -187,6 +191,7 @@ class Listing(Vertical):
         """Sets what is ready; pauses every few milliseconds."""
         if self.is_ready(store, palette):
             return
+        self.names, mood = store.names, self._basis_of_all(store)
         items, wanted, order = self.select(store), self.input.value, self.grid.order
         sorting = None if order is None else Sorting(order)
         maker = self._maker
@@ -210,15 +215,18 @@ class Listing(Vertical):
         yield
         in_order = None if sorting is None else (sorting.order, sorting.sorted())
         self._maker, self._late = maker, late
-        self._ready = Ready(items, palette, wanted, self._mood(), rows, in_order, shown)
+        self._ready = Ready(items, palette, wanted, mood, rows, in_order, shown)
+
+    def _basis_of_all(self, store: Store) -> object:
+        return self._mood(), store.names
 
     def _mood(self) -> object:
-        """What all rows depend on besides their items."""
+        """What all rows depend on besides their items and names."""
         return None
 
     def _basis(self, item: Item) -> Any:
         """What the row of an item depends on beside it."""
-        return None
+        return render.entry_point(item, self.names)
 
     def make_row(self, item: Item, basis: Any, look: Look) -> Row:
         """The row of an item, with what it depends on beside it."""
@@ -226,14 +234,14 @@ class Listing(Vertical):
 
     def sort_of(self, item: Item, basis: Any) -> tuple[Any, ...] | None:
         """What the row of an item is sorted by, column by column."""
-        return render.sort_of(item)
+        return render.sort_of(item, self.names)
 
     def show(self, store: Store, palette: Palette = PLAIN, trouble: str = "") -> None:
         """Draw what the store has now; rows of items that did not change are kept.
 
         `trouble` is why nothing could be fetched; '' for no trouble.
         """
-        items = self.select(store)
+        items, self.names = self.select(store), store.names
         if self.is_long(store):
             for _ in self._making(store, palette):
                 pass
@@ -246,7 +254,7 @@ class Listing(Vertical):
         self.grid.empty = self._empty(store, bool(items), trouble)
 
     def _show_few(self, items: Sequence[Item], palette: Palette) -> None:
-        look = Look(datetime.now(UTC), palette)
+        look = Look.at_once(palette, self.names)
         rows = [self._row(item, look) for item in items]
         if self.input.value.strip():
             matches = matcher(self.input.value)

@@ -25,6 +25,7 @@ from textual.worker import Worker, WorkerState
 from fal_serverless.client import Client
 from fal_serverless.errors import FalError
 from fal_serverless.models import Answer, LogQuery, Revision
+from fal_tui import naming
 from fal_tui.logs.printable import printable
 from fal_tui.screens.call import (
     LONGEST,
@@ -142,7 +143,8 @@ class InvokeScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
-            box.border_title = Text(f"Invoke {printable(self._label)}")
+            called = naming.title(self._label, naming.names_in([self._revision]))
+            box.border_title = Text(f"Invoke {printable(called)}")
             with Horizontal(id="request"):
                 if self._exposed:
                     yield Choice([Option(name, name) for name in METHODS], id="method")

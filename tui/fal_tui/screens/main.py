@@ -20,7 +20,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from fal_serverless.models import LogQuery
-from fal_tui import detail, render
+from fal_tui import detail, naming
 from fal_tui.actions import Action, Situation
 from fal_tui.bound import Bound
 from fal_tui.chrome.footer import Footer
@@ -378,6 +378,8 @@ class MainScreen(Screen[None]):
     def draw(self) -> None:
         """All of it, from the store."""
         self.views.show(self.store, self.palette, self.trouble)
+        if self.log_pane is not None:
+            self.log_pane.view.call_by(self.store.names)
         self._draw_around()
 
     def _draw_around(self) -> None:
@@ -396,7 +398,7 @@ class MainScreen(Screen[None]):
 
     def _draw_header(self) -> None:
         link = self.host.link.state if self.host else self.heading.link
-        title = render.title_of(self.place.name, self.store.functions)
+        title = naming.title(self.place.name, self.store.names)
         self.heading = replace(
             self.heading, place=self.place, title=title, link=link, status=self.store.status
         )

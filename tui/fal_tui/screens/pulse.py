@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from fal_serverless.models import Function, FunctionPulse, Pulse
-from fal_tui import render, trends
+from fal_tui import naming, trends
 from fal_tui.actions import STANDARD
 from fal_tui.bound import Bound
 from fal_tui.messages import LookChanged
@@ -144,9 +144,7 @@ class PulseList(Listing):
                 f" {each} ", f"bold reverse {palette.accent}" if each == self._range else ""
             )
         of = pulse.function if pulse is not None else ""
-        text.append("  ").append(
-            render.title_of(of, store.functions) if of else "all functions", "bold"
-        )
+        text.append("  ").append(naming.title(of, store.names) if of else "all functions", "bold")
         text.append(self._words(store, pulse, trouble), palette.muted)
         return text
 

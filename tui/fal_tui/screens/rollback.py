@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from fal_serverless.errors import FalError
 from fal_serverless.models import Alias, Move, Revision
-from fal_tui import render, safe
+from fal_tui import naming, render, safe
 from fal_tui.bound import Bound
 from fal_tui.headings import COLUMNS
 from fal_tui.palette import Palette
@@ -137,11 +137,11 @@ class RollbackScreen(Dialog[Chosen]):
         self.query_one("#box").border_title = Text(safe.lines(f"{verb} {self._alias.name}"))
         tone = self._palette
         text = Text("alias ", tone.muted).append(f"{self._alias.name}  ", "bold")
-        text.append("from ", tone.muted).append(render.short(self._alias.revision), tone.accent)
+        text.append("from ", tone.muted).append(naming.short(self._alias.revision), tone.accent)
         if live:
             text.append("  live now: choose another one", tone.muted)
         else:
-            text.append(" → to ", tone.muted).append(render.short(id), f"bold {tone.accent}")
+            text.append(" → to ", tone.muted).append(naming.short(id), f"bold {tone.accent}")
         if new is not None:
             when = f"  by {new.created_by} {render.local_time(new.created_at)}"
             text.append(when, tone.muted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -15,6 +16,9 @@ from fal_tui.places import HOME, Place, Trail
 from fal_tui.screens.base import Listing
 from fal_tui.screens.functions import Functions
 from fal_tui.store import Item, Store, Topic
+
+if TYPE_CHECKING:
+    from fal_tui.widgets.log_pane import LogPane
 
 Make = Callable[[Place], Widget]
 
@@ -50,6 +54,13 @@ class Views(Vertical):
         return self.view if isinstance(self.view, Listing) else None
 
     @property
+    def pane(self) -> LogPane | None:
+        """The log that is seen in place of a list."""
+        from fal_tui.screens.logs import Logs
+
+        return self.view.pane if isinstance(self.view, Logs) else None
+
+    @property
     def is_lone(self) -> bool:
         """It needs all of the width."""
         return self.listing is None or self.listing.is_lone
@@ -71,6 +82,8 @@ class Views(Vertical):
         if self.listing is not None:
             self.listing.show(store, palette, trouble)
             self.select(self._revealed)
+        elif self.pane is not None:
+            self.pane.view.call_by(store.names)
 
     def select(self, item_id: str) -> None:
         if item_id and self.listing is not None and self.listing.grid.move_to(item_id):
@@ -129,6 +142,4 @@ class Views(Vertical):
         """What takes the keys."""
         if self.listing is not None:
             return self.listing.grid
-        from fal_tui.screens.logs import Logs
-
-        return self.view.pane.view if isinstance(self.view, Logs) else None
+        return self.pane.view if self.pane is not None else None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from re import Pattern
+from types import MappingProxyType
 from zlib import crc32
 
 from rich.cells import set_cell_size
@@ -18,12 +19,13 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from fal_serverless.endpoint import is_revision_id
 from fal_serverless.models import LogEntry
+from fal_tui import naming
 from fal_tui.logs.buffer import Gap, Item
 from fal_tui.logs.clock import WIDTHS, Clock, in_full, written
 from fal_tui.logs.lines import LONGEST, chopped, coloured, drawn, seen, styled
 from fal_tui.logs.printable import printable
+from fal_tui.naming import Names
 from fal_tui.widgets.log_looks import LABEL_COLOURS
 
 KIND = 7
@@ -45,6 +47,8 @@ class Look:
     """Cells of a row; None: lines are not wrapped."""
     hits: Pattern[str] | None = None
     """What is searched for."""
+    names: Names = field(default_factory=dict)
+    """Of anonymous functions."""
 
     def style(self, name: str) -> Style:
         return self.styles.get(name, Style.null())
@@ -64,7 +68,7 @@ def prefix(item: Item, look: Look, now: datetime) -> list[Segment]:
         segments.append(Segment(written(item.time, look.clock, now) + " ", look.style("time")))
     segments.append(Segment(f"{kind(item):<{KIND}} ", look.style(_kind_style(item))))
     if look.labels:
-        segments.append(Segment(_label(item), look.style(_label_style(item))))
+        segments.append(Segment(_label(item, look.names), look.style(_label_style(item))))
     return segments
 
 
@@ -89,22 +93,27 @@ def body(item: Item, look: Look, console: Console) -> list[Strip]:
     return strips + [Strip(Segment.apply_style(row.render(console), style)) for row in rows[1:]]
 
 
-def name(entry: LogEntry) -> str:
+def name(entry: LogEntry, names: Names) -> str:
     """Whose line it is, as people call it."""
-    found = entry.alias or entry.function or entry.revision
-    return found[:8] if is_revision_id(found) else found
+    return naming.function(_whose(entry), names)
+
+
+def _whose(entry: LogEntry) -> str:
+    return entry.alias or entry.function or entry.revision
 
 
 def kind(entry: LogEntry) -> str:
     return entry.level.lower() if entry.source == "user" else entry.source
 
 
-def plain(item: Item, *, labels: bool = False, colours: bool = False) -> str:
+def plain(
+    item: Item, *, labels: bool = False, colours: bool = False, names: Names = MappingProxyType({})
+) -> str:
     """All its lines for the clipboard, files and pagers, without other control characters."""
     if isinstance(item, Gap):
         return item.text
     message = coloured(item.message) if colours else seen(item.message)
-    label = f"{printable(name(item))} " if labels and name(item) else ""
+    label = f"{printable(name(item, names))} " if labels and _whose(item) else ""
     return f"{in_full(item.time)} {kind(item):<{KIND}} {label}{message}"
 
 
@@ -124,13 +133,13 @@ def _wrapped(text: Text, width: int | None) -> list[Text]:
     return rows
 
 
-def _label(entry: LogEntry) -> str:
-    text = printable(name(entry))
+def _label(entry: LogEntry, names: Names) -> str:
+    text = printable(name(entry, names))
     return set_cell_size(text if len(text) <= LABEL else text[: LABEL - 1] + "…", LABEL) + " "
 
 
 def _label_style(entry: LogEntry) -> str:
-    return f"label-{crc32(name(entry).encode()) % LABEL_COLOURS}"
+    return f"label-{crc32(_whose(entry).encode()) % LABEL_COLOURS}"
 
 
 def _kind_style(entry: LogEntry) -> str:

@@ -25,12 +25,14 @@ from textual.worker import Worker, WorkerState
 from fal_serverless import errors
 from fal_serverless.client import Client
 from fal_serverless.models import Level, LogQuery
+from fal_tui import naming
 from fal_tui.bound import Bound, Keyed
 from fal_tui.logs import span
 from fal_tui.logs.buffer import LIMIT, Gap, reconnected
 from fal_tui.logs.filters import Filter, replaced, without
 from fal_tui.logs.resume import DELAYS, Resume, delay
 from fal_tui.logs.span import ALL, FORMS, HEAD, MINUTES, MOST, TAIL, Span
+from fal_tui.naming import Names
 from fal_tui.screens.ask import AskScreen
 from fal_tui.screens.pick import Choice, PickScreen
 from fal_tui.widgets.log_lines import Held, LogLines
@@ -146,7 +148,7 @@ class LogPane(Vertical):
         """Tail this from now on, in place of what was shown."""
         self._before = None
         self.view.labels = _is_wide(query)
-        self._start(query, title or named(query), TAIL)
+        self._start(query, title or named(query, self.view.names), TAIL)
 
     def _start(self, query: LogQuery, title: str, part: Span) -> None:
         limit = self.view.buffer.limit
@@ -177,7 +179,7 @@ class LogPane(Vertical):
         if self._before is None:
             self._before = replace(self._course, held=held)
         self.view.labels = _is_wide(query)
-        self._start(query, named(query), TAIL)
+        self._start(query, named(query, self.view.names), TAIL)
 
     def _come_back(self, before: Course) -> None:
         self._before = None
@@ -402,13 +404,13 @@ def _wrong_range(text: str) -> str:
     return ""
 
 
-def named(query: LogQuery) -> str:
+def named(query: LogQuery, names: Names) -> str:
     """What a query shows, in a few words."""
     if query.request_id:
         return f"request {query.request_id[:13]}"
     if query.worker:
         return f"worker {query.worker}"
-    return query.label or query.revision[:8] or "all endpoints"
+    return naming.title(query.label or query.revision, names) or "all endpoints"
 
 
 async def _answers(client: Client) -> None:

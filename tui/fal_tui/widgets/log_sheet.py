@@ -23,6 +23,7 @@ from fal_tui.logs.buffer import LIMIT, LogBuffer, dropped
 from fal_tui.logs.clock import Clock
 from fal_tui.logs.places import Places
 from fal_tui.logs.ticks import Ticks, along
+from fal_tui.naming import Names
 from fal_tui.widgets.cells import foreground
 from fal_tui.widgets.log_drawing import Look, body, prefix, prefix_width
 from fal_tui.widgets.log_looks import COMPONENTS, CSS, LOOKS
@@ -75,6 +76,8 @@ class LogSheet(Sheet):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.keys = keys
+        self.names: Names = {}
+        """Of anonymous functions, for the labels."""
         self.buffer = LogBuffer(limit)
         self.sought = ""
         """What is searched for, as it was typed."""
@@ -169,6 +172,13 @@ class LogSheet(Sheet):
         self._forget_drawn()
         self.refresh()
 
+    def call_by(self, names: Names) -> None:
+        """Functions are called so from now on."""
+        if names is not self.names:
+            same, self.names = names == self.names, names
+            if not same:
+                self._forget_look()
+
     def _forget_drawn(self) -> None:
         self._strips.clear()
         self._rows.clear()
@@ -197,7 +207,9 @@ class LogSheet(Sheet):
             for name in ("cursor", "cursor-blurred"):
                 background = self.get_component_rich_style(f"log--{name}").bgcolor
                 styles[name] = Style(bgcolor=background)
-            self._look = Look(styles, self.clock, self.labels, self._wrap_width, self.hits)
+            self._look = Look(
+                styles, self.clock, self.labels, self._wrap_width, self.hits, self.names
+            )
         return self._look
 
     def render_line(self, y: int) -> Strip:

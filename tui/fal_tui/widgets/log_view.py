@@ -283,7 +283,9 @@ class LogView(LogLines, can_focus=True):
 
     def _text(self, numbers: Iterable[int], *, colours: bool = False) -> str:
         items = (self.buffer.item(number) for number in numbers)
-        return "\n".join(plain(item, labels=self.labels, colours=colours) for item in items)
+        return "\n".join(
+            plain(each, labels=self.labels, colours=colours, names=self.names) for each in items
+        )
 
     # Mouse
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.text import Text
 
 from fal_serverless.models import (
+    WHO,
     Alias,
     AuditEntry,
     AuthMode,
@@ -219,9 +220,8 @@ def _when(time: datetime, look: Look) -> Text:
 
 
 def _auth(mode: AuthMode, look: Look) -> Text:
-    who = {"private": "keys of the owner", "shared": "any valid key", "public": "anybody"}
     text = Text().append_text(render.auth(mode, look.palette))
-    return text.append(f"  {who[mode]}", look.palette.muted)
+    return text.append(f"  {WHO[mode]}", look.palette.muted)
 
 
 def _git(revision: Revision, look: Look) -> Text:
@@ -234,8 +234,7 @@ def _git(revision: Revision, look: Look) -> Text:
 def _traffic(traffic: Traffic, look: Look) -> Text:
     if not traffic.requests:
         return Text("no calls", look.palette.muted)
-    plural = "" if traffic.requests == 1 else "s"
-    text = Text(f"{traffic.requests} call{plural}, {render.rate(traffic)}/s, ")
+    text = Text(f"{render.counted(traffic.requests, 'call')}, {render.rate(traffic)}/s, ")
     text.append(f"{render.percent(traffic)} errors", look.palette.bad if traffic.errors else "")
     return text.append(f", p50 {render.millis(traffic.p50_ms)}")
 

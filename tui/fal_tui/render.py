@@ -81,6 +81,11 @@ def millis(value: float | None) -> str:
     return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
 
 
+def counted(count: int, word: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def size(count: int | None) -> str:
     if count is None:
         return "—"

@@ -138,6 +138,11 @@ class Store:
 
     # Selectors
 
+    def _all(self, topic: Topic) -> tuple[Any, ...]:
+        """Of an answer with several; none while it was not fetched."""
+        found: tuple[Any, ...] = self._answers.get(topic, ())
+        return found
+
     @property
     def status(self) -> Status | None:
         found: Status | None = self._answers.get(STATUS)
@@ -145,23 +150,19 @@ class Store:
 
     @property
     def functions(self) -> tuple[Function, ...]:
-        found: tuple[Function, ...] = self._answers.get(FUNCTIONS, ())
-        return found
+        return self._all(FUNCTIONS)
 
     @property
     def aliases(self) -> tuple[Alias, ...]:
-        found: tuple[Alias, ...] = self._answers.get(ALIASES, ())
-        return found
+        return self._all(ALIASES)
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        found: tuple[Key, ...] = self._answers.get(KEYS, ())
-        return found
+        return self._all(KEYS)
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        found: tuple[Worker, ...] = self._answers.get(WORKERS, ())
-        return found
+        return self._all(WORKERS)
 
     def pulse(self, topic: Topic) -> Pulse | None:
         """None: not fetched yet, or the backend has none."""
@@ -171,8 +172,7 @@ class Store:
     @property
     def audit(self) -> tuple[AuditEntry, ...]:
         """Newest first."""
-        found: tuple[AuditEntry, ...] = self._answers.get(AUDIT, ())
-        return found
+        return self._all(AUDIT)
 
     @property
     def names(self) -> Names:
@@ -201,13 +201,11 @@ class Store:
 
     def revisions(self, function: str) -> tuple[Revision, ...]:
         """Newest first."""
-        found: tuple[Revision, ...] = self._answers.get(Topic("revisions", function), ())
-        return found
+        return self._all(Topic("revisions", function))
 
     def moves(self, alias: str) -> tuple[Move, ...]:
         """Newest first."""
-        found: tuple[Move, ...] = self._answers.get(Topic("moves", alias), ())
-        return found
+        return self._all(Topic("moves", alias))
 
     def revision(self, revision_id: str | None) -> Revision | None:
         """With its source text if that was fetched, else as the list has it."""

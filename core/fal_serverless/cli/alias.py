@@ -21,12 +21,14 @@ def alias() -> None:
 def list_aliases(session: Session, as_json: bool) -> None:
     """List all aliases."""
     found = session.ask(lambda client: client.aliases())
-    if as_json:
-        output.values(found)
-        return
     headings = ("Alias", "Revision", "Auth", "Max Concurrency")
-    rows = [(a.name, a.revision, a.auth, a.max_concurrency) for a in found]
-    output.table(headings, rows, "No aliases yet; serve with --alias, or: alias set ALIAS REVISION")
+    output.listed(
+        found,
+        as_json,
+        headings,
+        lambda a: (a.name, a.revision, a.auth, a.max_concurrency),
+        "No aliases yet; serve with --alias, or: alias set ALIAS REVISION",
+    )
 
 
 @alias.command("set")
@@ -69,9 +71,7 @@ def delete_alias(session: Session, name: str) -> None:
 def history(session: Session, name: str, as_json: bool) -> None:
     """Show where ALIAS pointed, newest first."""
     moves = session.ask(lambda client: client.moves(name))
-    if as_json:
-        output.values(moves)
-        return
     headings = ("When", "From", "To", "By", "Reason", "Message")
-    rows = [(m.at, m.from_revision, m.to_revision, m.by, m.reason, m.message) for m in moves]
-    output.table(headings, rows)
+    output.listed(moves, as_json, headings, lambda m: (
+        m.at, m.from_revision, m.to_revision, m.by, m.reason, m.message,
+    ))  # fmt: skip

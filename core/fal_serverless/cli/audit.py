@@ -27,11 +27,7 @@ def audit() -> None:
 def list_entries(session: Session, lines: int, as_json: bool) -> None:
     """List changes of pointers, auth, keys, users and workers, newest first."""
     found = session.ask(lambda client: client.audit(lines))
-    if as_json:
-        output.values(found)
-        return
     headings = ("When", "By", "From", "Action", "Subject", "Before", "After", "Message")
-    rows = [
-        (e.at, e.by, e.address, e.action, e.subject, e.before, e.after, e.message) for e in found
-    ]
-    output.table(headings, rows)
+    output.listed(found, as_json, headings, lambda e: (
+        e.at, e.by, e.address, e.action, e.subject, e.before, e.after, e.message,
+    ))  # fmt: skip

@@ -108,16 +108,11 @@ def list_contexts(session: Session, as_json: bool) -> None:
     config = session.config
     used = session.context or config.settings.context
     shown = [_row(item, item.name == used) for item in config.contexts.values()]
-    if as_json:
-        output.values(shown)
-        return
     headings = ("", "Context", "URL", "User", "Key", "Protected", "Readonly")
-    rows = [
-        ("*" if r["used"] else "", r["name"], r["url"] or "(embedded)", r["user_id"], r["key_id"],
-         r["protected"], r["readonly"])
-        for r in shown
-    ]  # fmt: skip
-    output.table(headings, rows)
+    output.listed(shown, as_json, headings, lambda r: (
+        "*" if r["used"] else "", r["name"], r["url"] or "(embedded)", r["user_id"], r["key_id"],
+        r["protected"], r["readonly"],
+    ))  # fmt: skip
 
 
 def _row(context: Context, used: bool) -> dict[str, str | bool]:

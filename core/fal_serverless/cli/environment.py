@@ -29,24 +29,15 @@ def environment() -> None:
 def list_environments(session: Session, as_json: bool) -> None:
     """List the environments there are, newest use first."""
     found = session.ask(lambda client: client.environments())
-    if as_json:
-        output.values(found)
-        return
-    _table(found)
-    if not found:
-        output.say("No environments yet; the first serve makes one.")
+    _list(found, as_json, "No environments yet; the first serve makes one.")
 
 
-def _table(found: Sequence[Environment]) -> None:
+def _list(found: Sequence[Environment], as_json: bool = False, nothing: str = "") -> None:
     headings = ("Environment", "Python", "Requirements", "Size", "Revisions", "State", "Last used")
-    rows = [
-        (
-            one.key[:SHORT_KEY], one.python_version, one.requirements or "none",
-            human(one.size_bytes), len(one.revisions) + one.others, state(one), one.last_used_at,
-        )
-        for one in found
-    ]  # fmt: skip
-    output.table(headings, rows)
+    output.listed(found, as_json, headings, lambda one: (
+        one.key[:SHORT_KEY], one.python_version, one.requirements or "none",
+        human(one.size_bytes), len(one.revisions) + one.others, state(one), one.last_used_at,
+    ), nothing)  # fmt: skip
 
 
 @environment.command("show")
@@ -96,7 +87,7 @@ def prune(
         return
     if not yes:
         if planned.environments:
-            _table(planned.environments)
+            _list(planned.environments)
         confirm(f"Remove {described(planned)}?")
     _report(session.ask(lambda client: client.prune_environments(seconds)), as_json)
 
@@ -121,7 +112,7 @@ def _report(pruned: Pruned, as_json: bool) -> None:
         output.say("Nothing to remove.")
     else:
         if pruned.dry_run and pruned.environments:
-            _table(pruned.environments)
+            _list(pruned.environments)
         begin = "Would remove" if pruned.dry_run else "Removed"
         output.data(f"{begin} {described(pruned)}: {human(pruned.bytes_freed)} freed.")
 

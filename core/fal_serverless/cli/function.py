@@ -42,12 +42,10 @@ def list_functions(session: Session, as_json: bool) -> None:
     The newest serve comes first.
     """
     found = session.ask(lambda client: client.functions())
-    if as_json:
-        output.values(found)
-        return
     headings = ("Function", "Aliases", "Live", "Revisions", "Auth", "Served", "URL")
-    rows = [(_name(f), f.aliases, f.live, f.revisions, f.auth, f.served_at, f.url) for f in found]
-    output.table(headings, rows, NO_FUNCTION)
+    output.listed(found, as_json, headings, lambda f: (
+        _name(f), f.aliases, f.live, f.revisions, f.auth, f.served_at, f.url,
+    ), NO_FUNCTION)  # fmt: skip
 
 
 def _name(function: Function) -> str:
@@ -61,16 +59,11 @@ def _name(function: Function) -> str:
 def revisions(session: Session, name: str, as_json: bool) -> None:
     """List the revisions of a function, newest first."""
     found = session.ask(lambda client: client.revisions(name))
-    if as_json:
-        output.values(found)
-        return
     headings = ("Revision", "Created", "By", "Aliases", "Auth", "Python", "Git", "Message")
-    rows = [
-        (r.id, r.created_at, r.created_by, r.aliases, r.auth, r.bundle.python_version, commit(r),
-         r.message)
-        for r in found
-    ]  # fmt: skip
-    output.table(headings, rows)
+    output.listed(found, as_json, headings, lambda r: (
+        r.id, r.created_at, r.created_by, r.aliases, r.auth, r.bundle.python_version, commit(r),
+        r.message,
+    ))  # fmt: skip
 
 
 def commit(revision: Revision) -> str:

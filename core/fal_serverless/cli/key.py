@@ -51,11 +51,10 @@ def show_pair(made: NewKey) -> None:
 def list_keys(session: Session, as_json: bool) -> None:
     """List all keys, without their secrets."""
     found = session.ask(lambda client: client.keys())
-    if as_json:
-        output.values(found)
-        return
     headings = ("Key ID", "Scope", "Alias", "User", "Created")
-    output.table(headings, [(k.id, k.scope, k.alias, k.user, k.created_at) for k in found])
+    output.listed(
+        found, as_json, headings, lambda k: (k.id, k.scope, k.alias, k.user, k.created_at)
+    )
 
 
 @key.command("revoke")

@@ -9,12 +9,14 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fal_serverless.errors import FalError
+
+T = TypeVar("T")
 
 GAP = "  "
 SHORT = 8
@@ -72,6 +74,20 @@ def _plain(value: Any) -> Any:
     from fal_serverless.models import to_json
 
     return to_json(value)
+
+
+def listed(
+    found: Sequence[T],
+    as_json: bool,
+    headings: Sequence[str],
+    row: Callable[[T], Sequence[object]],
+    nothing: str = "",
+) -> None:
+    """Models as JSON where that is asked for, else as in `table` a row for each."""
+    if as_json:
+        values(found)
+    else:
+        table(headings, [row(each) for each in found], nothing)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], nothing: str = "") -> None:

@@ -15,7 +15,7 @@ from fal_serverless.cli.session import Session, as_json, pass_session
 from fal_serverless.endpoint import CURL_KEY, parse_label
 from fal_serverless.errors import NotFound, listed
 from fal_serverless.isolated import Options
-from fal_serverless.models import Alias, AuthMode, Function, Parameter, Revision
+from fal_serverless.models import WHO, Alias, AuthMode, Function, Parameter, Revision
 
 if TYPE_CHECKING:
     from fal_serverless.client import Client
@@ -100,7 +100,7 @@ def summary(shown: Shown) -> list[tuple[str, object]]:
         ("URL", shown.url),
         ("Also at", shown.path_url),
         ("Docs", f"{shown.url}/docs" if bundle.options.get("serve") else ""),
-        ("Auth", _AUTH[shown.auth]),
+        ("Auth", f"{shown.auth} ({WHO[shown.auth]})"),
         ("Alias", _alias_line(shown.alias)),
         ("Aliases", function.aliases if function else ()),
         ("Revision", revision.id),
@@ -114,13 +114,6 @@ def summary(shown: Shown) -> list[tuple[str, object]]:
         ("Options", changed_options(bundle.options)),
         ("Workers", _workers(function)),
     ]
-
-
-_AUTH: dict[AuthMode, str] = {
-    "private": "private (keys of its owner)",
-    "shared": "shared (any valid key)",
-    "public": "public (anybody)",
-}
 
 
 def _alias_line(alias: Alias | None) -> str:

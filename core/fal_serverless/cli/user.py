@@ -35,7 +35,5 @@ def add(session: Session, nickname: str, as_json: bool) -> None:
 def list_users(session: Session, as_json: bool) -> None:
     """List all users."""
     found = session.ask(lambda client: client.users())
-    if as_json:
-        output.values(found)
-        return
-    output.table(("ID", "Nickname", "Created"), [(u.id, u.nickname, u.created_at) for u in found])
+    headings = ("ID", "Nickname", "Created")
+    output.listed(found, as_json, headings, lambda u: (u.id, u.nickname, u.created_at))

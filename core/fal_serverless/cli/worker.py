@@ -21,21 +21,14 @@ def worker() -> None:
 def list_workers(session: Session, as_json: bool) -> None:
     """List the workers there are now."""
     found = session.ask(lambda client: client.workers())
-    if as_json:
-        output.values(found)
-        return
     headings = (
         "Worker", "Function", "Revision", "State", "PID", "Address", "Requests", "Running",
         "Memory", "Started", "Cold Start",
     )  # fmt: skip
-    rows = [
-        (
-            w.id, w.function, w.revision, w.state, w.pid, w.address, w.requests, w.running,
-            _megabytes(w.memory_bytes), w.started_at, _cold(w.cold_start),
-        )
-        for w in found
-    ]  # fmt: skip
-    output.table(headings, rows, "No worker runs now; a call starts one.")
+    output.listed(found, as_json, headings, lambda w: (
+        w.id, w.function, w.revision, w.state, w.pid, w.address, w.requests, w.running,
+        _megabytes(w.memory_bytes), w.started_at, _cold(w.cold_start),
+    ), "No worker runs now; a call starts one.")  # fmt: skip
 
 
 def _cold(start: ColdStart) -> str:

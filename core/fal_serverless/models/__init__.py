@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from fal_serverless.models.access import AUTH_MODES, SCOPES, AuthMode, Key, NewKey, Scope, User
+from fal_serverless.models.access import AUTH_MODES, SCOPES, WHO, AuthMode, Key, NewKey, Scope, User
 from fal_serverless.models.audit import AuditAction, AuditEntry
 from fal_serverless.models.events import (
     PHASES,
@@ -50,6 +50,7 @@ __all__ = [
     "PHASES",
     "SCOPES",
     "SOURCES",
+    "WHO",
     "Alias",
     "Answer",
     "AuditAction",

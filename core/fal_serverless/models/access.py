@@ -9,6 +9,13 @@ from typing import Literal
 AuthMode = Literal["private", "shared", "public"]
 """Who may call an endpoint: keys of its owner, any valid key, anybody."""
 
+WHO: dict[AuthMode, str] = {
+    "private": "keys of its owner",
+    "shared": "any valid key",
+    "public": "anybody, without a key",
+}
+"""In words."""
+
 AUTH_MODES: tuple[AuthMode, ...] = ("private", "shared", "public")
 
 Scope = Literal["ADMIN", "API"]

@@ -61,12 +61,11 @@ def figures(status: Status | None, palette: Palette) -> list[Text]:
     if status is None:
         return []
     traffic = status.traffic
-    plural = "" if status.workers == 1 else "s"
     return [
         Text(f"{traffic.per_second:.1f} req/s"),
         Text(f"{_percent(traffic.error_percent)}% err", palette.bad if traffic.errors else ""),
         Text(f"p50 {render.millis(traffic.p50_ms)}"),
-        Text(f"{status.workers} worker{plural}"),
+        Text(render.counted(status.workers, "worker")),
     ]
 
 

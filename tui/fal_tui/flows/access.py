@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Key, NewKey, Revision
+from fal_serverless.models import AUTH_MODES, WHO, Alias, AuthMode, Function, Key, NewKey, Revision
 from fal_tui import detail, equivalents, naming
 from fal_tui.flows.host import Host
 from fal_tui.screens.ask import AskScreen
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from fal_serverless.client import Client
 
 HIDDEN = "(Marked, and hidden by the filter.)"
-
-MEANING: dict[AuthMode, str] = {
-    "private": "keys of the owner",
-    "shared": "any valid key",
-    "public": "anybody, without a key",
-}
 
 
 async def change_auth(host: Host, item: Item | None) -> None:
@@ -71,8 +65,7 @@ async def _endpoint(host: Host, item: Item | None) -> tuple[str, AuthMode, str] 
 
 async def _mode(host: Host, label: str, before: AuthMode) -> AuthMode | None:
     choices = [
-        Choice(mode, mode, MEANING[mode] + ("  (now)" if mode == before else ""))
-        for mode in AUTH_MODES
+        Choice(mode, mode, WHO[mode] + ("  (now)" if mode == before else "")) for mode in AUTH_MODES
     ]
     heading = f"Who may call {host.title(label)}?"
     other: AuthMode = "private" if before == "public" else "public"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fal_tui import render
 from fal_tui.flows.host import Host
 from fal_tui.screens.pick import Choice, PickScreen
 
@@ -15,7 +16,7 @@ async def leave(host: Host) -> None:
         return
     status = host.store.status
     count = status.functions if status else 0
-    what = f"{count} function{'' if count == 1 else 's'}"
+    what = render.counted(count, "function")
     where = status.url if status else "this machine"
     choices = [
         Choice(KEEP, "Quit", "the backend goes on serving", "q"),

@@ -43,7 +43,7 @@ def of(item: Item, names: Names) -> Removal | None:
 
 def _function(item: Function) -> Removal:
     name = naming.title(item.name, naming.names_of([item]))
-    count = f"{item.revisions} revision{'' if item.revisions == 1 else 's'}"
+    count = render.counted(item.revisions, "revision")
     names = f" and the alias {', '.join(item.aliases)}" if item.aliases else ""
     return Removal(
         f"Function {name} with {count}{names}. Its address stops answering.",
@@ -100,7 +100,7 @@ def _told(removal: Removal, item: Item, hidden: Container[str]) -> Removal:
 
 def _worker(item: Worker, names: Names) -> Removal:
     name = naming.worker(item.id, item.function, names)
-    running = f"{item.running} running call{'' if item.running == 1 else 's'}"
+    running = render.counted(item.running, "running call")
     return Removal(
         f"Worker {name}, after {running}." if item.running else f"Worker {name}.",
         f"Stopped worker {name}",

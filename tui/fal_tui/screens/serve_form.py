@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 
 from fal_serverless.endpoint import check_alias, url
 from fal_serverless.errors import InvalidName
-from fal_serverless.models import AUTH_MODES, Alias, AuthMode, Function, Status
+from fal_serverless.models import AUTH_MODES, WHO, Alias, AuthMode, Function, Status
 from fal_serverless.source import Found
 from fal_tui.palette import Palette, from_theme
 from fal_tui.widgets.choice import Choice, Option
@@ -32,12 +32,6 @@ COLUMNS = (
     Column("how", "ANSWERS", priority=8),
     Column("parameters", "PARAMETERS", priority=5),
 )
-
-MEANS: dict[AuthMode, str] = {
-    "private": "only your own keys",
-    "shared": "any valid key",
-    "public": "anybody, without a key",
-}
 
 
 @dataclass(frozen=True)
@@ -315,7 +309,7 @@ def _row(found: Found, tone: Palette) -> Row:
 def _auth_options(known: Alias | None) -> list[Option[AuthMode | None]]:
     """The mode an alias has comes first: it stays when nothing is chosen."""
     default: AuthMode = known.auth if known else "private"
-    keeps = f"{MEANS[default]}{' (as it is)' if known else ''}"
+    keeps = f"{WHO[default]}{' (as it is)' if known else ''}"
     options: list[Option[AuthMode | None]] = [Option(None, default, keeps)]
-    options += [Option(mode, mode, MEANS[mode]) for mode in AUTH_MODES if mode != default]
+    options += [Option(mode, mode, WHO[mode]) for mode in AUTH_MODES if mode != default]
     return options

@@ -81,11 +81,7 @@ def try_namespace(kind: str) -> None:
     if not child:
         _say(writable, lambda: _supervise_namespace(kind))
     os.close(writable)
-    with open(readable) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    if said != "works":
-        raise OSError(said or "the process that tried it died")
+    _hear(readable, child)
 
 
 def _supervise_namespace(kind: str) -> None:
@@ -99,17 +95,22 @@ def _supervise_namespace(kind: str) -> None:
         _say(theirs, lambda: _settle(namespaces, kind))
     os.close(tell)
     os.close(theirs)
-    with open(ours) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    if said != "works":
-        raise OSError(said or "the process that tried it died")
+    _hear(ours, child)
 
 
 def _settle(namespaces: Any, kind: str) -> None:
     namespaces.settle(kind)
     if os.readlink("/proc/self") != str(os.getpid()):
         raise OSError("/proc shows other processes")
+
+
+def _hear(pipe: int, child: int) -> None:
+    """What that process says by `_say`. Raises OSError: it does not work, and why."""
+    with open(pipe) as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    if said != "works":
+        raise OSError(said or "the process that tried it died")
 
 
 def _say(pipe: int, act: Callable[[], None]) -> NoReturn:

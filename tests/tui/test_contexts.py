@@ -108,4 +108,5 @@ async def test_what_the_session_did_stays_in_activity(config: Config) -> None:
 async def test_an_unknown_context_is_refused_with_those_there_are(config: Config) -> None:
     async with opened(config) as seen:
         await seen.press("colon", *"ctx nope", "enter")
-        assert ":ctx: no 'nope'; there are: gone, here, local, looking, other" in seen.text()
+        said = ":ctx: no context 'nope'; there are: gone, here, local, looking, other"
+        assert said in seen.text()

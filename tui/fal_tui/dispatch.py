@@ -56,7 +56,9 @@ class Dispatch:
         self.host = host
         self.actions = {action.id: action for action in screen.actions}
         self.history = History(host.config.paths.cache / "commands.json")
-        self.own = {PREFIX + each.name: each for each in host.config.commands}
+        own = {PREFIX + each.name: each for each in host.config.commands}
+        self.own = {id: each for id, each in own.items() if id in self.actions}
+        """Commands of the config file, as far as they can be run here."""
 
     def run(self, action_id: str) -> None:
         action = self.actions[action_id]
@@ -242,12 +244,24 @@ class Dispatch:
         own = {each.name: self.actions[PREFIX + each.name].help for each in self.own.values()}
         used = self.host.context.name
         meanings |= {each.name: contexts.about(each, used) for each in known.values()}
-        return commands.Words(names, aliases, labels, themes, sorted(known), own, meanings)
+        return commands.Words(
+            names,
+            aliases,
+            labels,
+            themes,
+            sorted(known),
+            own,
+            meanings,
+            called=store.names,
+            keys=self.screen.keys,
+        )
 
     async def _obey(self, command: commands.Command) -> None:
         name = command.argument
-        if command.verb == "theme":
+        if command.verb == "theme" and name:
             self.use_theme(name)
+        elif command.verb == "theme":
+            await self.do_theme()
         elif command.verb == "run":
             self.run(PREFIX + name)
         elif command.verb == "ctx":

@@ -15,6 +15,9 @@ from textual.widgets import Input, Static
 from fal_tui.commands import Command, Suggestion, Words, parse, suggest
 from fal_tui.screens.dialog import label
 
+SEEN = 8
+"""Suggestions that are seen at once."""
+
 
 class CommandScreen(ModalScreen[Command]):
     """The command, or None."""
@@ -51,6 +54,10 @@ class CommandScreen(ModalScreen[Command]):
         self.line = ""
         """What was obeyed."""
         self._start = text
+        self._typed = text
+        """What the line was before the first step into the past, …"""
+        self._recalled = ""
+        """… and what the last step put there."""
         self._found: list[Suggestion] = []
         self._at = -1
 
@@ -72,6 +79,8 @@ class CommandScreen(ModalScreen[Command]):
         self._suggest(self._start)
 
     def on_input_changed(self, event: Input.Changed) -> None:
+        if event.value != self._recalled:
+            self._back = 0  # it goes on from what is typed now
         self._suggest(event.value)
 
     def _suggest(self, text: str) -> None:
@@ -81,20 +90,32 @@ class CommandScreen(ModalScreen[Command]):
 
     def _draw(self) -> None:
         lines = []
-        width = max((len(each.text) for each in self._found), default=0)
-        for place, each in enumerate(self._found):
+        first = max(self._at - SEEN + 1, 0)
+        seen = self._found[first : first + SEEN]
+        width = max((len(each.text) for each in seen), default=0)
+        for place, each in enumerate(seen, first):
             style = "bold reverse" if place == self._at else ""
-            line = Text(f" {each.text.ljust(width)} ", style)
+            line = Text(f" {each.text.ljust(width)} ", style, no_wrap=True, overflow="ellipsis")
             lines.append(line.append(f"  {each.meaning}", "dim"))
+        more = len(self._found) - first - len(seen)
+        if more > 0:
+            lines.append(Text(f" … {more:,} more", "dim"))
         self.query_one("#suggestions", Static).update(Text("\n").join(lines))
 
     def action_past(self, steps: int) -> None:
-        """Up: the line before, down: the one after, and among suggestions those."""
+        """Up: the line before, down: the one after, and among suggestions those.
+
+        Of the past only what begins with what was typed, which is there again at the end of it.
+        """
         if self._at >= 0 or (steps < 0 and not self._back):
             self.action_step(-steps)
             return
-        self._back = min(max(self._back + steps, 0), len(self._past))
-        self._put(self._past[self._back - 1] if self._back else self._start)
+        if not self._back:
+            self._typed = self.query_one(Input).value
+        past = [each for each in self._past if each.startswith(self._typed)]
+        self._back = min(max(self._back + steps, 0), len(past))
+        self._recalled = past[self._back - 1] if self._back else self._typed
+        self._put(self._recalled)
 
     def _put(self, text: str) -> None:
         field = self.query_one(Input)
@@ -114,6 +135,9 @@ class CommandScreen(ModalScreen[Command]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         text = self._found[self._at].text if self._at >= 0 else event.value
+        if self._at >= 0 and text.endswith(" "):
+            self._put(text)  # it wants a name, which is suggested next
+            return
         command = parse(text, self._words)
         if isinstance(command, Command):
             self.line = text.strip()

@@ -64,8 +64,8 @@ async def test_says_when_there_is_not_enough_space_and_comes_back(opened: Openin
     async with opened((59, 24)) as seen:
         assert "Not enough space" in seen.text()
         await seen.pilot.resize_terminal(80, 24)
-        await seen.pilot.pause(0.1)
-        assert "functions" in seen.text()
+        await seen.until(lambda: "functions" in seen.text(), "the list")
+        assert "Not enough space" not in seen.text() and "whisper" in seen.text()
 
 
 async def test_keys_go_to_the_list_after_there_was_no_space_under_a_dialog(
@@ -75,9 +75,8 @@ async def test_keys_go_to_the_list_after_there_was_no_space_under_a_dialog(
         await seen.press("d")
         for size in ((50, 12), (80, 24)):
             await seen.pilot.resize_terminal(*size)
-            await seen.pilot.pause(0.1)
+            await seen.until(lambda size=size: screen_of(seen).size == size, "that size")
         await seen.press("escape", "g")
-        await seen.pilot.pause(0.1)
         assert seen.app.focused is screen_of(seen).views.listing.grid
         await seen.press("3")
         await seen.until(lambda: "WORKER" in seen.text(), "the workers")
@@ -201,7 +200,10 @@ async def test_markup_in_names_and_messages_is_text(opened: Opening, fake: FakeB
 async def test_help_is_searchable_and_runs_an_entry(opened: Opening) -> None:
     async with opened() as seen:
         await seen.press("question_mark")
-        await seen.press(*"keys: who", "enter")
+        assert "Functions: what is served" in seen.text()
+        await seen.press(*"keys: who")
+        assert "Functions: what is served" not in seen.text()
+        await seen.press("enter")
         await seen.until(lambda: screen_of(seen).place.kind == "keys", "keys")
 
 

@@ -35,6 +35,7 @@ from fal_tui.screens.call import (
     timing,
 )
 from fal_tui.screens.invoke import InvokeScreen
+from tui.waiting import until
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 ID = "9f3e1a2b-1111-4111-8111-111111111111"
@@ -110,12 +111,6 @@ class Shell(App[None]):
     @property
     def editor(self) -> TextArea:
         return self.screen.query_one(TextArea)
-
-
-async def until(pilot: Any, happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not happened():
-            await pilot.pause(0.02)
 
 
 def echo(request: httpx.Request) -> httpx.Response:

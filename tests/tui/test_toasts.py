@@ -53,7 +53,6 @@ async def test_a_toast_lies_beside_a_dialog_not_over_it(
         for text in TEXTS:
             seen.app.notify(text, markup=False)
         await seen.until(lambda: len(seen.app.screen.query(Toast)) == len(TEXTS), "the toasts")
-        await seen.pilot.pause(0.1)
         shown = box(seen).region
         toasts = [each.region for each in seen.app.screen.query(Toast)]
         assert shown.area and all(toasts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from fal_tui.widgets.log_view import LogView
 from fal_tui.widgets.phases import Phases
 from running import RunningBackend, StartBackend
 from tui.terminal import wait_until_gone
+from tui.waiting import until
 
 FILE = """
 import pathlib
@@ -95,12 +95,6 @@ class Shell(App[None]):
         alias = self.screen.query_one("#alias", Input)
         await until(pilot, lambda: alias.value == name)
         await pilot.press("ctrl+s")
-
-
-async def until(pilot: Any, happened: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not happened():
-            await pilot.pause(0.05)
 
 
 def app_file(tmp_path: Path) -> Path:

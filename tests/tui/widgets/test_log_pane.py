@@ -22,6 +22,7 @@ from fal_tui.screens.ask import AskScreen
 from fal_tui.screens.pick import PickScreen
 from fal_tui.widgets.log_pane import LogPane
 from fal_tui.widgets.log_title import LogTitle
+from tui.waiting import until
 
 
 def entry(number: int, message: str = "", **fields: Any) -> LogEntry:
@@ -115,12 +116,6 @@ class Logs(App[None]):
 def shown(app: Logs) -> str:
     view = app.pane.view
     return "\n".join(view.render_line(y).text for y in range(view.size.height))
-
-
-async def until(pilot: Any, happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not happened():
-            await pilot.pause(0.02)
 
 
 async def test_it_shows_what_is_there_and_what_comes() -> None:

@@ -43,6 +43,41 @@ def test_roll_back_is_greyed_on_the_live_revision() -> None:
     assert found == "it is the live one already"
 
 
+def test_new_keys_and_aliases_are_made_where_it_is_clear_which() -> None:
+    revision = two_functions().revisions[revision_id(2)]
+    new = BY_ID["new"]
+    made = "new keys are made on Keys (5), new aliases on a revision or alias"
+    for kind, item, said in (
+        ("keys", None, ""),
+        ("revisions", revision, ""),
+        ("aliases", None, made),
+        ("functions", revision, made),
+    ):
+        assert why_not(new, Situation(Place(kind), item)) == said, kind
+
+
+def test_what_is_for_lists_says_so_in_logs() -> None:
+    for name in ("next_tab", "previous_tab", "wide", "save", "filter"):
+        assert why_not(BY_ID[name], on_call()) == ""
+        assert why_not(BY_ID[name], Situation(Place("logs"))) != ""
+
+
+def test_going_back_is_offered_where_it_leads_somewhere() -> None:
+    back = BY_ID["back"]
+    assert back not in footer(on_call(), 300)
+    assert back in footer(on_call(pane="detail"), 300)
+    assert back in footer(on_call(place=Place("keys")), 300)
+
+
+def test_an_entry_of_the_history_is_gone_back_to_unless_it_is_the_live_one() -> None:
+    backend = two_functions()
+    last, first = backend.moves["call"]
+    move = BY_ID["rollback"]
+    assert why_not(move, on_call(item=last)) == "call points there already"
+    assert why_not(move, on_call(item=first)) == ""
+    assert why_not(move, on_call(item=first, aliases=())) == "there is no alias 'call' any more"
+
+
 def test_undo_needs_something_to_undo() -> None:
     assert why_not(BY_ID["undo"], on_call()) != ""
     assert why_not(BY_ID["undo"], on_call(undo="call back to 1111")) == ""

@@ -115,3 +115,35 @@ def test_no_difference_is_said() -> None:
     revision = two_functions().revisions[ONE]
     found = difference.draw(difference.compare(revision, revision), PLAIN)
     assert isinstance(found, Text) and found.plain.startswith("No difference")
+
+
+def test_options_are_said_in_words() -> None:
+    store = filled(two_functions())
+    lines = [
+        " ".join(each.split())
+        for each in text_of(store, store.revision(TWO), "options").split("\n")
+    ]
+    assert lines[:4] == [
+        "requirements none",
+        "python 3.11",
+        f"environment {'e' * 12}",
+        "from source no",
+    ]
+    assert "serve yes" in lines and "max_concurrency 2" in lines
+
+
+def test_what_is_on_its_way_is_told_from_what_is_not_there() -> None:
+    store, call = Store(), two_functions()._function("call")
+    assert text_of(store, call, detail.SOURCE) == "Loading revision 22222222…"
+    store.put(Topic("revision", TWO), None)
+    assert text_of(store, call, detail.SOURCE) == "There is nothing to show."
+
+
+def test_a_lone_revision_has_nothing_to_be_compared_with() -> None:
+    backend = two_functions()
+    store = filled(backend)
+    store.put(Topic("revisions", "shout"), backend._newest_first("shout"))
+    shout = backend.revisions[revision_id(3)]
+    assert detail.compared(store.function("shout"), store) == (None, shout.id)
+    text = text_of(store, store.function("shout"), detail.DIFF)
+    assert text == "There is no other revision to compare with."

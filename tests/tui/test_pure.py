@@ -43,6 +43,14 @@ def test_going_back_ends_at_home_and_never_turns_round() -> None:
     assert seen == ["aliases", "keys", "functions"] and trail.place == HOME
 
 
+def test_one_step_up_from_a_tab_is_the_tab_that_its_number_leads_to() -> None:
+    trail = Trail()
+    trail.go(Place("audit"))
+    assert trail.up() == Place("activity")
+    trail.go(Place("activity"), back=True)
+    assert trail.up() == HOME
+
+
 def test_palette_takes_colours_of_the_theme_and_leaves_what_is_none() -> None:
     found = palette.from_theme({"text-success": "#00ff00", "text-error": "auto 87%"}, dark=True)
     assert found.good == "#00ff00"

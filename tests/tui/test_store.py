@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fal_serverless.models import Change
-from fal_tui.store import ALIASES, FUNCTIONS, KEYS, STATUS, Store, Topic, touched
+from fal_tui.store import ALIASES, FUNCTIONS, KEYS, STATUS, Store, Topic, endpoint_label, touched
 from tui.fake_backend import revision_id, two_functions
 
 REVISIONS, MOVES = Topic("revisions", "call"), Topic("moves", "call")
@@ -42,3 +42,32 @@ def test_an_assumed_auth_mode_is_seen_everywhere_and_put_back() -> None:
     put_back()
     alias = store.alias("call")
     assert alias is not None and alias.auth == "private"
+
+
+def test_of_one_kind_the_others_are_forgotten() -> None:
+    store, pulses = Store(), [Topic("pulse", "300"), Topic("pulse", "3600")]
+    for topic in (*pulses, KEYS):
+        store.put(topic, ())
+    store.keep_only(pulses[1])
+    assert [store.has(topic) for topic in (*pulses, KEYS)] == [False, True, True]
+    store.forget(KEYS)
+    assert not store.has(KEYS)
+
+
+def test_aliases_of_a_function_come_in_its_own_order() -> None:
+    backend, store = two_functions(), Store()
+    backend.point("again", revision_id(1))
+    store.put(FUNCTIONS, backend.functions())
+    store.put(ALIASES, list(backend.aliases.values())[::-1])
+    assert [each.name for each in store.aliases_of("call")] == ["call", "again"]
+    store.put(ALIASES, [backend.aliases["again"]])
+    assert [each.name for each in store.aliases_of("call")] == ["again"]
+    assert store.aliases_of("nope") == ()
+
+
+def test_a_function_is_called_by_its_alias_else_by_its_live_revision() -> None:
+    backend, store = two_functions(), Store()
+    store.put(FUNCTIONS, backend.functions())
+    lone = revision_id(4)
+    assert [endpoint_label(backend._function(each)) for each in ("call", lone)] == ["call", lone]
+    assert store.live_of("call") == revision_id(2) and store.live_of("nope") is None

@@ -267,7 +267,7 @@ class FalTui(App[None]):
 
     def action_help_quit(self) -> None:
         """Who presses ctrl+c out of habit is told how to quit."""
-        way = self._keys.bound.way("quit") if self._keys else "ctrl+q"
+        way = self.main.keys.way("quit") if self.main else ""
         if way:
             self.notify(f"{way} quits", markup=False)
 

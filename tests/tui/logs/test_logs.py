@@ -127,6 +127,11 @@ class TestPlaces:
 
 
 class TestFilters:
+    def test_a_source_is_one_of_those_that_are_wanted(self) -> None:
+        passes = all_of([Filter("sources", "user,request")])
+        found = [passes(entry(1, source=each)) for each in ("user", "request", "system")]
+        assert found == [True, True, False]
+
     def test_all_must_hold(self) -> None:
         passes = all_of([Filter("keep", "^b"), Filter("hide", "an"), Filter("level", "WARNING")])
         assert passes is not None
@@ -161,6 +166,11 @@ class TestFilters:
 
 
 class TestBuffer:
+    def test_what_is_gone_is_counted_in_words(self) -> None:
+        assert (dropped(1).text, dropped(1200).text) == (
+            "… 1 entry dropped …", "… 1,200 entries dropped …",
+        )  # fmt: skip
+
     def test_the_oldest_go_and_numbers_stay(self) -> None:
         buffer = LogBuffer(3)
         buffer.extend([entry(1), entry(2)])
@@ -334,6 +344,14 @@ class TestSpan:
     def test_what_is_no_range_is_refused_with_a_reason(self, text: str) -> None:
         with pytest.raises(BadInput, match=r"from when|is no time|is not before"):
             span.parse(text, NOW)
+
+    def test_it_is_named_by_its_length_and_has_ended_when_its_end_has_come(self) -> None:
+        assert [span.last(each).chip for each in (5, 60)] == ["last 5m", "last 1h"]
+        past = span.parse("2h – 1h", NOW)
+        assert past.until == NOW - timedelta(hours=1) and past.from_top
+        assert past.ended(NOW) and past.ended(past.until)
+        assert not past.ended(past.until - timedelta(seconds=1))
+        assert not (span.TAIL.ended(NOW) or span.TAIL.from_top) and span.HEAD.from_top
 
     def test_it_is_asked_of_the_backend(self) -> None:
         query = LogQuery(label="call", lines=1000)

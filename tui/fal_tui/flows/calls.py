@@ -89,7 +89,9 @@ def _record_serve(host: Host, ended: Ended) -> None:
     )
     where = f" on {order.alias}" if order.alias else ""
     if served is not None:
-        host.done(f"Served {naming.short(served.revision.id)}{where}", command, served.seconds)
+        names = naming.names_in([served.revision])
+        what = f"Served {naming.title(served.revision.id, names)}{where}"
+        host.done(what, command, served.seconds)
     elif ended.error is not None:
         host.done(f"Serve {order.name}{where}", command, 0.0, ended.error.message)
 

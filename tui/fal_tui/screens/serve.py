@@ -16,7 +16,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import ContentSwitcher, Input
 from textual.worker import Worker
 
@@ -26,6 +25,7 @@ from fal_serverless.errors import FalError, LoadFailed, NotPicklable, PythonMism
 from fal_serverless.models import LogQuery, Served
 from fal_serverless.source import scan
 from fal_tui.screens.call import History, Made
+from fal_tui.screens.dialog import Dialog
 from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
 from fal_tui.screens.serve_run import Ready, ServeRun
@@ -44,7 +44,7 @@ class Ended:
     error: FalError | None
 
 
-class ServeScreen(ModalScreen[Served | None]):
+class ServeScreen(Dialog[Served]):
     """Dismissed with what was served, or None.
 
     With `path` it starts at the functions of that file. Afterwards `path` is the file that was
@@ -54,13 +54,7 @@ class ServeScreen(ModalScreen[Served | None]):
 
     DEFAULT_CSS = """
     ServeScreen {
-        align: center middle;
-        background: $background 60%;
-        & > #box {
-            width: 100; max-width: 94%; height: auto; max-height: 92%;
-            background: $surface; border: round $primary; border-title-color: $text-primary;
-            border-title-style: bold; border-subtitle-color: $text-muted; padding: 0 1;
-        }
+        & > #box { max-height: 92%; }
         & ContentSwitcher { height: auto; }
         & > #box.run { height: 92%; }
         & > #box.run ContentSwitcher { height: 1fr; }

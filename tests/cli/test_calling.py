@@ -61,7 +61,8 @@ def test_a_refused_call_still_prints_its_body(
 def test_an_unknown_label_is_code_5_and_a_wrong_key_code_4(
     program: Program, label: str, backend: RunningBackend, alone_env: dict[str, str]
 ) -> None:
-    ran = program("function", "invoke", "nobody-there")
+    # Of many, as other tests have left here, those are named that begin alike.
+    ran = program("function", "invoke", f"{label}-nobody")
     assert ran.code == 5 and "answered 404; there are: " in ran.err and label in ran.err
     run_here(alone_env, "context", "add", "there", backend.url)
     url = f"1-{label}.gateway.localhost:{backend.port}"

@@ -22,8 +22,9 @@ from fal_tui.render import Look
 from fal_tui.screens.command import CommandScreen
 from fal_tui.screens.help import HelpScreen, entries
 from fal_tui.screens.lists import WIDGETS
-from fal_tui.screens.main import LOG_STEP, MainScreen
+from fal_tui.screens.main import MainScreen
 from fal_tui.screens.page import PageScreen
+from fal_tui.screens.paned import LOG_STEP
 from fal_tui.screens.pick import Choice, PickScreen
 from fal_tui.store import ALIASES, FUNCTIONS, Item, Store
 from fal_tui.turns import FLOW

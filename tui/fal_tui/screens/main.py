@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingsMap
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from fal_serverless.models import LogQuery
 from fal_tui import detail, naming
 from fal_tui.actions import Action, Situation
 from fal_tui.bound import Bound
@@ -35,33 +33,28 @@ from fal_tui.messages import (
     TabChosen,
 )
 from fal_tui.palette import Palette
-from fal_tui.places import HOME, Pane, Place
+from fal_tui.places import HOME, Place
 from fal_tui.precedence import Precedence
 from fal_tui.render import Look
 from fal_tui.screens import outlook
+from fal_tui.screens.paned import NARROW, PanedScreen
 from fal_tui.screens.views import Views
 from fal_tui.store import Item, Store, Topic
 from fal_tui.turns import FLOW
 from fal_tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
-    from fal_tui.chrome.detail_pane import DetailPane
     from fal_tui.flows.host import Host
-    from fal_tui.widgets.log_pane import LogPane
 
 SETTLE = 0.05
 """Seconds the cursor rests before the detail pane follows it, and …"""
 SETTLE_AT_LAST = 0.5
 """… when it does not come to rest."""
-LOG_HEIGHT = 14
-LOG_STEP = 3
 SILENT = 1
 """Failed attempts that only the header tells of."""
-NARROW = 100
-"""Columns below which one pane is shown at a time."""
 
 
-class MainScreen(Screen[None]):
+class MainScreen(PanedScreen):
     """`run` does the action of that id; `heading` is what the header says beside place and link.
 
     `keys` are those that are in force, those of widgets included.
@@ -91,13 +84,9 @@ class MainScreen(Screen[None]):
         self.palette = Palette()
         self.host: Host | None = None
         self.run_action_id: Callable[[str], None] = lambda _: None
-        self.pane: Pane = "list"
         self.views = Views(self._make, keys)
         self._header = Header(heading)
         self._footer = Footer()
-        self.detail: DetailPane | None = None
-        self.log_pane: LogPane | None = None
-        self._log_query: LogQuery | None = None
         self._tab = detail.OVERVIEW
         self._moved = self._set_out = 0.0
         """When the cursor moved last, and first since the detail pane followed it."""
@@ -173,10 +162,6 @@ class MainScreen(Screen[None]):
         return self.views.item
 
     @property
-    def narrow(self) -> bool:
-        return self.app.size.width < NARROW
-
-    @property
     def trouble(self) -> str:
         """Why there is no connection; '' when there is one."""
         return self.host.link.state.why if self.host else ""
@@ -247,109 +232,6 @@ class MainScreen(Screen[None]):
         """Go to a function in the list, as soon as it is there."""
         await self.go(HOME)
         self.views.reveal(function)
-
-    # Panes
-
-    @property
-    def logs_open(self) -> bool:
-        return self.has_class("-logs")
-
-    def panes(self) -> list[Pane]:
-        """Those that can be seen, or swapped in."""
-        if self.has_class("-full"):
-            return ["logs"]
-        found: list[Pane] = ["list"]
-        hidden = self.has_class("-lone") or (self.has_class("-broad") and not self.narrow)
-        if self.detail is not None and not hidden:
-            found.append("detail")
-        if self.logs_open:
-            found.append("logs")
-        return found
-
-    def swap(self, step: int) -> None:
-        panes = self.panes()
-        place = panes.index(self.pane) if self.pane in panes else 0
-        self.focus_pane(panes[(place + step) % len(panes)])
-
-    def focus_pane(self, pane: Pane) -> None:
-        self.pane = pane
-        self._class_panes()
-        target = self._focusable(pane)
-        if target is not None:
-            target.focus()
-        self._draw_footer()
-
-    def _class_panes(self) -> None:
-        self.set_class(self.views.is_lone, "-lone")
-        for name in ("detail", "logs"):
-            self.set_class(self.pane == name, f"-pane-{name}")
-
-    def _focusable(self, pane: Pane) -> Widget | None:
-        if pane == "detail" and self.detail is not None:
-            return self.detail.body
-        if pane == "logs" and self.log_pane is not None:
-            return self.log_pane.view
-        return self.views.target
-
-    def on_descendant_focus(self) -> None:
-        """The mouse moves the focus too."""
-        pane: Pane = "list"
-        if self.detail is not None and self.detail.has_focus_within:
-            pane = "detail"
-        elif self.log_pane is not None and self.log_pane.has_focus_within:
-            pane = "logs"
-        if pane != self.pane:
-            self.pane = pane
-            self._class_panes()
-        self._draw_footer()
-
-    def broaden(self) -> None:
-        """The list on the whole width, its columns as wide as what is in them; and back."""
-        self.toggle_class("-broad")
-        if self.pane == "detail":
-            self.focus_pane("list")
-        self._broaden()
-
-    def _broaden(self) -> None:
-        if self.views.listing is not None:
-            self.views.listing.grid.set_wide(self.has_class("-broad"))
-
-    def show_logs(self, query: LogQuery, title: str) -> None:
-        """Open the log pane for something; the same again closes it, where it is seen."""
-        if self.log_pane is None:
-            return
-        if self.logs_open and query == self._log_query:
-            if self.narrow and self.pane != "logs":
-                self.focus_pane("logs")
-            else:
-                self.close_logs()
-            return
-        self._log_query = query
-        self.add_class("-logs")
-        # laid out first: lines that arrive in a pane without a height would end its following
-        self.call_after_refresh(self.log_pane.show, query, title)
-        if self.narrow:
-            self.focus_pane("logs")
-        self._draw_footer()
-
-    def close_logs(self) -> None:
-        if self.log_pane is not None:
-            self.log_pane.stop()
-        self.remove_class("-logs", "-full")
-        self.focus_pane("list")
-
-    def resize_logs(self, lines: int) -> None:
-        if self.log_pane is None or not self.logs_open or self.narrow:
-            return
-        height = self.log_pane.outer_size.height + lines
-        self.log_pane.styles.height = min(max(height, 5), max(self.size.height - 8, 5))
-
-    def full_logs(self) -> None:
-        if not self.logs_open:
-            return
-        self.toggle_class("-full")
-        if self.has_class("-full"):
-            self.focus_pane("logs")
 
     # Tabs
 

@@ -16,7 +16,7 @@ import pytest
 from fal_serverless.backend.logs import store as module
 from fal_serverless.backend.logs.rows import LINE_HEAD, last_texts, pack, row_of
 from fal_serverless.backend.logs.selection import Selection
-from fal_serverless.backend.logs.store import LogStore
+from fal_serverless.backend.logs.store import LogStore, _entries
 from fal_serverless.client import Client
 from fal_serverless.errors import BadInput, Unreachable
 from fal_serverless.models import LogEntry, LogQuery, tells_of_missing
@@ -331,14 +331,39 @@ async def test_a_reader_who_was_too_slow_is_told_what_is_missing(tmp_path: Path)
     for n in range(10_000):
         store.append(entry(f"{n} " + "x" * 100))
     kept = await store.read(select(lines=20_000))
-    # Entries may go while they are read: until what is read has no hole.
-    while len(kept) > 4000 or kept[-1].id != 10_001 or kept[0].id + len(kept) != 10_002:
+    # Entries may go while they are read: until none did.
+    while len(kept) > 4000 or kept[-1].id != 10_001 or any(map(tells_of_missing, kept)):
         kept = await store.read(select(lines=20_000))
     told = await anext(slow)
     assert (told.level, told.source, told.id) == ("WARNING", "system", kept[0].id - 1)
     assert told.message.startswith(f"up to {kept[0].id - 2} entries are left out here")
     assert tells_of_missing(told)
     assert (await anext(slow)).id == kept[0].id
+    await store.close()
+
+
+async def test_what_is_removed_while_an_answer_is_read_is_counted_in_its_place(
+    tmp_path: Path,
+) -> None:
+    store = LogStore(tmp_path, 500_000, 36_500)
+    for n in range(1500):
+        store.append(entry(f"{n} " + "x" * 100))
+    pieces = store.found(select(lines=1500))
+    read = [await anext(pieces)]
+    for n in range(3000):
+        store.append(entry(f"{n} " + "x" * 100))
+    while (await store.read(select(lines=20_000)))[0].id <= 750:
+        pass
+    read += [piece async for piece in pieces]
+    found = _entries(b"".join(read))
+    (told,) = [each for each in found if tells_of_missing(each)]
+    place = found.index(told)
+    lost = int(told.message.split()[0])
+    assert told.message.startswith(f"{lost} entries are left out here") and lost > 0
+    before, after = found[:place], found[place + 1 :]
+    assert [each.id for each in before] == [*range(1, place + 1)]
+    assert told.id == place + lost
+    assert [each.id for each in after] == [*range(told.id + 1, 1501)]
     await store.close()
 
 

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import pytest
 
+from fal_serverless.backend.logs import wire
 from fal_serverless.backend.logs.file import LogFile
 from fal_serverless.backend.logs.rows import LogRow
-from fal_serverless.backend.logs.search import Search
+from fal_serverless.backend.logs.search import WINDOW, Search
 from fal_serverless.backend.logs.selection import Selection
-from fal_serverless.models import LogQuery
+from fal_serverless.models import LogEntry, LogQuery, tells_of_missing
 
 NOW = 1_700_000_000
 DAY = 86_400
@@ -26,6 +29,7 @@ def moment(seconds: float) -> datetime:
 
 
 OpenFile = Callable[..., LogFile]
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -42,16 +46,41 @@ def open_file(tmp_path: Path) -> Iterator[OpenFile]:
         file.close()
 
 
+def select(**query: object) -> Selection:
+    return Selection("1", LogQuery(**query))
+
+
 def found(file: LogFile, **query: object) -> list[int]:
     search = Search(file)
-    slices = search.find(Selection("1", LogQuery(**query)))
+    try:
+        return done(search.find(select(**query))).ids
+    finally:
+        search.close()
+
+
+def done(slices: Generator[None, None, T]) -> T:
+    """What they come to."""
     try:
         while True:
             next(slices)
-    except StopIteration as done:
-        return done.value.ids
-    finally:
-        search.close()
+    except StopIteration as end:
+        return end.value
+
+
+def entries(events: bytes) -> list[LogEntry]:
+    return msgspec.json.decode(wire.json_list(events), type=list[LogEntry])
+
+
+def trim(file: LogFile) -> None:
+    for _ in file.trim():
+        pass
+
+
+def fill_past(file: LogFile) -> None:
+    """Ten thousand entries, half of which are so old that they go."""
+    for batch in range(10):
+        at = NOW - 40 * DAY if batch < 5 else NOW
+        file.write("a", batch + 1, [row(f"line {n}", at) for n in range(1000)])
 
 
 def test_a_batch_that_comes_again_is_written_once(open_file: OpenFile) -> None:
@@ -69,8 +98,7 @@ def test_a_batch_that_comes_again_is_written_once(open_file: OpenFile) -> None:
 def test_ids_are_never_given_twice(open_file: OpenFile) -> None:
     file = open_file()
     file.write("a", 1, [row("old", NOW - 40 * DAY)])
-    for _ in file.trim():
-        pass
+    trim(file)
     assert found(file) == []
     file.close()
     again = open_file()
@@ -83,8 +111,7 @@ def test_entries_over_their_age_go(open_file: OpenFile) -> None:
     for batch in range(40):
         at = NOW - (40 - batch) * DAY
         file.write("a", batch + 1, [row(str(n), at) for n in range(500)])
-    for _ in file.trim():
-        pass
+    trim(file)
     assert found(file, lines=100_000) == list(range(5001, 20_001))
 
 
@@ -93,8 +120,7 @@ def test_the_oldest_of_too_many_go(open_file: OpenFile) -> None:
     for batch in range(5):
         file.write("a", batch + 1, [row(f"line {n} " + "x" * 100) for n in range(1000)])
     assert file.is_full
-    for _ in file.trim():
-        pass
+    trim(file)
     assert not file.is_full
     assert found(file, lines=10_000) == list(range(3001, 5001))
 
@@ -115,3 +141,46 @@ def test_an_endpoint_and_a_request_are_found_among_many(open_file: OpenFile) -> 
     assert found(file, revision="r3", lines=2) == [6990, 6997]
     assert found(file, request_id="q41") == [42]
     assert found(file, request_id="q41", revision="r1") == []
+
+
+@pytest.mark.parametrize("seen", [0, 1, 2001])
+def test_a_reader_whom_removal_overtakes_between_two_slices_is_told(
+    open_file: OpenFile, seen: int
+) -> None:
+    file = open_file()
+    fill_past(file)
+    search = Search(file)
+    slices = search.after(select(search="nowhere"), seen)
+    next(slices)
+    trim(file)
+    last, events = done(slices)
+    (told,) = entries(events)
+    assert (last, told.id) == (5000, 5000)
+    assert tells_of_missing(told)
+    # What one slice looked at is not missing.
+    assert int(told.message.split()[2]) == 5000 - (seen + WINDOW)
+    search.close()
+
+
+def test_a_page_of_what_was_found_ends_before_what_is_removed(open_file: OpenFile) -> None:
+    file = open_file()
+    fill_past(file)
+    search = Search(file)
+    wanted = [2, 4999, 5000, 5001, 9999, 10_000]
+    assert [each.id for each in entries(search.show(wanted)[1])] == wanted
+    trim(file)
+    assert search.show(wanted) == (5000, b"")
+    last, events = search.show(wanted[3:])
+    assert (last, [each.id for each in entries(events)]) == (10_000, wanted[3:])
+    # A clock that was wrong for a while lets what is in the middle go first.
+    for batch, at in enumerate((NOW, NOW - 40 * DAY, NOW), 11):
+        file.write("a", batch, [row("line", at) for _ in range(1000)])
+    trim(file)
+    wanted = [10_999, 11_000, 11_001, 12_000, 12_001]
+    shown = [search.show(wanted[start:]) for start in (0, 2, 4)]
+    assert [(last, len(entries(events))) for last, events in shown] == [
+        (11_000, 2),
+        (12_000, 0),
+        (12_001, 1),
+    ]
+    search.close()

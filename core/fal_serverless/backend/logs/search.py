@@ -11,20 +11,19 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from fal_serverless.backend.logs.events import event, removed
 from fal_serverless.backend.logs.file import LogFile, Stream, hashed
 from fal_serverless.backend.logs.literal import condition_of, is_literal
-from fal_serverless.backend.logs.rows import micros, moment
+from fal_serverless.backend.logs.rows import micros
 from fal_serverless.backend.logs.selection import Selection
-from fal_serverless.backend.logs.wire import BEGIN, END, SEAM, Found
-from fal_serverless.models import LEVEL_RANK, Level, Source
+from fal_serverless.backend.logs.wire import Found
+from fal_serverless.models import LEVEL_RANK
 
 WINDOW = 2000
 """Ids in the first window."""
@@ -46,22 +45,6 @@ _COLUMNS = "id, time, stream, worker, request_id, message"
 
 class TooSlow(Exception):
     """One entry takes too long to be compared with an expression."""
-
-
-class Line(msgspec.Struct):
-    """An entry as `models.LogEntry` has it; cheaper to make."""
-
-    id: int
-    time: datetime
-    level: Level
-    source: Source
-    message: str
-    user: str
-    function: str
-    alias: str
-    revision: str
-    worker: str
-    request_id: str
 
 
 @dataclass
@@ -146,12 +129,17 @@ class Search:
         return Found(found[::-1], last)
 
     def show(self, ids: list[int]) -> tuple[int, bytes]:
-        """The entries, as many as fit a page, and the last one's id."""
+        """The last id looked at, and the entries up to it, none of which was removed since.
+
+        As many as fit a page; no entry: all up to that id have been removed.
+        """
         events: list[bytes] = []
         size = seen = 0
         query = f"SELECT {_COLUMNS} FROM entries WHERE id IN ({_listed(ids)}) ORDER BY id"
         with closing(self._connection.execute(query)) as rows:
-            for row in rows:
+            for wanted, row in zip(ids, rows, strict=False):
+                if row[0] != wanted:
+                    return seen or ids[bisect_left(ids, row[0]) - 1], b"".join(events)
                 events.append(event(row, self._file.names[row[2]]))
                 size, seen = size + len(events[-1]), row[0]
                 if size >= PAGE_BYTES:
@@ -165,11 +153,14 @@ class Search:
         if seen > last:
             # Of a file that is not there any more; all of this one is new.
             seen = 0
-        if 0 < seen < self._file.removed:
-            return self._file.removed, self._missed(selection, seen)
+        # Who begins at the beginning begins after what had been removed then.
+        known = 0 if seen else self._file.removed
         pace = Pace()
-        seen = max(seen, self._file.first - 1)
-        while seen < last and not wanted.nothing:
+        # Entries may go between two slices: looked at before each, and what is read in it is whole.
+        while (gone := self._file.removed) <= max(seen, known):
+            seen = max(seen, self._file.first - 1)
+            if seen >= last or wanted.nothing:
+                return max(seen, last), b""
             upto = min(last, seen + pace.size)
             ids = self._ids(wanted, "ASC", (seen + 1, upto, PAGE), pace)
             if ids:
@@ -179,14 +170,9 @@ class Search:
             if ids is not None:
                 seen = upto
             yield
-        return max(seen, last), b""
-
-    def _missed(self, selection: Selection, seen: int) -> bytes:
-        """An entry that tells a reader who was too slow."""
-        count = self._file.removed - seen
-        said = f"up to {count} entries are left out here: they were removed before they were read"
-        row = (self._file.removed, round(time.time() * 1_000_000), 0, "", "", said)
-        return event(row, Stream(selection.user, "", "", "", "WARNING", "system"))
+        # Who was too slow is told.
+        count = gone - max(seen, known)
+        return gone, removed(gone, f"up to {count}", selection.user)
 
     def _ids(
         self, wanted: Wanted, order: str, window: tuple[int, int, int], pace: Pace
@@ -294,34 +280,6 @@ def want(selection: Selection, streams: dict[Stream, int]) -> Wanted:
             wanted.expression = re.compile(query.search, re.MULTILINE)
             wanted.add("matches(message)")
     return wanted
-
-
-def event(row: Any, stream: Stream) -> bytes:
-    """One entry, as a tail sends it."""
-    number, time, _, worker, request_id, message = row
-    user, function, alias, revision, level, source = stream
-    line = Line(
-        number,
-        moment(time),
-        level,
-        source,
-        message,
-        user,
-        function,
-        alias,
-        revision,
-        worker,
-        request_id,
-    )
-    content = _encode(line)
-    if not content.isascii():
-        # Readers that split text into lines take these for line ends.
-        content = content.replace(b"\xc2\x85", b"\\u0085")
-        content = content.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return b"%b%d%b%b%b" % (BEGIN, number, SEAM, content, END)
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 def _listed(numbers: list[int]) -> str:

@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 
 from fal_serverless.backend.logs import wire
+from fal_serverless.backend.logs.events import removed
 from fal_serverless.backend.logs.program import Program
 from fal_serverless.backend.logs.rows import (
     Block,
@@ -210,7 +211,7 @@ class LogStore:
         seen = selection.query.after
         if seen is None:
             found = _found(await self._ask(wire.FIND, _encode(selection)))
-            async for page in self._show(found.ids):
+            async for page in self._show(found.ids, selection.user):
                 yield page
             seen = found.last
             yield Page(seen, True, b"")
@@ -223,11 +224,21 @@ class LogStore:
             yield page
             seen, whole, begun = page.seen, page.whole, True
 
-    async def _show(self, ids: list[int]) -> AsyncGenerator[Page, None]:
+    async def _show(self, ids: list[int], user: str) -> AsyncGenerator[Page, None]:
+        """Those entries; a counted one in place of those that were removed meanwhile."""
+        lost, last = 0, 0
         while ids:
             page = _page(await self._ask(wire.SHOW, _encode(ids[:CHUNK])))
-            yield Page(page.seen, False, page.events)
-            ids = ids[bisect_right(ids, page.seen) :]
+            upto = bisect_right(ids, page.seen)
+            if not page.events:
+                lost, last = lost + upto, ids[upto - 1]
+            else:
+                told = removed(last, str(lost), user) if lost else b""
+                yield Page(page.seen, False, told + page.events)
+                lost = 0
+            ids = ids[upto:]
+        if lost:
+            yield Page(last, False, removed(last, str(lost), user))
 
     async def _ask(self, kind: int, payload: bytes) -> bytes:
         """The answer's payload, when the store has one."""

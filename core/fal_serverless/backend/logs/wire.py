@@ -9,7 +9,8 @@ so a store that was killed and started again can be asked anew.
    there already is acknowledged, not written. When it cannot be written, REFUSED with its number
    and why; it and all after it have to be sent again.
 3. Reader: FIND with a selection. Store: FOUND, the ids that match and the last id there is.
-4. Reader: SHOW with ids. Store: PAGE, those entries.
+4. Reader: SHOW with ids. Store: PAGE, those entries up to the last id looked at, with none of them
+   removed; without an entry: all up to that id have been removed.
 5. Reader: NEXT with a selection and the last id seen. Store: PAGE with what came after, at once or
    when there is something; with `wait` false at once, also when it is empty.
 6. Reader: DROP, the answer to the question of that number is not wanted any more.

@@ -342,6 +342,27 @@ async def test_a_reader_who_was_too_slow_is_told_what_is_missing(tmp_path: Path)
     await store.close()
 
 
+async def test_a_flood_does_not_outgrow_the_store_and_its_files_follow(tmp_path: Path) -> None:
+    bound, path = 4 << 20, tmp_path / "entries.db"
+    store = LogStore(tmp_path, bound, 36_500)
+    packed, written = pack("STDOUT", NOW.timestamp(), "x" * 40) * 1000, asyncio.Event()
+    largest = 0
+    for _ in range(40):
+        written.clear()
+        for _ in range(8):
+            store.lines(("1", "call", "r1", "w1", {}, packed), lambda _: written.set())
+        await written.wait()
+        largest = max(largest, path.stat().st_size)
+    # Some MB come in one batch.
+    assert largest < 2 * bound
+    while path.stat().st_size > bound:
+        await store.read(select(lines=1))
+    kept = await store.read(select(lines=320_000))
+    assert [each.id for each in kept] == [*range(kept[0].id, 320_001)]
+    assert len(kept) > 15_000
+    await store.close()
+
+
 async def test_what_is_removed_while_an_answer_is_read_is_counted_in_its_place(
     tmp_path: Path,
 ) -> None:
@@ -422,7 +443,7 @@ async def test_a_file_that_cannot_be_read_is_kept_aside(
     seen = (await first.read(select()))[-1].id
     await first.close()
     path = tmp_path / "entries.db"
-    broken = content or path.read_bytes()[:4096] + b"\x7f" * 4096 + path.read_bytes()[8192:]
+    broken = content or path.read_bytes()[:4096] + b"\x7f" * (path.stat().st_size - 4096)
     path.write_bytes(broken)
     second = LogStore(tmp_path, 10**9, 36_500)
     second.append(entry("new"))

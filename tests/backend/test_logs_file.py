@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from fal_serverless.backend.logs import file as module
 from fal_serverless.backend.logs import wire
 from fal_serverless.backend.logs.file import LogFile
 from fal_serverless.backend.logs.rows import LogRow
@@ -123,6 +124,49 @@ def test_the_oldest_of_too_many_go(open_file: OpenFile) -> None:
     trim(file)
     assert not file.is_full
     assert found(file, lines=10_000) == list(range(3001, 5001))
+
+
+def test_a_file_that_may_not_be_so_large_any_more_gives_back_what_it_has_too_much(
+    open_file: OpenFile, tmp_path: Path
+) -> None:
+    file = open_file()
+    fill_past(file)
+    file.close()
+    path = tmp_path / "entries.db"
+    assert path.stat().st_size > 400_000
+    file = open_file(max_bytes=200_000)
+    trim(file)
+    assert path.stat().st_size <= 200_000
+    kept = found(file, lines=20_000)
+    assert len(kept) >= 2000 and kept == [*range(kept[0], 10_001)]
+    # What is free within the bound is not given back, but written again.
+    assert sum(1 for _ in file.trim()) == 0
+    file.write("a", 11, [row("line") for _ in range(2000)])
+    trim(file)
+    assert path.stat().st_size <= 200_000
+    (said,) = file.reader().execute("PRAGMA integrity_check").fetchone()
+    assert said == "ok"
+
+
+def test_a_file_that_cannot_give_back_writes_again_what_is_free(
+    open_file: OpenFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As all were that an earlier version began.
+    with monkeypatch.context() as earlier:
+        earlier.setattr(module, "INCREMENTAL", 0)
+        file = open_file()
+    fill_past(file)
+    file.close()
+    path = tmp_path / "entries.db"
+    size = path.stat().st_size
+    file = open_file(max_bytes=300_000)
+    trim(file)
+    assert not file.is_full
+    for batch in range(11, 14):
+        file.write("a", batch, [row("line") for _ in range(1000)])
+    file.close()
+    assert path.stat().st_size == size
+    assert found(open_file(), lines=20_000)[-1] == 13_000
 
 
 def test_since_is_found_by_marks_and_late_entries_are_not_missed(open_file: OpenFile) -> None:

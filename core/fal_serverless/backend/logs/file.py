@@ -29,12 +29,22 @@ TRIM_SHARE = 0.05
 """Share of the entries that goes at a time while the file is too large."""
 TRIM_STEP = 5
 """Spans removed at once."""
+SPARE = 16 << 20
+"""Bytes of the bound that entries do not take, an eighth of it at most: half is for what comes
+while others are removed, half for what SQLite writes beside the file first."""
+GIVE_BACK = 256
+"""Free pages at the end of the file that are given back at once."""
+AHEAD = 8 << 20
+"""Bytes written beside the file that may stay there."""
 UNSURE = 1_000_000
 """Ids left out after an end that was none: a power cut may take what had ids, and was read."""
 FORGET_WRITERS = 86_400
 """Seconds after its last batch that a writer is taken for gone."""
 CACHE_KIB = 8 * 1024
 """Of the writer: request ids are random, and what knows them would be read again and again."""
+
+INCREMENTAL = 2
+"""Of a file: it gives back pages when it is told to."""
 
 _SCHEMA = f"""
 CREATE TABLE streams (
@@ -98,6 +108,7 @@ class LogFile:
         """`begin`: ids in a new file are larger."""
         self.path = path
         self._max_bytes = max_bytes
+        self._spare = min(SPARE, max_bytes // 8)
         self._max_seconds = max_days * 86_400
         self._clock = clock
         self._connection = connect(path)
@@ -109,6 +120,8 @@ class LogFile:
 
     def _open(self, begin: int) -> None:
         self._connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        self._connection.execute(f"PRAGMA journal_size_limit={AHEAD}")
+        self._gives_back = self._number("PRAGMA auto_vacuum") == INCREMENTAL
         if self._number("SELECT count(*) FROM sqlite_master") == 0:
             self._connection.executescript(f"BEGIN;{_SCHEMA}")
             self._connection.execute("INSERT INTO given VALUES (1, ?, 0, 0, 0, 0)", (begin,))
@@ -241,7 +254,8 @@ class LogFile:
 
     @property
     def is_full(self) -> bool:
-        return self._size() > self._max_bytes
+        pages, free, size = self._pages()
+        return (pages - free) * size > self._max_bytes - self._spare
 
     def trim(self) -> Iterator[None]:
         """Remove what is too old or too much, a step at a time."""
@@ -254,6 +268,7 @@ class LogFile:
             upto = first + int((self.last - first) * TRIM_SHARE)
             yield from self._remove("SELECT first FROM spans WHERE first <= ?", upto)
         self._forget_streams()
+        yield from self._give_back()
 
     def _remove(self, which: str, value: int) -> Iterator[None]:
         spans = [row[0] for row in self._connection.execute(which, (value,))]
@@ -290,11 +305,40 @@ class LogFile:
                 del self.streams[self.names.pop(number)]
             self.version += 1
 
-    def _size(self) -> int:
-        pages, free, size = (
-            self._number(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
+    def _give_back(self) -> Iterator[None]:
+        """Free pages beyond the bound, a step at a time; those within it are written again.
+
+        A file of an earlier version cannot: it keeps its size.
+        """
+        while self._gives_back and (count := self._too_many()):
+            # `execute` ends with the first page, which is a row without columns.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({count})")
+            yield
+        if self.path is not None and self._is_large_on_disk(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _too_many(self) -> int:
+        """Free pages to be given back at once."""
+        pages, free, size = self._pages()
+        beyond = pages - (self._max_bytes - self._spare // 2) // size
+        return max(0, min(beyond, free, GIVE_BACK))
+
+    def _is_large_on_disk(self, path: Path) -> bool:
+        """Whether a checkpoint makes it smaller."""
+        pages, _, size = self._pages()
+        try:
+            ahead = path.with_name(f"{path.name}-wal").stat().st_size
+            return ahead > AHEAD or path.stat().st_size > max(pages * size, self._max_bytes)
+        except OSError:
+            return False
+
+    def _pages(self) -> tuple[int, int, int]:
+        """All, those that are free, and the bytes of one."""
+        return (
+            self._number("PRAGMA page_count"),
+            self._number("PRAGMA freelist_count"),
+            self._number("PRAGMA page_size"),
         )
-        return (pages - free) * size
 
     def _number(self, query: str, *values: int) -> int:
         """What a query for one number comes to; 0 for NULL and for nothing."""
@@ -310,6 +354,9 @@ def hashed(request_id: str) -> int:
 def connect(path: Path | None, *, reads: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(path or ":memory:", timeout=10)
     try:
+        if not reads and connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # Later, it is too late for this, and with WAL the first page is there.
+            connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         if reads:

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from fal_serverless.backend.logs import wire
+from fal_serverless.backend.logs.file import SPAN, TRIM_STEP
 from fal_serverless.backend.logs.folder import LogFolder, is_damage
 from fal_serverless.backend.logs.peer import Peer
 from fal_serverless.backend.logs.questions import Questions
@@ -30,9 +31,7 @@ from fal_serverless.backend.logs.search import Search, TooSlow
 from fal_serverless.backend.logs.selection import Selection
 
 TRIM_EVERY = 30.0
-"""Seconds between two looks at age, and …"""
-LOOK_EVERY = 1.0
-"""… at size."""
+"""Seconds between two looks at age; at size, whenever something was written."""
 LONGEST_MATCH = 1.0
 """Seconds that an expression may take for one entry."""
 
@@ -48,7 +47,7 @@ class Store:
         self._search = Search(self._file, _hurried)
         self._questions = Questions(self._file, self._search)
         self._trimming: Iterator[None] | None = None
-        self._trim_at = self._look_at = time.monotonic()
+        self._trim_at = time.monotonic()
         self._looked = self._file.last
 
     def run(self) -> None:
@@ -69,8 +68,6 @@ class Store:
         until = [self._trim_at]
         if self._questions.news_at is not None:
             until.append(self._questions.news_at)
-        if self._looked != self._file.last:
-            until.append(self._look_at)
         return max(0.0, min(until) - time.monotonic())
 
     # What is said
@@ -118,6 +115,7 @@ class Store:
         self._trimming = None
         self._search.close()
         self._file = self._folder.replace(self._file, why)
+        self._looked = self._file.last
         self._search = Search(self._file, _hurried)
         self._questions.move(self._file, self._search)
 
@@ -152,22 +150,21 @@ class Store:
 
     def _trim(self) -> None:
         now = time.monotonic()
+        written, self._looked = self._file.last - self._looked, self._file.last
         try:
-            if self._trimming is None and (now >= self._trim_at or self._is_full(now)):
+            if self._trimming is None and (
+                now >= self._trim_at or (written and self._file.is_full)
+            ):
                 self._trimming = self._file.trim()
-            if self._trimming is not None and next(self._trimming, self) is self:
-                self._trimming = None
-                self._trim_at = now + TRIM_EVERY
+            # Twice as much goes as came: writing does not outrun it.
+            for _ in range(1 + 2 * written // (SPAN * TRIM_STEP)):
+                if self._trimming is not None and next(self._trimming, self) is self:
+                    self._trimming = None
+                    self._trim_at = now + TRIM_EVERY
         except sqlite3.Error:
             # Who writes next meets the same, and is told.
             self._trimming = None
             self._trim_at = now + TRIM_EVERY
-
-    def _is_full(self, now: float) -> bool:
-        if now < self._look_at:
-            return False
-        self._look_at, self._looked = now + LOOK_EVERY, self._file.last
-        return self._file.is_full
 
 
 class _Hurry:

@@ -228,3 +228,23 @@ def test_a_page_of_what_was_found_ends_before_what_is_removed(open_file: OpenFil
         (12_001, 1),
     ]
     search.close()
+
+
+def test_who_goes_on_from_an_id_misses_only_what_went_when_a_clock_was_wrong(
+    open_file: OpenFile,
+) -> None:
+    file = open_file()
+    for batch, at in enumerate((NOW, NOW - 40 * DAY, NOW), 1):
+        file.write("a", batch, [row("line", at) for _ in range(1000)])
+    trim(file)
+    search = Search(file)
+    for begin in (0, 1):
+        seen, came = begin, list[LogEntry]()
+        while seen < 3000:
+            seen, events = done(search.after(select(), seen))
+            came += entries(events)
+        (told,) = [each for each in came if tells_of_missing(each)]
+        assert told.message.startswith("up to 1000 entries")
+        # The one that tells stands in place of the last that is gone.
+        assert [each.id for each in came] == [*range(begin + 1, 1001), *range(2000, 3001)]
+    search.close()

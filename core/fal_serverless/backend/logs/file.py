@@ -250,6 +250,13 @@ class LogFile:
         """No entry that is there has a smaller id."""
         return self._number("SELECT min(first) FROM spans") or self.last
 
+    def after(self, seen: int) -> tuple[int, int]:
+        """First and last id of the next span that has more than `seen`; none: behind all."""
+        query = """SELECT first, last FROM spans WHERE last > ? AND first >= coalesce(
+            (SELECT max(first) FROM spans WHERE first <= ?), 0) ORDER BY first LIMIT 1"""
+        found: tuple[int, int] | None = self._connection.execute(query, (seen, seen)).fetchone()
+        return found or (self.last + 1, self.last)
+
     # Bounds
 
     @property

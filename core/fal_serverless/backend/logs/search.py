@@ -153,16 +153,24 @@ class Search:
         if seen > last:
             # Of a file that is not there any more; all of this one is new.
             seen = 0
-        # Who begins at the beginning begins after what had been removed then.
-        known = 0 if seen else self._file.removed
+        # Who begins at the beginning misses nothing of what had gone before.
+        seen = seen or self._file.after(0)[0] - 1
         pace = Pace()
         # Entries may go between two slices: looked at before each, and what is read in it is whole.
-        while (gone := self._file.removed) <= max(seen, known):
+        while True:
+            end = last
+            if self._file.removed > seen:
+                # Not all up to there has gone, when a clock was wrong.
+                first, end = self._file.after(seen)
+                if first > seen + 1:
+                    gone = min(first - 1, self._file.removed)
+                    return gone, removed(gone, f"up to {gone - seen}", selection.user)
             seen = max(seen, self._file.first - 1)
-            if seen >= last or wanted.nothing:
-                return max(seen, last), b""
-            upto = min(last, seen + pace.size)
-            ids = self._ids(wanted, "ASC", (seen + 1, upto, PAGE), pace)
+            if seen >= last:
+                return seen, b""
+            upto = end if wanted.nothing else min(last, end, seen + pace.size)
+            window = (seen + 1, upto, PAGE)
+            ids = [] if wanted.nothing else self._ids(wanted, "ASC", window, pace)
             if ids:
                 shown, events = self.show(ids)
                 whole = shown == ids[-1] and len(ids) < PAGE
@@ -170,9 +178,6 @@ class Search:
             if ids is not None:
                 seen = upto
             yield
-        # Who was too slow is told.
-        count = gone - max(seen, known)
-        return gone, removed(gone, f"up to {count}", selection.user)
 
     def _ids(
         self, wanted: Wanted, order: str, window: tuple[int, int, int], pace: Pace

@@ -16,7 +16,6 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,9 @@ from fal_serverless.backend.logs.file import SPAN, TRIM_STEP
 from fal_serverless.backend.logs.folder import LogFolder, is_damage
 from fal_serverless.backend.logs.peer import Peer
 from fal_serverless.backend.logs.questions import Questions
-from fal_serverless.backend.logs.search import Search, TooSlow
+from fal_serverless.backend.logs.search import Search
 from fal_serverless.backend.logs.selection import Selection
+from fal_serverless.timelimit import TimeLimit
 
 TRIM_EVERY = 30.0
 """Seconds between two looks at age; at size, whenever something was written."""
@@ -167,34 +167,9 @@ class Store:
             self._trim_at = now + TRIM_EVERY
 
 
-class _Hurry:
-    """Whether an expression is being tried; outside of it the clock interrupts nothing."""
-
-    def __init__(self) -> None:
-        self.on = False
-
-    def ring(self, *_: object) -> None:
-        if self.on:
-            self.on = False
-            raise TooSlow(
-                f"the search takes more than {LONGEST_MATCH:g} s for one entry;"
-                " use a simpler expression"
-            )
-
-
-_hurry = _Hurry()
-
-
-@contextmanager
-def _hurried() -> Iterator[None]:
-    """Python's regular expressions can take for ever; they heed signals."""
-    _hurry.on = True
-    signal.setitimer(signal.ITIMER_REAL, LONGEST_MATCH)
-    try:
-        yield
-    finally:
-        _hurry.on = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
+def _hurried() -> TimeLimit:
+    said = f"the search takes more than {LONGEST_MATCH:g} s for one entry; use a simpler expression"
+    return TimeLimit(LONGEST_MATCH, said, time.monotonic)
 
 
 _items = msgspec.msgpack.Decoder(list[Any]).decode
@@ -207,6 +182,5 @@ def main(arguments: list[str]) -> None:
     # It goes when its writers have gone, not before: what they say last must be kept.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, _hurry.ring)
     folder, max_bytes, max_days, *descriptors = arguments
     Store(Path(folder), int(max_bytes), float(max_days), [int(each) for each in descriptors]).run()

@@ -16,9 +16,10 @@ import msgspec
 from fal_serverless.backend.logs import wire
 from fal_serverless.backend.logs.file import LogFile
 from fal_serverless.backend.logs.peer import Peer
-from fal_serverless.backend.logs.search import Search, TooSlow
+from fal_serverless.backend.logs.search import Search
 from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.errors import BadInput, FalError, to_json
+from fal_serverless.timelimit import TooSlow
 
 BUDGET = 0.02
 """Seconds of questions between two looks at the sockets."""

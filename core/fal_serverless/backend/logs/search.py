@@ -24,6 +24,7 @@ from fal_serverless.backend.logs.rows import micros
 from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.backend.logs.wire import Found
 from fal_serverless.models import LEVEL_RANK
+from fal_serverless.timelimit import TooSlow
 
 WINDOW = 2000
 """Ids in the first window."""
@@ -41,10 +42,6 @@ KEPT = 256
 """Selections remembered in the file's terms."""
 
 _COLUMNS = "id, time, stream, worker, request_id, message"
-
-
-class TooSlow(Exception):
-    """One entry takes too long to be compared with an expression."""
 
 
 @dataclass

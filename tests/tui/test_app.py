@@ -176,6 +176,48 @@ async def test_filter_narrows_and_esc_clears_it(opened: Opening) -> None:
         await seen.until(lambda: "whisper" in seen.text(), "the whole list")
 
 
+@pytest.mark.parametrize("count", [2, 3000])
+async def test_a_filter_that_takes_for_ever_is_taken_away_and_said(
+    opened: Opening, fake: FakeBackend, count: int
+) -> None:
+    (one,) = [each for each in fake.functions() if each.name == "call"]
+    names = ["a" * 60 + "!", *(f"fn-{n:04}" for n in range(count - 1))]
+    many = [replace(one, name=name, aliases=(name,)) for name in names]
+    fake.functions = lambda: many  # type: ignore[method-assign]
+    async with opened() as seen:
+        await seen.press("slash", *"(a+)+$")
+        await seen.until(lambda: "Filter (a+)+$ takes too long" in seen.text(), "the toast")
+        listing = screen_of(seen).views.listing
+        await seen.until(lambda: len(listing.grid.rows) == count, "the whole list")
+        # it can be mended, …
+        assert listing.input.value == "(a+)+$" and listing.input.has_focus
+        await seen.press("backspace", "backspace", "exclamation_mark")
+        await seen.until(lambda: len(listing.grid.rows) == 1, "what was meant")
+        # … and is gone when it is not
+        await seen.press("backspace", *"+$")
+        await seen.until(lambda: len(listing.grid.rows) == count, "the whole list")
+        await seen.press("enter")
+        await seen.until(lambda: not listing.input.display, "the line's end")
+        assert listing.input.value == ""
+
+
+async def test_a_filter_goes_when_a_function_comes_that_takes_it_for_ever(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    (one,) = [each for each in fake.functions() if each.name == "call"]
+    many = [replace(one, name=name, aliases=(name,)) for name in ("aab", "c")]
+    fake.functions = lambda: many  # type: ignore[method-assign]
+    async with opened() as seen:
+        await seen.press("slash", *"(a+)+b", "enter")
+        listing = screen_of(seen).views.listing
+        await seen.until(lambda: len(listing.grid.rows) == 1, "the filter")
+        many.append(replace(one, name="a" * 60 + "!", aliases=("long",)))
+        fake.changed("function")
+        await seen.until(lambda: "takes too long" in seen.text(), "the toast")
+        await seen.until(lambda: len(listing.grid.rows) == 3, "the whole list")
+        assert not listing.input.display
+
+
 async def test_source_and_diff_against_the_live_one_stand_in_the_tabs(opened: Opening) -> None:
     async with opened() as seen:
         await seen.press("G", "enter")

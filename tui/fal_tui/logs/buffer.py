@@ -1,4 +1,4 @@
-"""The newest log entries, and which of them pass the filters. Pure: no clock, no widget.
+"""The newest log entries, and which of them pass the filters. It knows no widget.
 
 Each item has a number that never changes, whatever is trimmed or filtered: cursor, bookmarks and
 drawn lines go by it. Nothing disappears silently: trimmed entries are counted, and gaps stand in
@@ -10,9 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from fal_serverless.models import LogEntry, tells_of_missing
+from fal_serverless.timelimit import TooSlow
 from fal_tui.logs.filters import Filter, Passes, all_of
+from fal_tui.slow import batches
 
 LIMIT = 100_000
 """Items kept by default."""
@@ -88,11 +91,15 @@ class LogBuffer:
         return "1 line" if total == 1 else f"{total:,} lines"
 
     def extend(self, items: Iterable[Item]) -> Delta:
-        """Add at the end, trim at the beginning."""
-        before = len(self._shown)
-        first = self.trimmed + len(self._items)
+        """Add at the end, trim at the beginning. After TooSlow nothing was added."""
+        before, stored = len(self._shown), len(self._items)
         self._items.extend(items)
-        self._shown.extend(self._passing(range(first, self.trimmed + len(self._items))))
+        try:
+            new = self._passing(self._numbers()[stored:], self._passes)
+        except TooSlow:
+            del self._items[stored:]
+            raise
+        self._shown.extend(new)
         removed = min(self._trim(), before)
         return Delta(len(self._shown) - (before - removed), removed)
 
@@ -110,12 +117,15 @@ class LogBuffer:
         self.trimmed = self.missing = 0
 
     def set_filters(self, filters: Sequence[Filter]) -> None:
-        """Show what passes all of them; one more on top looks only at what was shown."""
+        """Show what passes all of them; one more on top looks only at what was shown.
+
+        After TooSlow all is as it was.
+        """
         new = tuple(filters)
         narrower = new[: len(self._filters)] == self._filters
-        tested: Iterable[int] = self._shown if narrower else self._numbers()
-        self._passes = all_of(new[len(self._filters) :] if narrower else new)
-        self._shown = self._passing(tested)
+        tested: Sequence[int] = self._shown if narrower else self._numbers()
+        passes = all_of(new[len(self._filters) :] if narrower else new)
+        self._shown = self._passing(tested, passes)
         self._filters, self._passes = new, all_of(new)
 
     def index(self, number: int) -> int:
@@ -123,27 +133,39 @@ class LogBuffer:
         return bisect_left(self._shown, number)
 
     def find(self, start: int, step: int, wanted: Callable[[Item], bool]) -> int | None:
-        """The number of the first shown item that is wanted, from index `start` on, by `step`."""
+        """The number of the first shown item that is wanted, from index `start` on, by `step`.
+
+        Raises TooSlow.
+        """
+
+        def first(indices: Sequence[int]) -> int | None:
+            for index in indices:
+                if wanted(self.item(self._shown[index])):
+                    return self._shown[index]
+            return None
+
         end = len(self._shown) if step > 0 else -1
-        for index in range(start, end, step):
-            if wanted(self.item(self._shown[index])):
-                return self._shown[index]
-        return None
+        found = batches(range(start, end, step), first)
+        return next((number for number in found if number is not None), None)
 
     def _numbers(self) -> range:
         return range(self.trimmed, self.trimmed + len(self._items))
 
-    def _passing(self, numbers: Iterable[int]) -> list[int]:
-        passes, items, first = self._passes, self._items, self.trimmed
+    def _passing(self, numbers: Sequence[int], passes: Passes | None) -> list[int]:
+        items, first = self._items, self.trimmed
         if passes is None:
             return list(numbers)
-        return [
-            number
-            for number in numbers
-            if isinstance(item := items[number - first], Gap)
-            or passes(item)
-            or (item.source == "system" and tells_of_missing(item))
-        ]
+
+        def passing(batch: Sequence[int]) -> list[int]:
+            return [
+                number
+                for number in batch
+                if isinstance(item := items[number - first], Gap)
+                or passes(item)
+                or (item.source == "system" and tells_of_missing(item))
+            ]
+
+        return list(chain.from_iterable(batches(numbers, passing)))
 
     def _trim(self) -> int:
         over = len(self._items) - self.limit

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fal_serverless.models import LEVEL_RANK, LogEntry
+from fal_serverless.timelimit import TooSlow
 from fal_tui.logs.lines import seen
 from fal_tui.widgets.filtering import matcher
 
@@ -30,7 +31,27 @@ class Filter:
         return _CHIPS[self.kind](self.value)
 
     def passes(self) -> Passes:
-        return _PASSES[self.kind](self.value)
+        return _PASSES[self.kind](self)
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether its value may be any expression."""
+        return self.kind in ("keep", "hide")
+
+
+class FilterTooSlow(TooSlow):
+    """Of several filters it was this one."""
+
+    def __init__(self, filter: Filter) -> None:
+        super().__init__(filter.chip)
+        self.filter = filter
+
+
+def culprit(error: TooSlow, filters: Sequence[Filter]) -> Filter | None:
+    """The one that took too long; between two tests it may be any, most likely the newest."""
+    if isinstance(error, FilterTooSlow):
+        return error.filter
+    return next((one for one in reversed(filters) if one.is_typed), None)
 
 
 def all_of(filters: Sequence[Filter]) -> Passes | None:
@@ -54,28 +75,42 @@ def without(filters: Sequence[Filter], kind: Kind) -> tuple[Filter, ...]:
     return tuple(one for one in filters if one.kind != kind)
 
 
-def _keep(value: str) -> Passes:
-    found = matcher(value)
-    return lambda entry: found(seen(entry.message))
+def _keep(one: Filter) -> Passes:
+    found = matcher(one.value)
+
+    def passes(entry: LogEntry) -> object:
+        try:
+            return found(seen(entry.message))
+        except TooSlow as exc:
+            raise FilterTooSlow(one) from exc
+
+    return passes
 
 
-def _hide(value: str) -> Passes:
-    found = matcher(value)
-    return lambda entry: not found(seen(entry.message))
+def _hide(one: Filter) -> Passes:
+    found = matcher(one.value)
+
+    def passes(entry: LogEntry) -> object:
+        try:
+            return not found(seen(entry.message))
+        except TooSlow as exc:
+            raise FilterTooSlow(one) from exc
+
+    return passes
 
 
-def _level(value: str) -> Passes:
+def _level(one: Filter) -> Passes:
     ranks = LEVEL_RANK
-    least = ranks.get(value, 0)
+    least = ranks.get(one.value, 0)
     return lambda entry: ranks[entry.level] >= least
 
 
-def _sources(value: str) -> Passes:
-    wanted = set(value.split(","))
+def _sources(one: Filter) -> Passes:
+    wanted = set(one.value.split(","))
     return lambda entry: entry.source in wanted
 
 
-_PASSES: dict[Kind, Callable[[str], Passes]] = {
+_PASSES: dict[Kind, Callable[[Filter], Passes]] = {
     "keep": _keep,
     "hide": _hide,
     "level": _level,

@@ -6,7 +6,7 @@ with an item is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from fal_serverless.timelimit import TimeLimit, TooSlow
 from fal_tui import render
 from fal_tui.actions import STANDARD
 from fal_tui.bound import Bound
@@ -24,6 +25,7 @@ from fal_tui.naming import Names
 from fal_tui.palette import PLAIN, Palette
 from fal_tui.places import Kind, Place
 from fal_tui.render import Look
+from fal_tui.slow import LONGEST, matching, taken_away
 from fal_tui.store import Item, Store, Topic, item_id
 from fal_tui.widgets.cells import plain
 from fal_tui.widgets.filtering import matcher
@@ -84,13 +86,33 @@ class FilterInput(Input):
 
     def __init__(self) -> None:
         super().__init__(placeholder="filter: regex, !inverse, -f fuzzy", select_on_focus=False)
+        self._refused = ""
+        """What takes too long: while it is typed it stays, to be mended, and filters nothing."""
+
+    @property
+    def wanted(self) -> str:
+        """What the list is filtered by; '' for nothing."""
+        return "" if self.value == self._refused else self.value
+
+    def refuse(self) -> None:
+        """Filter by this no more."""
+        if self.has_focus:
+            self._refused = self.value
+        else:
+            self.value = ""
+            self.reveal(False)
+
+    def forget_refused(self) -> None:
+        """It was changed, if it was: what is typed again is tried again."""
+        if self.value != self._refused:
+            self._refused = ""
 
     def reveal(self, shown: bool) -> None:
         """Hidden it is disabled, too: else it may be given the focus when the list has no room."""
         self.display, self.disabled = shown, not shown
 
     def action_leave(self, clear: bool) -> None:
-        if clear:
+        if clear or not self.wanted:
             self.value = ""
         self.query_ancestor(Listing).grid.focus()
         self.reveal(bool(self.value))
@@ -177,7 +199,7 @@ class Listing(Vertical):
             return True
         ready, items = self._ready, self.select(store)
         return ready is not None and ready.is_of(
-            items, palette, self.input.value, self._basis_of_all(store)
+            items, palette, self.input.wanted, self._basis_of_all(store)
         )
 
     async def prepare(
@@ -192,33 +214,45 @@ class Listing(Vertical):
         if self.is_ready(store, palette):
             return
         self.names, mood = store.names, self._basis_of_all(store)
-        items, wanted, order = self.select(store), self.input.value, self.grid.order
+        items, wanted, order = self.select(store), self.input.wanted, self.grid.order
         sorting = None if order is None else Sorting(order)
         maker = self._maker
         if maker is None or maker.palette != palette:
             maker, self._late = RowMaker(self, palette), {}
         known, late, rows = self._late, dict[str, LateRow](), list[LateRow]()
         shown = dict[str, Item]()
-        matches = matcher(wanted) if wanted.strip() else None
-        for place, item in enumerate(items):
-            name, basis = item_id(item), self._basis(item)
-            row = known.get(name)
-            if row is None or row.item is not item or row.basis != basis:
-                row = LateRow(name, item, basis, maker)
-            late[name], shown[name] = row, item
-            if matches is None or matches(row.text):
-                rows.append(row)
-                if sorting is not None:
+        matches, limit = matcher(wanted) if wanted.strip() else None, TimeLimit(LONGEST)
+        size = SLICE if matches is None else SLICE // 4
+        for at in range(0, len(items), size):
+            some = [self._late_row(item, known, maker) for item in items[at : at + size]]
+            late.update((row.id, row) for row in some)
+            shown.update((row.id, row.item) for row in some)
+            if matches is not None:
+                try:
+                    some = matching(some, _text, matches, limit)
+                except TooSlow:
+                    self._give_up_filter(wanted)
+                    yield from self._making(store, palette)
+                    return
+            rows += some
+            if sorting is not None:
+                for row in some:
                     sorting.add(row)
-            if place % (SLICE if matches is None else SLICE // 4) == 0:
-                yield
-        yield
+            yield
         in_order = None if sorting is None else (sorting.order, sorting.sorted())
         self._maker, self._late = maker, late
         self._ready = Ready(items, palette, wanted, mood, rows, in_order, shown)
 
     def _basis_of_all(self, store: Store) -> object:
         return self._mood(), store.names
+
+    def _late_row(self, item: Item, known: Mapping[str, LateRow], maker: RowMaker) -> LateRow:
+        """The one that is known, if nothing of it has changed."""
+        name, basis = item_id(item), self._basis(item)
+        row = known.get(name)
+        if row is None or row.item is not item or row.basis != basis:
+            row = LateRow(name, item, basis, maker)
+        return row
 
     def _mood(self) -> object:
         """What all rows depend on besides their items and names."""
@@ -256,9 +290,12 @@ class Listing(Vertical):
     def _show_few(self, items: Sequence[Item], palette: Palette) -> None:
         look = Look.at_once(palette, self.names)
         rows = [self._row(item, look) for item in items]
-        if self.input.value.strip():
-            matches = matcher(self.input.value)
-            rows = [row for row in rows if matches(row.text)]
+        wanted = self.input.wanted
+        if wanted.strip():
+            try:
+                rows = matching(rows, _text, matcher(wanted), TimeLimit(LONGEST))
+            except TooSlow:
+                self._give_up_filter(wanted)
         self.items = {item_id(item): item for item in items}
         self._drawn = {row: self._drawn[row] for row in self.items if row in self._drawn}
         self.grid.set_rows(rows, known=self.items)
@@ -281,7 +318,7 @@ class Listing(Vertical):
     def _empty(self, store: Store, some: bool, trouble: str) -> str:
         if some:
             hint = self.keys.say("[ Press {back} to clear the filter.]")
-            return f"Nothing matches '{self.input.value}'.{hint}"
+            return f"Nothing matches '{self.input.wanted}'.{hint}"
         if all(store.has(topic) for topic in self.topics()):
             return self.keys.say(self.nothing)
         return f"{trouble}. Trying again…" if trouble else "Loading…"
@@ -297,6 +334,19 @@ class Listing(Vertical):
         self.input.reveal(False)
         return had
 
+    def _give_up_filter(self, wanted: str) -> None:
+        """It takes too long: do without it, unless something else is typed by now, and say so."""
+        if self.input.value != wanted:
+            return
+        self.input.refuse()
+        said = taken_away(f"Filter {wanted.strip()}")
+        self.app.notify(said, severity="warning", timeout=10, markup=False)
+
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
+        self.input.forget_refused()
         self.post_message(FilterChanged(event.value))
+
+
+def _text(row: AnyRow) -> str:
+    return row.text

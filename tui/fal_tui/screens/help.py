@@ -11,10 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from fal_serverless.timelimit import TimeLimit, TooSlow
 from fal_tui.actions import ACTIONS, Action, Situation, why_not
 from fal_tui.bound import Keyed
 from fal_tui.palette import Palette
 from fal_tui.screens.dialog import Dialog
+from fal_tui.slow import LONGEST, taken_away
 from fal_tui.widgets.columns import Column
 from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.grid import Grid
@@ -153,7 +155,14 @@ class HelpScreen(Dialog[str]):
         self._show(event.value)
 
     def _show(self, text: str) -> None:
-        self.query_one(Grid).set_rows([self._row(each) for each in matching(self._entries, text)])
+        try:
+            with TimeLimit(LONGEST):
+                found: Sequence[Entry] = matching(self._entries, text)
+        except TooSlow:
+            found = self._entries
+            said = taken_away(f"Search {text.strip()}")
+            self.notify(said, severity="warning", timeout=10, markup=False)
+        self.query_one(Grid).set_rows([self._row(each) for each in found])
 
     def _row(self, entry: Entry) -> Row:
         tone = self._palette

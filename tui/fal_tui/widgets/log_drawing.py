@@ -6,6 +6,7 @@ It knows no scrolling and no cursor. Colours come in as styles.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from re import Pattern
@@ -32,6 +33,7 @@ KIND = 7
 """Cells of the word that says what a line is: its source, or the level of the function's own."""
 LABEL = 12
 """Cells of the endpoint's name."""
+_NO_LIMIT = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,16 @@ def prefix(item: Item, look: Look, now: datetime) -> list[Segment]:
     return segments
 
 
-def body(item: Item, look: Look, console: Console) -> list[Strip]:
-    """The rows of its message, uncut to the right unless they are wrapped."""
+def body(
+    item: Item,
+    look: Look,
+    console: Console,
+    limit: AbstractContextManager[object] = _NO_LIMIT,
+) -> list[Strip]:
+    """The rows of its message, uncut to the right unless they are wrapped.
+
+    `limit` is around the search for hits, and what it raises is raised.
+    """
     if isinstance(item, Gap):
         return [Strip([Segment(printable(item.text), look.style("gap"))])]
     style = look.style(_message_style(item))
@@ -81,12 +91,12 @@ def body(item: Item, look: Look, console: Console) -> list[Strip]:
     if look.hits is None and look.wrap is None and message.isprintable() and len(message) < LONGEST:
         # most lines: nothing to find out about them
         return [Strip([Segment(message, style)])]
-    rows: list[Text] = []
-    for line in drawn(message):
-        text = styled(line)
-        if look.hits is not None:
-            text.highlight_regex(look.hits, look.style("hit"))
-        rows += _wrapped(text, look.wrap)
+    texts = [styled(line) for line in drawn(message)]
+    if look.hits is not None:
+        with limit:
+            for text in texts:
+                text.highlight_regex(look.hits, look.style("hit"))
+    rows = [row for text in texts for row in _wrapped(text, look.wrap)]
     strips = [Strip(Segment.apply_style(row.render(console), style)) for row in rows[:1]]
     # of an error in many lines only the first one shouts
     style += Style(bold=False)

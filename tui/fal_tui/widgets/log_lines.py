@@ -12,13 +12,15 @@ from time import monotonic
 from textual.message import Message
 from textual.timer import Timer
 
+from fal_serverless.timelimit import TooSlow
 from fal_tui.bound import UNTOLD, Bound
 from fal_tui.logs.buffer import LIMIT, Gap, Item, LogBuffer
-from fal_tui.logs.filters import Filter
+from fal_tui.logs.filters import Filter, culprit
 from fal_tui.logs.inbox import Inbox
 from fal_tui.logs.lines import height
 from fal_tui.logs.places import Places
 from fal_tui.logs.ticks import Ticks, searcher
+from fal_tui.slow import batches
 from fal_tui.widgets.filtering import pattern
 from fal_tui.widgets.log_sheet import LogSheet
 
@@ -190,11 +192,18 @@ class LogLines(LogSheet):
     def _flush(self) -> None:
         self._timer = None
         self._flushed = monotonic()
-        if self.paused or not self._inbox.count:
-            return
+        if not self.paused and self._inbox.count:
+            self._take_in(self._inbox.take())
+
+    def _take_in(self, items: Sequence[Item]) -> None:
         lead = self._lead
         below = self._places.rows + lead >= self.scroll_offset.y + self._rows_seen
-        delta = self.buffer.extend(self._inbox.take())
+        try:
+            delta = self.buffer.extend(items)
+        except TooSlow as exc:
+            self.set_filters(self._without_slow(self.filters, exc))
+            self._take_in(items)
+            return
         gone = self._places.drop(delta.removed) - (self._lead - lead)
         self._add_places(delta.added)
         self._forget_trimmed()
@@ -220,9 +229,21 @@ class LogLines(LogSheet):
 
     def _tick_from(self, index: int) -> None:
         """Look for errors and hits in what is shown from there on."""
-        found = searcher(self.hits)
-        for number in self.buffer.shown[index:]:
-            self._ticks.add(number, self.buffer.item(number), found)
+        found, numbers = searcher(self.hits), self.buffer.shown[index:]
+
+        def tick(batch: Sequence[int]) -> None:
+            for number in batch:
+                self._ticks.add(number, self.buffer.item(number), found)
+
+        if found is None:
+            tick(numbers)
+            return
+        try:
+            for _ in batches(numbers, tick):
+                pass
+        except TooSlow:
+            self.give_up_search()
+            self._tick_anew()
 
     def _forget_trimmed(self) -> None:
         first = self.buffer.trimmed
@@ -253,10 +274,28 @@ class LogLines(LogSheet):
         self._forget_look()
         self._changed()
 
-    def set_filters(self, filters: Sequence[Filter]) -> None:
-        """Show what passes; the line being read stays where it is, or the next one does."""
-        self._arrange(filters)
+    def give_up_search(self) -> None:
+        super().give_up_search()
         self._changed()
+
+    def set_filters(self, filters: Sequence[Filter]) -> None:
+        """Show what passes; the line being read stays where it is, or the next one does.
+
+        A filter that takes too long is left out, and it is said.
+        """
+        try:
+            self._arrange(filters)
+        except TooSlow as exc:
+            self.set_filters(self._without_slow(filters, exc))
+            return
+        self._changed()
+
+    def _without_slow(self, filters: Sequence[Filter], error: TooSlow) -> list[Filter]:
+        slow = culprit(error, filters)
+        if slow is None:
+            raise error
+        self._warn(f"Filter {slow.chip}")
+        return [one for one in filters if one != slow]
 
     def go_to(self, number: int) -> None:
         """Leave the end and put the cursor on a shown item."""

@@ -13,17 +13,19 @@ from typing import ClassVar, NamedTuple
 from rich.segment import Segment
 from rich.style import Style
 from textual.cache import LRUCache
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.reactive import var
 from textual.strip import Strip
 from textual.widget import Widget
 
+from fal_serverless.timelimit import TimeLimit, TooSlow
 from fal_tui.bound import UNTOLD, Bound
 from fal_tui.logs.buffer import LIMIT, LogBuffer, dropped
 from fal_tui.logs.clock import Clock
 from fal_tui.logs.places import Places
 from fal_tui.logs.ticks import Ticks, along
 from fal_tui.naming import Names
+from fal_tui.slow import LONGEST_DRAWN, taken_away
 from fal_tui.widgets.cells import foreground
 from fal_tui.widgets.log_drawing import Look, body, prefix, prefix_width
 from fal_tui.widgets.log_looks import COMPONENTS, CSS, LOOKS
@@ -94,6 +96,8 @@ class LogSheet(Sheet):
         self._strips: LRUCache[int, list[Strip]] = LRUCache(STRIPS)
         self._rows: LRUCache[Row, Strip] = LRUCache(STRIPS)
         self._look: Look | None = None
+        self._looking = TimeLimit(LONGEST_DRAWN)
+        """For hits in what is drawn."""
         self._widest = 0
         self._own_scroll = False
         self._measured, self._cells = Size(0, 0), 0
@@ -160,6 +164,19 @@ class LogSheet(Sheet):
         row = min(max(row - self._lead, 0), self._places.rows - 1)
         return self._places.at(row)[0] if row >= 0 else -1
 
+    # What is looked for
+
+    def give_up_search(self) -> None:
+        """It takes too long: take it away, and say so."""
+        sought, self.sought, self.hits = self.sought, "", None
+        self._ticks.hits.clear()
+        self._tick_cells = None
+        self._forget_look()
+        self._warn(f"Search /{sought}")
+
+    def _warn(self, slow: str) -> None:
+        self.app.notify(taken_away(slow), severity="warning", timeout=10, markup=False)
+
     # Drawing
 
     def notify_style_update(self) -> None:
@@ -211,6 +228,10 @@ class LogSheet(Sheet):
                 styles, self.clock, self.labels, self._wrap_width, self.hits, self.names
             )
         return self._look
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._looking = TimeLimit(LONGEST_DRAWN)
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y - self._lead
@@ -331,10 +352,17 @@ class LogSheet(Sheet):
     def _body(self, number: int) -> list[Strip]:
         rows = self._strips.get(number)
         if rows is None:
-            rows = body(self.buffer.item(number), self._looks(), self.app.console)
-            self._strips[number] = rows
+            rows = self._strips[number] = self._made(number)
             self._widen(max(row.cell_length for row in rows))
         return rows
+
+    def _made(self, number: int) -> list[Strip]:
+        item, console = self.buffer.item(number), self.app.console
+        try:
+            return body(item, self._looks(), console, self._looking)
+        except TooSlow:
+            self.give_up_search()
+            return body(item, self._looks(), console)
 
     def _widen(self, cells: int) -> None:
         """Only what was seen counts, so that no line is measured for nothing."""

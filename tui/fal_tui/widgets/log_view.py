@@ -14,6 +14,7 @@ from textual.message import Message
 
 from fal_serverless.config import pager_command
 from fal_serverless.models import LogEntry, LogQuery
+from fal_serverless.timelimit import TooSlow
 from fal_tui import foreground
 from fal_tui.bound import Bound, Keyed
 from fal_tui.logs.buffer import LIMIT, Gap, Item
@@ -97,9 +98,13 @@ class LogView(LogLines, can_focus=True):
             return
         hit = self._is_hit
         bottom = self._current_index()
-        found = self.buffer.find(bottom, -1, hit)
-        if found is None:
-            found = self.buffer.find(bottom + 1, 1, hit)
+        try:
+            found = self.buffer.find(bottom, -1, hit)
+            if found is None:
+                found = self.buffer.find(bottom + 1, 1, hit)
+        except TooSlow:
+            self.give_up_search()
+            return
         self._go_to_found(found, f"No line matches {text}")
 
     def _is_hit(self, item: Item) -> bool:
@@ -117,7 +122,12 @@ class LogView(LogLines, can_focus=True):
         start = self._current_index()
         if self.cursor is not None or step > 0:
             start += step
-        self._go_to_found(self.buffer.find(start, step, wanted), missing)
+        try:
+            found = self.buffer.find(start, step, wanted)
+        except TooSlow:
+            self.give_up_search()
+            return
+        self._go_to_found(found, missing)
 
     def _go_to_found(self, number: int | None, missing: str) -> None:
         if number is None:

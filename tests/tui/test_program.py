@@ -137,7 +137,8 @@ def test_the_first_screen_of_a_real_backend_as_a_picture(
 @pytest.mark.parametrize(("chosen", "frames"), [("", 240), ("30", 30)])
 def test_frames_follow_each_other_soon(chosen: str, frames: int) -> None:
     code = (
-        "from fal_tui.frames import quicken\nquicken()\n"
+        "import os\nfrom fal_tui.frames import VARIABLE, quicken\n"
+        "before = os.environ.get(VARIABLE)\nquicken()\nassert os.environ.get(VARIABLE) == before\n"
         "from textual.screen import UPDATE_PERIOD\nprint(round(1 / UPDATE_PERIOD))"
     )
     environ = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}

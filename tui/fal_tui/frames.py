@@ -16,5 +16,14 @@ VARIABLE = "TEXTUAL_FPS"
 
 
 def quicken() -> None:
-    """To be called before Textual is imported. Who chose another number keeps it."""
-    os.environ.setdefault(VARIABLE, str(PER_SECOND))
+    """To be called before Textual is imported. Who chose another number keeps it.
+
+    Textual reads it once, and only from the environment; what is started later need not have it.
+    """
+    if VARIABLE in os.environ:
+        return
+    os.environ[VARIABLE] = str(PER_SECOND)
+    try:
+        import textual.constants  # noqa: F401 - for what it reads
+    finally:
+        del os.environ[VARIABLE]

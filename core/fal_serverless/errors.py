@@ -260,6 +260,14 @@ def listed(names: Iterable[str], wanted: str) -> str:
     return f"{', '.join(shown)} and {len(have) - len(shown):,} more"
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'alias'?`, of the nearest that there is; '' where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
 def every_class(root: Type[FalError] = FalError) -> Iterator[Type[FalError]]:  # noqa: UP006
     """The whole tree, root first."""
     yield root

@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import PurePath
 from typing import get_args
@@ -18,7 +17,7 @@ from textual.binding import Binding
 from textual.keys import Keys
 
 from fal_serverless.config import Command, Config
-from fal_serverless.errors import InvalidSetting
+from fal_serverless.errors import InvalidSetting, meant
 from fal_tui.actions import ACTIONS, Action, Reason, Situation
 from fal_tui.bound import SHOWN, Bound, Keyed, ids_of, shown_key
 from fal_tui.places import Kind, Pane
@@ -72,13 +71,8 @@ def _check_names(config: Config, widgets: Sequence[Keyed]) -> None:
     known = {action.id for action in ACTIONS} | own | ids_of(widgets)
     for name in config.keymap:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; there are: {_listed(known)}"
+            hint = meant(name, known) or f"; there are: {', '.join(sorted(known))}"
             raise InvalidSetting(f"keymap: no action '{name}'{hint} (in config.toml)")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 def keys(name: str, text: str) -> str:

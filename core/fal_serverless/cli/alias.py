@@ -22,7 +22,7 @@ def list_aliases(session: Session, as_json: bool) -> None:
     """List all aliases."""
     found = session.ask(lambda client: client.aliases())
     headings = ("Alias", "Revision", "Auth", "Max Concurrency")
-    output.listed(
+    output.models(
         found,
         as_json,
         headings,
@@ -72,6 +72,6 @@ def history(session: Session, name: str, as_json: bool) -> None:
     """Show where ALIAS pointed, newest first."""
     moves = session.ask(lambda client: client.moves(name))
     headings = ("When", "From", "To", "By", "Reason", "Message")
-    output.listed(moves, as_json, headings, lambda m: (
+    output.models(moves, as_json, headings, lambda m: (
         m.at, m.from_revision, m.to_revision, m.by, m.reason, m.message,
     ))  # fmt: skip

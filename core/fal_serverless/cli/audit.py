@@ -28,6 +28,6 @@ def list_entries(session: Session, lines: int, as_json: bool) -> None:
     """List changes of pointers, auth, keys, users and workers, newest first."""
     found = session.ask(lambda client: client.audit(lines))
     headings = ("When", "By", "From", "Action", "Subject", "Before", "After", "Message")
-    output.listed(found, as_json, headings, lambda e: (
+    output.models(found, as_json, headings, lambda e: (
         e.at, e.by, e.address, e.action, e.subject, e.before, e.after, e.message,
     ))  # fmt: skip

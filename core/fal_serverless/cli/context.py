@@ -109,7 +109,7 @@ def list_contexts(session: Session, as_json: bool) -> None:
     used = session.context or config.settings.context
     shown = [_row(item, item.name == used) for item in config.contexts.values()]
     headings = ("", "Context", "URL", "User", "Key", "Protected", "Readonly")
-    output.listed(shown, as_json, headings, lambda r: (
+    output.models(shown, as_json, headings, lambda r: (
         "*" if r["used"] else "", r["name"], r["url"] or "(embedded)", r["user_id"], r["key_id"],
         r["protected"], r["readonly"],
     ))  # fmt: skip

@@ -34,7 +34,7 @@ def list_environments(session: Session, as_json: bool) -> None:
 
 def _list(found: Sequence[Environment], as_json: bool = False, nothing: str = "") -> None:
     headings = ("Environment", "Python", "Requirements", "Size", "Revisions", "State", "Last used")
-    output.listed(found, as_json, headings, lambda one: (
+    output.models(found, as_json, headings, lambda one: (
         one.key[:SHORT_KEY], one.python_version, one.requirements or "none",
         human(one.size_bytes), len(one.revisions) + one.others, state(one), one.last_used_at,
     ), nothing)  # fmt: skip

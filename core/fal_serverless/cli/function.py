@@ -43,7 +43,7 @@ def list_functions(session: Session, as_json: bool) -> None:
     """
     found = session.ask(lambda client: client.functions())
     headings = ("Function", "Aliases", "Live", "Revisions", "Auth", "Served", "URL")
-    output.listed(found, as_json, headings, lambda f: (
+    output.models(found, as_json, headings, lambda f: (
         _name(f), f.aliases, f.live, f.revisions, f.auth, f.served_at, f.url,
     ), NO_FUNCTION)  # fmt: skip
 
@@ -60,7 +60,7 @@ def revisions(session: Session, name: str, as_json: bool) -> None:
     """List the revisions of a function, newest first."""
     found = session.ask(lambda client: client.revisions(name))
     headings = ("Revision", "Created", "By", "Aliases", "Auth", "Python", "Git", "Message")
-    output.listed(found, as_json, headings, lambda r: (
+    output.models(found, as_json, headings, lambda r: (
         r.id, r.created_at, r.created_by, r.aliases, r.auth, r.bundle.python_version, commit(r),
         r.message,
     ))  # fmt: skip

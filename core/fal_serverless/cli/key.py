@@ -52,7 +52,7 @@ def list_keys(session: Session, as_json: bool) -> None:
     """List all keys, without their secrets."""
     found = session.ask(lambda client: client.keys())
     headings = ("Key ID", "Scope", "Alias", "User", "Created")
-    output.listed(
+    output.models(
         found, as_json, headings, lambda k: (k.id, k.scope, k.alias, k.user, k.created_at)
     )
 

@@ -76,7 +76,7 @@ def _plain(value: Any) -> Any:
     return to_json(value)
 
 
-def listed(
+def models(
     found: Sequence[T],
     as_json: bool,
     headings: Sequence[str],

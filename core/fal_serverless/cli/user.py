@@ -36,4 +36,4 @@ def list_users(session: Session, as_json: bool) -> None:
     """List all users."""
     found = session.ask(lambda client: client.users())
     headings = ("ID", "Nickname", "Created")
-    output.listed(found, as_json, headings, lambda u: (u.id, u.nickname, u.created_at))
+    output.models(found, as_json, headings, lambda u: (u.id, u.nickname, u.created_at))

@@ -25,7 +25,7 @@ def list_workers(session: Session, as_json: bool) -> None:
         "Worker", "Function", "Revision", "State", "PID", "Address", "Requests", "Running",
         "Memory", "Started", "Cold Start",
     )  # fmt: skip
-    output.listed(found, as_json, headings, lambda w: (
+    output.models(found, as_json, headings, lambda w: (
         w.id, w.function, w.revision, w.state, w.pid, w.address, w.requests, w.running,
         _megabytes(w.memory_bytes), w.started_at, _cold(w.cold_start),
     ), "No worker runs now; a call starts one.")  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from fal_serverless.config.names import LOCAL, PREFIX
-from fal_serverless.errors import InvalidSetting
+from fal_serverless.errors import InvalidSetting, meant
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,11 @@ def unknown_in(data: dict[str, Any]) -> tuple[str, ...]:
     No error: a newer version may know it.
     """
     names = [item.name for item in fields(Settings)]
-    return tuple(_unknown(name, names) for name in data if name not in (*names, *TABLES))
-
-
-def _unknown(name: str, names: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"config.toml has '{name}', which is no setting{hint}"
+    return tuple(
+        f"config.toml has '{name}', which is no setting{meant(name, names)}"
+        for name in data
+        if name not in (*names, *TABLES)
+    )
 
 
 def _typed(name: str, value: Any, kind: Any, where: str) -> Any:

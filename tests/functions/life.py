@@ -1,6 +1,7 @@
 """Functions whose workers' lives are watched."""
 
 import os
+import threading
 import time
 
 from fal_serverless import isolated
@@ -23,9 +24,14 @@ def busy(seconds: float) -> int:
     return os.getpid()
 
 
-@isolated(serve=True, keep_alive=30, max_concurrency=1, max_multiplexing=4)
-def together(seconds: float) -> int:
-    time.sleep(seconds)
+def meeting() -> threading.Barrier:
+    return threading.Barrier(4)
+
+
+@isolated(serve=True, keep_alive=30, max_concurrency=1, max_multiplexing=4, setup_function=meeting)
+def together(meeting: threading.Barrier) -> int:
+    """Returns when four calls of one worker are inside at once."""
+    meeting.wait(30)
     return os.getpid()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fal_serverless.backend.engine import LocalEngine, Sink, isolation, survivors
+from fal_serverless.backend.engine import LocalEngine, Sink, isolation, survivors, worker
 from fal_serverless.backend.engine.isolation import Isolation, Namespace
 from fal_serverless.config import Settings
 
@@ -24,8 +24,8 @@ NAMESPACES = [Namespace("", "a test")]
 if FOUND.namespace.kind:
     NAMESPACES.insert(0, FOUND.namespace)
 
-QUICK = 2.0
-"""Seconds after which nothing may be left."""
+QUICK = 20.0
+"""Seconds after which nothing may be left: far from the grace, for which nobody may wait."""
 
 
 @pytest.fixture
@@ -82,6 +82,11 @@ pytestmark = pytest.mark.parametrize("namespace", NAMESPACES, ids=lambda n: n.ki
 @pytest.fixture
 def stage(make_stage: Callable[..., Any], namespace: Namespace) -> Any:
     return make_stage(Isolation(FOUND.method, namespace))
+
+
+@pytest.fixture(autouse=True)
+def grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "STOP_GRACE", 10 * QUICK)
 
 
 async def gone_quickly(mark: str, is_left: Callable[[], bool] = lambda: False) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
 
 import pytest
 from rich.style import Style
@@ -197,16 +198,35 @@ async def test_a_click_moves_two_open_and_the_header_sorts() -> None:
         assert app.grid.order == Order(0)
 
 
-async def test_ten_thousand_rows_are_set_without_a_pause() -> None:
-    app = Table()
-    many = rows(10_000)
-    async with app.run_test(size=(120, 40)):
-        app.grid.set_rows(many)
-        # Of this process alone: what others do with the machine says nothing of the grid.
-        started = time.process_time()
-        app.grid.set_rows(rows(10_000))
-        spent = time.process_time() - started
-    assert spent < 0.5, "ten times what it takes"
+def calls(work: Callable[[], object]) -> int:
+    """How many functions `work` calls: the same on any machine, whatever else it does."""
+    count = 0
+
+    def seen(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(seen)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_the_work_of_setting_rows_grows_no_faster_than_they_do(more: int) -> None:
+    """With `more`, each row has changed."""
+    spent: list[float] = []
+    for count in (1_000, 10_000):
+        app = Table(*rows(count))
+        async with app.run_test(size=(120, 40)):
+            given = [row(f"f{number:05}", calls=number + more) for number in range(count)]
+            spent.append(calls(lambda: app.grid.set_rows(given)) / count)  # noqa: B023
+    small, large = spent
+    assert large < 20, "calls a row: twice what it takes"
+    assert large < 1.2 * small
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -15,9 +15,9 @@ from fal_tui.actions import ACTIONS, Situation
 from fal_tui.app import FalTui
 from fal_tui.places import HOME, Place
 from fal_tui.screens.help import entries, matching
-from fal_tui.screens.lists import WIDGETS
 from fal_tui.screenshot import Camera
 from fal_tui.store import Topic
+from fal_tui.widgets.bindings import WIDGETS
 from tui.conftest import Opening
 from tui.fake_backend import START, FakeBackend, revision_id
 

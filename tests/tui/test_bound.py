@@ -13,8 +13,9 @@ from fal_tui.app import FalTui, Start
 from fal_tui.bound import Bound
 from fal_tui.keymap import read
 from fal_tui.places import Place
-from fal_tui.screens.lists import KINDS, WIDGETS
+from fal_tui.screens.lists import KINDS
 from fal_tui.screenshot import Camera, camera
+from fal_tui.widgets.bindings import WIDGETS
 from tui.fake_backend import FakeBackend, revision_id
 from tui.test_keymap import reading
 

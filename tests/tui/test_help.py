@@ -10,8 +10,8 @@ from textual.command import CommandPalette
 from fal_tui.actions import ACTIONS, Situation
 from fal_tui.places import HOME
 from fal_tui.screens.help import Entry, HelpScreen, entries, matching
-from fal_tui.screens.lists import WIDGETS
 from fal_tui.screenshot import Camera, camera
+from fal_tui.widgets.bindings import WIDGETS
 from tui.conftest import Opening
 from tui.fake_backend import FakeBackend
 from tui.test_bound import bound, opening

@@ -15,9 +15,9 @@ from fal_tui.app import FalTui, Start
 from fal_tui.flows.programs import line_of
 from fal_tui.keymap import keys, read, words
 from fal_tui.places import HOME, Place
-from fal_tui.screens.lists import WIDGETS
 from fal_tui.screenshot import camera
 from fal_tui.values import values
+from fal_tui.widgets.bindings import WIDGETS
 from tui.fake_backend import FakeBackend, revision_id, two_functions
 
 

@@ -69,6 +69,15 @@ def test_the_first_paint_imports_no_client() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_other_keys_are_read_without_the_widgets_that_have_them() -> None:
+    code = (
+        "import sys; import fal_tui.app, fal_tui.keymap, fal_tui.widgets.bindings; "
+        "print([n for n in ('widgets.log_view', 'screens.pulse') if f'fal_tui.{n}' in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("text", ["", "160", "axb", "5x5", "9999x9"])
 def test_a_size_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(SystemExit):

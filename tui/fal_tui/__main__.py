@@ -188,7 +188,7 @@ def run_app(given: argparse.Namespace) -> int:
     keymap = None
     if config.keymap or config.commands:
         from fal_tui.keymap import read
-        from fal_tui.screens.lists import WIDGETS
+        from fal_tui.widgets.bindings import WIDGETS
 
         keymap = read(config, WIDGETS)  # what is wrong is said here, before the screen is taken
     app = FalTui(config, context, start=Start(given.file, given.readonly), keymap=keymap)

@@ -240,7 +240,7 @@ class FalTui(App[None]):
     def _keys_in_force(self) -> Keymap:
         """With the keys and commands of the config file."""
         from fal_tui.keymap import read
-        from fal_tui.screens.lists import WIDGETS
+        from fal_tui.widgets.bindings import WIDGETS
 
         found = self._keys
         if found is None:

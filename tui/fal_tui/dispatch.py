@@ -21,7 +21,6 @@ from fal_tui.places import Kind, Place
 from fal_tui.render import Look
 from fal_tui.screens.command import CommandScreen
 from fal_tui.screens.help import HelpScreen, entries
-from fal_tui.screens.lists import WIDGETS
 from fal_tui.screens.main import MainScreen
 from fal_tui.screens.page import PageScreen
 from fal_tui.screens.paned import LOG_STEP
@@ -29,6 +28,7 @@ from fal_tui.screens.pick import Choice, PickScreen
 from fal_tui.store import ALIASES, FUNCTIONS, Item, Store
 from fal_tui.turns import FLOW
 from fal_tui.web.possible import possible_widgets
+from fal_tui.widgets.bindings import WIDGETS
 from fal_tui.widgets.clipboard import copy
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from fal_serverless.config import Command, Config
 from fal_tui.actions import ACTIONS
 from fal_tui.bound import Bound, Keyed
 from fal_tui.keymap import read
-from fal_tui.screens.lists import WIDGETS
 from fal_tui.web.possible import KEPT, in_browser, possible, possible_widgets
+from fal_tui.widgets.bindings import WIDGETS
 from tui.conftest import Opening
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import ScrollableContainer, Vertical
 from textual.content import Content
 from textual.widgets import Static
@@ -14,19 +14,13 @@ from textual.widgets import Static
 from fal_tui import safe
 from fal_tui.chrome.tabs import TabBar
 from fal_tui.detail import OVERVIEW, TABS, Code, Page
+from fal_tui.widgets import bindings
 
 
 class Body(ScrollableContainer, can_focus=True):
     """Scrolls by the list's keys too."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False, id="detail.down"),
-        Binding("k", "scroll_up", "Up", show=False, id="detail.up"),
-        Binding("g", "scroll_home", "Top", show=False, id="detail.first"),
-        Binding("G", "scroll_end", "End", show=False, id="detail.last"),
-        Binding("ctrl+d", "page_down", "Page down", show=False, id="detail.page_down"),
-        Binding("ctrl+u", "page_up", "Page up", show=False, id="detail.page_up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings.DETAIL
 
 
 class DetailPane(Vertical):

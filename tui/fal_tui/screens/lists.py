@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fal_tui.actions import ACTIONS, Action, Situation, footer, why_not
-from fal_tui.bound import Bound, Keyed
-from fal_tui.chrome.detail_pane import Body
+from fal_tui.bound import Bound
 from fal_tui.chrome.footer import Hint
 from fal_tui.places import Kind
 from fal_tui.screens.activity import Activity, Audit
@@ -17,23 +16,12 @@ from fal_tui.screens.keys import Keys
 from fal_tui.screens.pulse import PulseList
 from fal_tui.screens.revisions import Revisions
 from fal_tui.screens.workers import Workers
-from fal_tui.widgets.grid import Grid
-from fal_tui.widgets.log_pane import LogPane
-from fal_tui.widgets.log_view import LogView
+from fal_tui.widgets.bindings import LOG
 
 KINDS: dict[Kind, type[Listing]] = {
     each.kind: each
     for each in (Functions, Revisions, Aliases, Moves, Keys, Workers, Activity, Audit, PulseList)
 }
-
-LOG = Keyed("Log pane", "logs", (*LogPane.BINDINGS, *LogView.BINDINGS))
-WIDGETS: tuple[Keyed, ...] = (
-    Keyed("List", "list", Grid.BINDINGS),
-    Keyed("Pulse", "list", PulseList.BINDINGS),
-    Keyed("Detail pane", "detail", Body.BINDINGS),
-    LOG,
-)
-"""Widgets with keys of their own; each can have others."""
 
 SHARE = 0.7
 """Part of the footer that the log pane's own keys may take."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widgets import Static
 
 from fal_serverless.models import Function, FunctionPulse, Pulse
@@ -21,6 +21,7 @@ from fal_tui.places import Place
 from fal_tui.render import Look
 from fal_tui.screens.base import Listing
 from fal_tui.store import FUNCTIONS, Item, Store, Topic, item_id
+from fal_tui.widgets import bindings
 from fal_tui.widgets.plot import LEAST_HEIGHT, Plot, Plots
 from fal_tui.widgets.rows import Order, Row
 
@@ -39,15 +40,7 @@ class PulseList(Listing):
     nothing = "No functions yet.[ Press {serve} to serve a file.]"
     is_lone = True
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "p",
-            "narrow",
-            "Plots of the one under the cursor, or of all",
-            show=False,
-            id="pulse.narrow",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings.PULSE
 
     DEFAULT_CSS = """
     PulseList > #range { height: 1; padding: 0 1; background: $boost; }

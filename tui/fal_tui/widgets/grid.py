@@ -11,10 +11,11 @@ from operator import is_
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 
+from fal_tui.widgets import bindings
 from fal_tui.widgets.cells import Cell
 from fal_tui.widgets.columns import GAP, UNBOUND, WIDEST, Column
 from fal_tui.widgets.grid_sheet import GUTTER, GridSheet
@@ -27,34 +28,7 @@ __all__ = ["Column", "Grid", "Order", "Row"]
 class Grid(GridSheet, can_focus=True):
     """`columns` and, when there is no row, the text `empty`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Down", show=False, id="list.down"),
-        Binding("k,up", "move(-1)", "Up", show=False, id="list.up"),
-        Binding("g,home", "first", "First", show=False, id="list.first"),
-        Binding("G,end", "last", "Last", show=False, id="list.last"),
-        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False, id="list.half_page_down"),
-        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False, id="list.half_page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="list.page_down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="list.page_up"),
-        Binding("enter", "open", "Open", show=False, id="list.open"),
-        Binding(
-            "space",
-            "mark",
-            "Mark",
-            show=False,
-            tooltip="Mark[, for {delete} and {stop}]; "
-            "a filter that hides marked ones does not unmark them",
-            id="list.mark",
-        ),
-        Binding("u", "clear_marks", "Take all marks back", show=False, id="list.unmark"),
-        Binding(
-            "shift+left", "pick_column(-1)", "Column to sort by", show=False, id="list.column_left"
-        ),
-        Binding(
-            "shift+right", "pick_column(1)", "Column to sort by", show=False, id="list.column_right"
-        ),
-        Binding("O", "sort", "Sort", show=False, id="list.sort"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings.LIST
 
     class Said(Message):
         """What all messages of a table have in common."""

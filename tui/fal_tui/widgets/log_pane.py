@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
 from textual.worker import Worker, WorkerState
@@ -26,7 +26,7 @@ from fal_serverless import errors
 from fal_serverless.client import Client
 from fal_serverless.models import Level, LogQuery
 from fal_tui import naming
-from fal_tui.bound import Bound, Keyed
+from fal_tui.bound import Bound
 from fal_tui.logs import span
 from fal_tui.logs.buffer import LIMIT, Gap, reconnected
 from fal_tui.logs.filters import Filter, replaced, without
@@ -35,6 +35,7 @@ from fal_tui.logs.span import ALL, FORMS, HEAD, MINUTES, MOST, TAIL, Span
 from fal_tui.naming import Names
 from fal_tui.screens.ask import AskScreen
 from fal_tui.screens.pick import Choice, PickScreen
+from fal_tui.widgets import bindings
 from fal_tui.widgets.log_lines import Held, LogLines
 from fal_tui.widgets.log_sheet import NOTHING
 from fal_tui.widgets.log_title import LogTitle
@@ -98,15 +99,7 @@ class LogPane(Vertical):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("/", "ask('search')", "Search", id="log.search"),
-        Binding("&", "ask('keep')", "Keep only", id="log.keep"),
-        Binding("!", "ask('hide')", "Hide", id="log.hide"),
-        Binding("v", "least_level", "Level", id="log.level"),
-        Binding("a", "all_sources", "Sources", show=False, id="log.sources"),
-        Binding("T", "span", "Time range", show=False, id="log.span"),
-        Binding("escape", "undo", "Take back", show=False, id="log.undo"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings.LOG_PANE
 
     def __init__(
         self,
@@ -131,8 +124,7 @@ class LogPane(Vertical):
         """That it was reconnected, as it was said last, …"""
         self._times = 0
         """… and how often without a line in between."""
-        own = Keyed("", "logs", (*self.BINDINGS, *LogView.BINDINGS))
-        self._keys = keys or Bound.of(widgets=[own])
+        self._keys = keys or Bound.of(widgets=[bindings.LOG])
         self.view = LogView(limit, folder=folder, keys=self._keys)
         self.view.asks = True
         self._title = LogTitle(self.view)

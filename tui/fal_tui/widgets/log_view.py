@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
 from fal_serverless.config import pager_command
 from fal_serverless.models import LogEntry, LogQuery
 from fal_serverless.timelimit import TooSlow
 from fal_tui import foreground
-from fal_tui.bound import Bound, Keyed
+from fal_tui.bound import Bound
 from fal_tui.logs.buffer import LIMIT, Gap, Item
 from fal_tui.logs.clock import following
 from fal_tui.logs.lines import seen
+from fal_tui.widgets import bindings
 from fal_tui.widgets.clipboard import copy
 from fal_tui.widgets.line_panel import LinePanel
 from fal_tui.widgets.log_drawing import plain
@@ -32,36 +33,7 @@ SIDEWAYS = 12
 class LogView(LogLines, can_focus=True):
     """`folder` is where lines are saved to; None: the current one. `keys` are those in force."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "step(1)", "Line down", show=False, id="log.down"),
-        Binding("k,up", "step(-1)", "Line up", show=False, id="log.up"),
-        Binding("g,home", "first", "First line", show=False, id="log.first"),
-        Binding("G,end", "last", "Last line, and follow", show=False, id="log.last"),
-        Binding(
-            "ctrl+d", "scroll_part(0.5)", "Half a page down", show=False, id="log.half_page_down"
-        ),
-        Binding("ctrl+u", "scroll_part(-0.5)", "Half a page up", show=False, id="log.half_page_up"),
-        Binding("pagedown", "scroll_part(1)", "Page down", show=False, id="log.page_down"),
-        Binding("pageup", "scroll_part(-1)", "Page up", show=False, id="log.page_up"),
-        Binding("left", "sideways(-1)", "To the left", show=False, id="log.left"),
-        Binding("right", "sideways(1)", "To the right", show=False, id="log.right"),
-        Binding("enter", "open", "Line", id="log.open"),
-        Binding("s", "follow", "Follow", id="log.follow"),
-        Binding("w", "wrap", "Wrap", id="log.wrap"),
-        Binding("t", "clock", "Time", id="log.time"),
-        Binding("n", "hit(1)", "Next hit", show=False, id="log.next_hit"),
-        Binding("N", "hit(-1)", "Previous hit", show=False, id="log.previous_hit"),
-        Binding("e", "level('ERROR', 1)", "Next error", show=False, id="log.next_error"),
-        Binding("E", "level('ERROR', -1)", "Previous error", show=False, id="log.previous_error"),
-        Binding("W", "level('WARNING', 1)", "Next warning", show=False, id="log.next_warning"),
-        Binding("m", "bookmark", "Bookmark", show=False, id="log.bookmark"),
-        Binding("'", "next_bookmark", "Next bookmark", show=False, id="log.next_bookmark"),
-        Binding("space", "mark", "Mark", show=False, id="log.mark"),
-        Binding("c", "copy", "Copy", id="log.copy"),
-        Binding("ctrl+s", "save", "Save", show=False, id="log.save"),
-        Binding("|", "pager", "Pager", show=False, id="log.pager"),
-        Binding("p", "pause", "Pause", id="log.pause"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings.LOG_VIEW
 
     class Asked(Message):
         """Entries are wanted that may be anywhere in the log."""
@@ -80,7 +52,7 @@ class LogView(LogLines, can_focus=True):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        known = keys or Bound.of(widgets=[Keyed("", "logs", self.BINDINGS)])
+        known = keys or Bound.of(widgets=[bindings.LOG])
         super().__init__(limit, labels=labels, keys=known, id=id, classes=classes)
         self.title = "logs"
         """What it shows, for the name of a saved file."""

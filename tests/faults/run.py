@@ -77,7 +77,7 @@ def main() -> int:
     given = asked.parse_args()
     wanted = list(chosen(given))
     rows = {one.name: Row(one.name) for one, _ in wanted}
-    began = time.monotonic()
+    began, is_whole = time.monotonic(), True
     # Processes that are new: none inherits what another one's callers have open.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(given.lanes, mp_context=context) as lanes:
@@ -86,12 +86,21 @@ def main() -> int:
             for one, times in wanted
             for number in range(times)
         ]
-        for each in as_completed(tries):
-            report(rows[each.result()[0]], each.result())
-    print(f"\n{markdown(list(rows.values()))}\n")
+        try:
+            for each in as_completed(tries):
+                report(rows[each.result()[0]], each.result())
+        except KeyboardInterrupt:
+            # The lanes were told as well: they put away what they began, and begin nothing more.
+            lanes.shutdown(cancel_futures=True)
+            is_whole = False
+    known = [row for row in rows.values() if row.tried or row.skipped]
+    print(f"\n{markdown(known)}\n")
     bad = sum(row.lost + row.leftover + row.failed for row in rows.values())
     count = sum(row.tried for row in rows.values())
     print(f"{count} tries in {time.monotonic() - began:.0f} s, {given.lanes} at once")
+    if not is_whole:
+        print("ended by Ctrl+C before all of it was tried")
+        return 130
     return 1 if bad else 0
 
 

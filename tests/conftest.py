@@ -18,9 +18,14 @@ from running import RunningBackend, StartBackend, start_backend
 
 
 def pytest_configure() -> None:
-    """A suite started by `&` in a script ignores Ctrl+C, and so would all that it starts."""
+    """A suite started by `&` in a script ignores Ctrl+C, and by `nohup` the end of the terminal.
+
+    So would all that it starts.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Backends:

@@ -183,10 +183,11 @@ async def test_a_call_that_runs_is_not_idle(stand: Stand) -> None:
 
 @pytest.mark.parametrize("before", [b"", post("/", b"x")])
 async def test_a_head_that_does_not_end_is_answered_and_closed(stand: Stand, before: bytes) -> None:
+    began = now()
     async with stand.wire() as connection:
         if before:
             assert (await connection.ask(before)).body == b"x"
-        began = now()
+            began = now()
         await connection.send(b"POST / HTTP/1.1\r\nX-Slow: ")
         dribbling = asyncio.create_task(dribble(connection))
         answer = await connection.answer()
@@ -204,8 +205,8 @@ async def dribble(connection: Wire) -> None:
 
 
 async def test_a_connection_that_brings_nothing_is_closed(stand: Stand) -> None:
+    began = now()
     async with stand.wire() as connection:
-        began = now()
         assert await connection.rest() == b""
         assert HEAD < now() - began < 20 * HEAD
 

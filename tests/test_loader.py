@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -63,6 +63,46 @@ async def test_a_typed_dict_made_by_a_call_survives(here: Config, write: Write) 
     func = Opened(await source.bundle(path, "f", config=here)).function()
     step = func.__annotations__["step"]
     assert (step.__name__, step.__annotations__, step.__total__) == ("Step", {"by": int}, False)
+
+
+async def test_quoted_annotations_of_classes_survive_as_what_they_name(
+    here: Config, write: Write
+) -> None:
+    path = write(
+        HEAD + "from dataclasses import dataclass\n"
+        "@dataclass\nclass Line:\n    start: 'Point'\n    end: 'list[Point]'\n"
+        "@dataclass\nclass Point:\n    x: int\n"
+        "@isolated(serve=True)\ndef f(line: Line): return line\n"
+    )
+    func = Opened(await source.bundle(path, "f", config=here)).function()
+    fields = get_type_hints(func.__annotations__["line"])
+    assert [fields["start"].__name__, str(fields["end"])] == ["Point", "list[app.Point]"]
+    assert get_type_hints(fields["start"]) == {"x": int}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated where they stand")
+@pytest.mark.parametrize("made", ["", "outer()"])
+async def test_annotations_for_checkers_only_are_sent_as_they_are_written(
+    here: Config, write: Write, made: str
+) -> None:
+    inner = "def f(a: int, b: list[Order] = None) -> Order: return helped(a)\n"
+    served = (
+        f"@isolated(serve=True)\n{inner}"
+        if not made
+        else f"def outer():\n    {inner}    return f\nf = isolated(serve=True)(outer())\n"
+    )
+    path = write(
+        HEAD + "from typing import TYPE_CHECKING\nif TYPE_CHECKING: from shop import Order\n"
+        "class Basket:\n    first: Order\n    count: int\n"
+        "def helped(order: Order) -> int: return Basket and order\n" + served
+    )
+    opened = Opened(await source.bundle(path, "f", config=here))
+    assert [(one.name, one.annotation) for one in opened.info.parameters] == [
+        ("a", "int"), ("b", "list[Order]"),
+    ]  # fmt: skip
+    func = opened.function()
+    assert func(3) == 3
+    assert func.__annotations__ == {"a": int, "b": "list[Order]", "return": "Order"}
 
 
 async def test_a_bundle_says_what_it_holds(here: Config) -> None:

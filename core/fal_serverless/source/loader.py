@@ -269,6 +269,7 @@ def load(request: dict[str, str], folder: str) -> dict[str, Any]:
     module = import_file(request["file"])
     found = find_function(module, request["name"])
     own = local_modules(module)
+    pickling.settle(inspect.unwrap(found.func))
     answer = describe(found, own)
     sys.modules.update(ours)
     content = {"func": found.func, "setup_function": found.options.setup_function}

@@ -7,8 +7,10 @@ standard library only, Python 3.8.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import importlib
 import inspect
 import io
 import os
@@ -78,6 +80,8 @@ def make_pickler(cloudpickle: Any, is_local: Callable[[Any], bool]) -> Any:
         return cached, (value.__wrapped__, *sizes)
 
     def reducer_override(self: Any, value: Any) -> Any:
+        if isinstance(value, types.FunctionType) or has_late_annotations(value):
+            settle(value)  # of a class, cloudpickle sends only those that were read already
         if isinstance(value, types.CodeType):
             return with_file_name(self.dispatch_table[types.CodeType](value), value.co_filename)
         if isinstance(value, functools._lru_cache_wrapper) and is_local(value.__wrapped__):
@@ -127,12 +131,16 @@ def is_model_with_slots(value: Any) -> bool:
 
 
 def is_bare_typed_dict(value: Any) -> bool:
-    """Made by a call, not by a class statement."""
+    """Made by a call, not by a class statement, which since Python 3.13 leaves its line."""
     kind = getattr(typing, "_TypedDictMeta", ())
-    return isinstance(value, kind) and "__orig_bases__" not in vars(value)
+    mark = "__orig_bases__" if sys.version_info < (3, 13) else "__firstlineno__"
+    return isinstance(value, kind) and mark not in vars(value)
 
 
 # Annotations
+
+OLD = sys.version_info < (3, 14)
+"""Annotations are evaluated where they stand, and a class without any shows those of its parent."""
 
 
 def resolve_annotations(modules: list[types.ModuleType]) -> None:
@@ -156,14 +164,38 @@ def owners(value: Any) -> Iterator[Any]:
 
 
 def resolve(owner: Any, names: dict[str, Any]) -> None:
-    if isinstance(owner, type) and "__annotations__" not in vars(owner):
+    if OLD and isinstance(owner, type) and "__annotations__" not in vars(owner):
         return  # the attribute would be a parent's
+    settle(owner)
     notes = owner.__annotations__
     fields = vars(owner).get("__fields__", {})
     for key, note in list(notes.items()):
         notes[key] = evaluate(note, names)
         if is_old_pydantic_field(fields.get(key)) and "ForwardRef" in repr(fields[key].annotation):
             fields[key].annotation = notes[key]
+
+
+def has_late_annotations(value: Any) -> bool:
+    """A class of Python 3.14 whose annotations are evaluated when they are read."""
+    return isinstance(value, type) and "__annotate_func__" in vars(value)
+
+
+def settle(owner: Any) -> None:
+    """Have annotations that can be read, also where a name in them exists for checkers only.
+
+    Since Python 3.14 they are evaluated when they are read (PEP 649), and such a name raises. Those
+    become strings, as `from __future__ import annotations` makes them of all.
+    """
+    try:
+        owner.__annotations__  # noqa: B018 - reading is the trial
+    except Exception:
+        lib = importlib.import_module("annotationlib")
+        notes = lib.get_annotations(owner, format=lib.Format.STRING)
+        with contextlib.suppress(Exception):
+            read = lib.get_annotations(owner, format=lib.Format.FORWARDREF)
+            known = {name: note for name, note in read.items() if "ForwardRef(" not in repr(note)}
+            notes.update(known)
+        owner.__annotations__ = notes
 
 
 def evaluate(note: Any, names: dict[str, Any]) -> Any:

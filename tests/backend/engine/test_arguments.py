@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -115,6 +116,17 @@ async def test_the_only_parameter_takes_the_whole_body(
     stage: Any, make_spec: Any, parameter: str, body: Any, got: Any
 ) -> None:
     assert await stage.json(make_spec(TYPES.format(parameter=parameter, name="p")), body) == got
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated where they stand")
+async def test_annotations_for_checkers_only_cost_the_others_nothing(
+    stage: Any, make_spec: Any
+) -> None:
+    spec = make_spec(
+        "import typing\nif typing.TYPE_CHECKING: from shop import Order\n"
+        "def f(n: int, order: list[Order] = None) -> Order: return [n, order]"
+    )
+    assert await stage.json(spec, {"n": "3", "order": "x"}) == [3, "x"]
 
 
 async def test_query_values_of_a_list_are_collected(stage: Any, make_spec: Any) -> None:

@@ -340,7 +340,7 @@ class _Signature:
 
 def _listed(func: Any) -> list[inspect.Parameter]:
     try:
-        return list(inspect.signature(func).parameters.values())
+        return list(hints.signature(func).parameters.values())
     except (TypeError, ValueError):
         # Some of those in C do not tell.
         return [inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)]

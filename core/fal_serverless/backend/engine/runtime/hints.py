@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import enum
 import functools
+import importlib
 import inspect
+import sys
 import types
 import typing
 from collections import abc
 from typing import Any
 
 BYTES = (bytes, bytearray, memoryview)
+OLD: bool = sys.version_info < (3, 14)
+"""Annotations are evaluated where they stand."""
+
+
+def signature(func: Any) -> inspect.Signature:
+    """Raises TypeError, ValueError. Annotations may be no more than their text."""
+    if OLD:
+        return inspect.signature(func)
+    # Evaluated, a name that exists for checkers only would raise.
+    text: Any = {"annotation_format": importlib.import_module("annotationlib").Format.STRING}
+    return inspect.signature(func, **text)
 
 
 def of(func: Any) -> dict[str, Any]:
@@ -21,7 +34,7 @@ def of(func: Any) -> dict[str, Any]:
     owner = _owner(func)
     names = getattr(owner, "__globals__", {})
     found = {}
-    for name, note in (getattr(owner, "__annotations__", None) or {}).items():
+    for name, note in _notes(owner).items():
         # One by one: a single bad name must not cost all others their check.
         resolved = _resolved(note, names)
         if not isinstance(resolved, str):
@@ -34,7 +47,19 @@ def _owner(func: Any) -> Any:
     while isinstance(func, functools.partial):
         func = func.func
     plain = inspect.unwrap(func)
-    return plain if hasattr(plain, "__annotations__") else vars(type(plain)).get("__call__", plain)
+    if isinstance(plain, types.FunctionType) or hasattr(plain, "__annotations__"):
+        return plain
+    return vars(type(plain)).get("__call__", plain)
+
+
+def _notes(owner: Any) -> abc.Mapping[str, Any]:
+    """Its annotations; since Python 3.14 reading them raises where a name is for checkers only."""
+    try:
+        return getattr(owner, "__annotations__", None) or {}
+    except Exception:
+        lib = importlib.import_module("annotationlib")
+        found: abc.Mapping[str, Any] = lib.get_annotations(owner, format=lib.Format.FORWARDREF)
+        return found
 
 
 def _resolved(note: Any, names: dict[str, Any]) -> Any:

@@ -67,6 +67,14 @@ def test_undo_gives_the_last_step_first_and_forgets_what_was_undone() -> None:
     assert undo.last == first
 
 
+def test_a_step_that_was_made_twice_is_forgotten_where_it_was_made_last() -> None:
+    undo, there, back = Undo(), PointerMoved("a", "1", "2"), PointerMoved("a", "2", "1")
+    for step in (there, back, there):
+        undo.push(step)
+    undo.drop(there)
+    assert undo.last == back
+
+
 def test_undo_is_bounded() -> None:
     undo = Undo()
     for number in range(KEPT + 5):

@@ -53,6 +53,8 @@ class Undo:
         return self._steps[-1] if self._steps else None
 
     def drop(self, step: Step) -> None:
-        """Forget a step once it was undone."""
-        if step in self._steps:
-            self._steps.remove(step)
+        """Forget a step once it was undone; of equal ones the last, which is the one that was."""
+        for place in reversed(range(len(self._steps))):
+            if self._steps[place] == step:
+                del self._steps[place]
+                return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -12,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from backend.gateway.raw import Wire, wire
+from fal_serverless.backend.credentials import KeyTable
+from fal_serverless.backend.gateways import owner as owner_module
+from fal_serverless.backend.gateways.owner import Gateways, Rooms
 from fal_serverless.client import Client
+from fal_serverless.config import Settings
 from fal_serverless.models import LogQuery
 from running import RunningBackend, StartBackend, children_of
 from serving import serve
@@ -209,6 +215,64 @@ async def test_a_gateway_that_hears_nothing_is_ended_and_keeps_nobody_waiting(
             answers = await ask_all(connections, request("call", b'{"text": "x"}'))
         assert {code for code, _ in answers} == {401}
         assert deaf not in gateways(backend)
+
+
+def one_more() -> tuple[Gateways, socket.socket]:
+    """A gateway of no backend, that has nothing to know."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    rooms = Rooms(
+        settings=Settings(),
+        endpoints=dict,
+        is_served=lambda _: False,
+        keys=KeyTable(),
+        pool=lambda _: None,
+        make_pool=lambda *_: asyncio.Future(),
+        put=lambda _: None,
+        count=lambda *_: None,
+        adopt=lambda _: pytest.fail("nothing was to be given away"),
+    )
+    return Gateways(rooms, [[listening]]), listening
+
+
+async def test_a_gateway_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = 0
+    real = owner_module.create_subprocess_exec
+
+    async def start(*arguments: object, **options: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr(owner_module, "create_subprocess_exec", start)
+    gateways, _ = one_more()
+    async with asyncio.timeout(30):
+        await gateways.start()
+        await gateways.close()
+    assert tries == 3
+
+
+async def test_a_gateway_that_is_started_while_the_backend_stops_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateways, _ = one_more()
+    real = owner_module._Gateway.start
+    codes: list[int] = []
+
+    async def start(self: object, sockets: object) -> object:
+        process = await real(self, sockets)
+        gateways.drain()
+        asyncio.ensure_future(process.wait()).add_done_callback(lambda w: codes.append(w.result()))
+        return process
+
+    monkeypatch.setattr(owner_module._Gateway, "start", start)
+    async with asyncio.timeout(20):
+        await gateways.start()
+        await gateways.close()
+    assert len(codes) == 1 and codes != [-signal.SIGKILL]
 
 
 async def test_gateways_end_with_their_backend(backends: StartBackend) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fal_serverless.backend.logs import program
 from fal_serverless.backend.logs import store as module
 from fal_serverless.backend.logs.rows import LINE_HEAD, last_texts, pack, row_of
 from fal_serverless.backend.logs.selection import Selection
@@ -231,6 +233,28 @@ async def test_a_store_that_is_killed_is_started_again_and_loses_nothing(tmp_pat
     await store.close()
     assert kept == seen == [str(n) for n in range(10_000)]
     assert stores_on(tmp_path) == []
+
+
+async def test_a_store_that_cannot_be_started_is_tried_again_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+    real = program.create_subprocess_exec
+
+    async def start(*arguments: object, **options: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr(program, "create_subprocess_exec", start)
+    store = LogStore(tmp_path, 10**9, 36_500)
+    store.append(entry("said meanwhile"))
+    async with asyncio.timeout(20):
+        assert texts(await store.read(select())) == ["said meanwhile"]
+    await store.close()
+    assert tries == 3
 
 
 async def test_rows_that_the_store_cannot_keep_up_with_are_counted(

@@ -140,22 +140,35 @@ class Gateways:
         failures = 0
         while not self._closing:
             gateway = _Gateway(self._rooms)
-            process = await gateway.start(sockets)
-            self._links.add(gateway)
-            await self._tell(gateway)
-            if not gateway.gone.is_set():
-                ready.set()
-                failures = 0
-            beating = asyncio.create_task(self._beat(gateway))
-            await process.wait()
-            beating.cancel()
+            try:
+                process = await gateway.start(sockets)
+            except OSError as exc:
+                # No descriptor, process or memory is left; there may be later.
+                said = f"cannot be started ({exc})"
+            else:
+                if await self._begin(gateway):
+                    ready.set()
+                    failures = 0
+                beating = asyncio.create_task(self._beat(gateway))
+                await process.wait()
+                beating.cancel()
+                said = f"ended ({process.returncode})"
             self._links.discard(gateway)
             gateway.close()
             if not self._closing:
-                logger.warning("a gateway ended (%s); starting it again", process.returncode)
+                logger.warning("a gateway %s; starting it again", said)
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
         ready.set()
+
+    async def _begin(self, gateway: _Gateway) -> bool:
+        """Whether it is there, and knows what is so by now."""
+        self._links.add(gateway)
+        await self._tell(gateway)
+        if self._closing:
+            # It was not among those who were told to.
+            gateway.link.send(wire.DRAIN)
+        return not gateway.gone.is_set()
 
 
 class _Call(NamedTuple):
@@ -199,17 +212,21 @@ class _Gateway:
             "sockets": passed[2:],
             "settings": {name: getattr(self._rooms.settings, name) for name in SETTINGS},
         }
-        with theirs, given:
-            self._process = await create_subprocess_exec(
-                # -P: nothing in the working directory comes before our own modules.
-                *(sys.executable, "-P", "-m", MODULE, json.dumps(orders)),
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                pass_fds=passed,
-                # A Ctrl-C in the backend's terminal is not for it.
-                start_new_session=True,
-            )
-        await self._loop.create_unix_connection(lambda: self.link, sock=ours)
+        try:
+            with theirs, given:
+                self._process = await create_subprocess_exec(
+                    # -P: nothing in the working directory comes before our own modules.
+                    *(sys.executable, "-P", "-m", MODULE, json.dumps(orders)),
+                    stdin=DEVNULL,
+                    stdout=DEVNULL,
+                    pass_fds=passed,
+                    # A Ctrl-C in the backend's terminal is not for it.
+                    start_new_session=True,
+                )
+            await self._loop.create_unix_connection(lambda: self.link, sock=ours)
+        except BaseException:
+            ours.close()
+            raise
         receiver = wire.Receiver(self._connections)
         self._loop.add_reader(self._connections.fileno(), self._adopt, receiver)
         return self._process

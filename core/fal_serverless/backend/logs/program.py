@@ -65,29 +65,42 @@ class Program(asyncio.Protocol):
 
     async def _live(self) -> None:
         while not self._closing:
-            process = await self._start()
-            await self._lost.wait()
-            await _end(process)
+            said = await self._one()
             if not self._closing:
                 pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
                 self._failures += 1
-                logger.warning("the log store ended (%s); starting it again", process.returncode)
+                logger.warning("the log store %s; starting it again", said)
                 await asyncio.sleep(pause)
+
+    async def _one(self) -> str:
+        """From its start to its end; what became of it."""
+        try:
+            process = await self._start()
+        except OSError as exc:
+            # No descriptor, process or memory is left; there may be later.
+            return f"cannot be started ({exc})"
+        await self._lost.wait()
+        await _end(process)
+        return f"ended ({process.returncode})"
 
     async def _start(self) -> Process:
         ours, theirs = socket.socketpair()
         self._lost.clear()
-        with theirs:
-            process = await create_subprocess_exec(
-                # -P: nothing in the working directory comes before our own modules.
-                *(sys.executable, "-P", "-m", MODULE, *self._arguments, str(theirs.fileno())),
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                # A Ctrl-C in the backend's terminal is not for it.
-                start_new_session=True,
-            )
-        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
+        try:
+            with theirs:
+                process = await create_subprocess_exec(
+                    # -P: nothing in the working directory comes before our own modules.
+                    *(sys.executable, "-P", "-m", MODULE, *self._arguments, str(theirs.fileno())),
+                    stdin=DEVNULL,
+                    stdout=DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    # A Ctrl-C in the backend's terminal is not for it.
+                    start_new_session=True,
+                )
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
+        except BaseException:
+            ours.close()
+            raise
         return process
 
     # The connection

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fal_serverless.models import Change
 from fal_tui.store import ALIASES, FUNCTIONS, KEYS, STATUS, Store, Topic, endpoint_label, touched
 from tui.fake_backend import revision_id, two_functions
@@ -44,14 +46,24 @@ def test_an_assumed_auth_mode_is_seen_everywhere_and_put_back() -> None:
     assert alias is not None and alias.auth == "private"
 
 
+def test_putting_an_assumed_auth_mode_back_undoes_nothing_that_came_meanwhile() -> None:
+    backend, store = two_functions(), Store()
+    store.put(ALIASES, list(backend.aliases.values()))
+    store.put(KEYS, ("old",))
+    put_back = store.assume_auth("call", "public")
+    newer = [replace(each, moves=99) for each in backend.aliases.values()]
+    store.put(ALIASES, newer)
+    store.put(KEYS, ("new",))
+    put_back()
+    assert store.aliases == tuple(newer) and store.keys == ("new",)
+
+
 def test_of_one_kind_the_others_are_forgotten() -> None:
     store, pulses = Store(), [Topic("pulse", "300"), Topic("pulse", "3600")]
     for topic in (*pulses, KEYS):
         store.put(topic, ())
     store.keep_only(pulses[1])
     assert [store.has(topic) for topic in (*pulses, KEYS)] == [False, True, True]
-    store.forget(KEYS)
-    assert not store.has(KEYS)
 
 
 def test_aliases_of_a_function_come_in_its_own_order() -> None:

@@ -127,9 +127,6 @@ class Store:
         """Whether it was ever fetched."""
         return topic in self._answers
 
-    def forget(self, topic: Topic) -> None:
-        self._answers.pop(topic, None)
-
     def keep_only(self, topic: Topic) -> None:
         """Forget the other answers of its kind."""
         for other in [each for each in self._answers if each.kind == topic.kind]:
@@ -236,15 +233,25 @@ class Store:
         self.deeds.insert(0, deed)
 
     def assume_auth(self, label: str, auth: AuthMode) -> Callable[[], None]:
-        """Show an auth mode before the backend confirmed it; the answer puts the old one back."""
-        kept = dict(self._answers)
-        for topic, answer in kept.items():
-            if topic.kind in ("functions", "aliases", "revisions"):
-                self._answers[topic] = tuple(_with_auth(each, label, auth) for each in answer)
+        """Show an auth mode before the backend confirmed it.
+
+        What is returned puts the old one back, but where something newer was fetched meanwhile.
+        """
+        kept = {
+            topic: answer
+            for topic, answer in self._answers.items()
+            if topic.kind in ("functions", "aliases", "revisions")
+        }
+        assumed = {
+            topic: tuple(_with_auth(each, label, auth) for each in answer)
+            for topic, answer in kept.items()
+        }
+        self._answers |= assumed
 
         def put_back() -> None:
-            for topic in kept:
-                self._answers[topic] = kept[topic]
+            for topic, answer in kept.items():
+                if self._answers.get(topic) is assumed[topic]:
+                    self._answers[topic] = answer
 
         return put_back
 

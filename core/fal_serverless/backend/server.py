@@ -123,7 +123,6 @@ class Backend:
         self.rates = Rates(settings.key_rate)
         self.proxies = Proxies(settings.trusted_proxies)
         self.starts = Starts()
-        self._workers_changed = False
 
     async def serve(self, sockets: list[Sockets]) -> None:
         """Listen, answer, and stop in order: no new calls, drain, workers, logs.

@@ -10,6 +10,7 @@ from fal_serverless.config import Context, load
 from fal_serverless.errors import FalError
 from fal_tui.flows.host import Host
 from fal_tui.screens.pick import Choice, PickScreen
+from fal_tui.turns import FLOW
 
 if TYPE_CHECKING:
     from fal_tui.app import FalTui
@@ -51,5 +52,5 @@ async def _picked(host: Host) -> str | None:
 def running(app: FalTui) -> str:
     """What else is being done, by the name of its action; '' for nothing."""
     this = get_current_worker()
-    others = [w for w in app.workers if w.group == "flow" and w is not this and w.is_running]
+    others = [w for w in app.workers if w.group == FLOW and w is not this and w.is_running]
     return others[0].name if others else ""

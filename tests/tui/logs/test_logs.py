@@ -12,16 +12,18 @@ import pytest
 
 from fal_serverless.errors import BadInput
 from fal_serverless.models import LogEntry, LogQuery
+from fal_serverless.timelimit import TooSlow
 from fal_tui.logs import lines, span
 from fal_tui.logs.buffer import Gap, LogBuffer, dropped, reconnected
 from fal_tui.logs.clock import CLOCKS, WIDTHS, age, following, written
-from fal_tui.logs.filters import Filter, all_of, replaced, without
+from fal_tui.logs.filters import Filter, FilterTooSlow, all_of, culprit, replaced, without
 from fal_tui.logs.inbox import Inbox
 from fal_tui.logs.parts import ROWS, parts
 from fal_tui.logs.places import Places
 from fal_tui.logs.printable import printable
 from fal_tui.logs.resume import Resume, delay
 from fal_tui.logs.span import MOST
+from fal_tui.logs.ticks import Ticks
 
 NOW = datetime(2026, 5, 4, 12, 30, 15, 123_000, tzinfo=UTC)
 
@@ -59,6 +61,11 @@ class TestText:
     def test_what_is_seen_of_a_line(self, line: str, seen: str) -> None:
         assert lines.clean(line) == seen
         assert lines.styled(line).plain == seen
+
+    @pytest.mark.parametrize("given", ["\x1b[38;5;208m", "\x1b[38:5:208m"])
+    def test_colours_stay_in_both_ways_of_writing_them(self, given: str) -> None:
+        (span,) = lines.styled(f"{given}x").spans
+        assert str(span.style) == "color(208)"
 
     def test_of_a_very_long_line_the_beginning_is_drawn_and_the_rest_counted(self) -> None:
         drawn = lines.clean("x" * 1_000_000)
@@ -126,6 +133,16 @@ class TestPlaces:
         assert places.at(0) == (0, 0)
 
 
+class TestTicks:
+    def test_what_is_trimmed_is_neither_an_error_nor_a_hit_any_more(self) -> None:
+        ticks = Ticks()
+        for number in range(4):
+            item = entry(number, level="ERROR" if number % 2 else "INFO")
+            ticks.add(number, item, lambda text: "line" in text)
+        ticks.forget_before(2)
+        assert (ticks.errors, ticks.hits) == ([3], [2, 3])
+
+
 class TestFilters:
     def test_a_source_is_one_of_those_that_are_wanted(self) -> None:
         passes = all_of([Filter("sources", "user,request")])
@@ -150,6 +167,12 @@ class TestFilters:
             assert passes is not None and passes(entry(1, traceback)), pattern
         hidden = all_of([Filter("hide", "ValueError")])
         assert hidden is not None and not hidden(entry(1, traceback))
+
+    def test_of_several_typed_ones_the_newest_is_taken_for_the_slow_one(self) -> None:
+        typed = [Filter("keep", "a"), Filter("hide", "b"), Filter("level", "ERROR")]
+        assert culprit(TooSlow(), typed) == typed[1]
+        assert culprit(FilterTooSlow(typed[0]), typed) == typed[0]
+        assert culprit(TooSlow(), typed[2:]) is None
 
     def test_there_is_one_level_at_a_time_and_any_number_of_words(self) -> None:
         stack: tuple[Filter, ...] = ()
@@ -230,6 +253,20 @@ class TestBuffer:
         buffer.set_filters([first])
         assert list(buffer.shown) == before
 
+    def test_what_comes_after_a_further_filter_has_to_pass_all_of_them(self) -> None:
+        buffer = LogBuffer(100)
+        buffer.set_filters([Filter("keep", "1")])
+        buffer.set_filters([Filter("keep", "1"), Filter("hide", "3")])
+        buffer.extend([entry(n) for n in (2, 11, 13)])
+        assert messages(buffer) == ["line 11"]
+
+    def test_what_was_missing_before_it_was_cleared_is_not_counted_again(self) -> None:
+        buffer = LogBuffer(2)
+        buffer.extend([entry(n) for n in range(5)])
+        buffer.clear()
+        buffer.extend([entry(n) for n in range(3)])
+        assert (buffer.trimmed, buffer.missing) == (1, 1)
+
     def test_finding_goes_both_ways(self) -> None:
         buffer = LogBuffer(100)
         buffer.extend([entry(n, level="ERROR" if n in (3, 7) else "INFO") for n in range(10)])
@@ -271,6 +308,14 @@ class TestResume:
     def test_where_nothing_was_seen_yet_more_may_have_come_than_was_asked_for(self) -> None:
         resume = Resume(LogQuery(label="call", lines=50))
         assert [resume.query().lines for _ in range(2)] == [50, MOST]
+
+    def test_a_place_behind_what_was_seen_brings_nothing_back(self) -> None:
+        resume = Resume(LogQuery(label="call"))
+        assert resume.is_new(entry(7))
+        resume.reached(3)
+        assert not resume.is_new(entry(5))
+        resume.reached(9)
+        assert resume.query().after == 9
 
     def test_tries_become_rarer(self) -> None:
         assert [delay(n, (1, 2)) for n in range(4)] == [1, 2, 2, 2]

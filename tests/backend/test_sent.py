@@ -107,6 +107,33 @@ async def test_an_idle_function_goes_and_has_to_be_sent_again(
     assert (await stage.call(made, "tea"))[-1].kind == "returned"
 
 
+async def test_a_call_that_ends_late_does_not_take_what_was_sent_anew_away(
+    make_stage: Callable[[float], Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, begun, may_end = make_stage(0.01), asyncio.Event(), asyncio.Event()
+
+    async def call(*_: object) -> object:
+        begun.set()
+        try:
+            return await asyncio.Future()
+        finally:
+            await may_end.wait()
+
+    monkeypatch.setattr(stage.engine, "call", call)
+    made = await stage.send(isolated(keep_alive=0)(say))
+    calling = asyncio.ensure_future(stage.call(made, "tea"))
+    await begun.wait()
+    calling.cancel()
+    await until(lambda: not stage.kept())
+    monkeypatch.setattr(stage.sent, "_idle", 60)
+    again = await stage.send(isolated(keep_alive=0)(say))
+    kept = stage.sent.revisions("1")
+    may_end.set()
+    await asyncio.wait((calling,))
+    assert stage.sent.revisions("1") == kept
+    stage.sent.find("1", again.digest)
+
+
 async def test_a_function_that_runs_is_not_idle(
     make_stage: Callable[[float], Stage], tmp_path: Path
 ) -> None:

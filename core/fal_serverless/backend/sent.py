@@ -301,10 +301,11 @@ class SentFunctions:
     # Keeping and forgetting
 
     def _put_off(self, sent: SentFunction) -> None:
-        """Count the idle time from now."""
-        if self._sent.pop((sent.user, sent.digest), None) is not sent:
+        """Count the idle time from now, unless it was dropped."""
+        name = (sent.user, sent.digest)
+        if self._sent.get(name) is not sent:
             return
-        self._sent[sent.user, sent.digest] = sent
+        self._sent[name] = self._sent.pop(name)
         if sent.timer is not None:
             sent.timer.cancel()
         patience = max(self._idle, float(sent.info.options.get("keep_alive", 0)))

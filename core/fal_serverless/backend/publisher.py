@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from fal_serverless.backend.bundles import BundleStore
 from fal_serverless.backend.engine import LocalEngine, Spec
@@ -94,7 +94,8 @@ class Publisher:
         self._changed = changed
         self._spread = spread
         self._specs: dict[str, Spec] = {}
-        self._moving: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._moving: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        """By user and label; as long as somebody moves it, or waits to."""
         self._kept: set[str] = set()
         self._serving: set[asyncio.Task[Outcome]] = set()
         self._undoing: set[asyncio.Task[None]] = set()
@@ -169,7 +170,7 @@ class Publisher:
         message: str = "",
     ) -> Endpoint:
         """Point an alias at a revision that is warm by then. Raises WorkerFailed, InvalidName."""
-        async with self._moving[user.id, alias]:
+        async with self._moves(user.id, alias):
             await self._engine.warm(await self.spec(stored))
             before = self._registry.find(user.id, alias)
             endpoint = await asyncio.to_thread(
@@ -310,7 +311,7 @@ class Publisher:
         phase("worker", f"starting {info.entrypoint}")
         await self._engine.warm(spec)
         phase("publish", f"alias {order.alias}" if order.alias else "anonymous")
-        async with self._moving[order.user.id, name]:
+        async with self._moves(order.user.id, name):
             before = self._registry.find(order.user.id, name)
             # Past this point the serve is done, even if whoever asked for it hangs up.
             publish = asyncio.to_thread(
@@ -361,6 +362,10 @@ class Publisher:
             self._tell("revision", stored.id)
         self._tell("function", removed[0].function)
         await self.settle()
+
+    def _moves(self, user: str, label: str) -> asyncio.Lock:
+        """One move of an endpoint at a time."""
+        return self._moving.setdefault((user, label), asyncio.Lock())
 
     def _live(self) -> list[Stored]:
         """Revisions that an alias points at, and anonymous ones."""

@@ -218,3 +218,12 @@ def test_a_number_of_gateways_that_makes_no_sense_is_refused(tmp_path: Path, cou
     environ = {"FAL_SERVERLESS_HOME": str(tmp_path), "FAL_SERVERLESS_GATEWAYS": count}
     with pytest.raises(InvalidSetting, match=f"gateways must be from 1 to 64, not {count}"):
         config.load(environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("LOG_MAX_DAYS", "-1"), ("DRAIN_TIMEOUT", "-0.5"), ("REQUEST_TIMEOUT", "nan")],
+)
+def test_a_size_or_time_below_nothing_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"{name.lower()} must be 0 or more, not {text}"):
+        load(tmp_path, **{f"FAL_SERVERLESS_{name}": text})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from fal_serverless.config.names import LOCAL, PREFIX
 from fal_serverless.errors import InvalidSetting, meant
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ CHOICES = {"log_overflow": ("wait", "drop")}
 """What a setting may be, where few words are meant."""
 
 RANGES = {"gateways": (1, 64), "port": (0, 65535)}
-"""From what to what a number may be, where not every number makes sense."""
+"""From what to what a number may be; others may be anything but negative."""
 
 TABLES = ("contexts", "keymap", "commands")
 """What else the config file holds."""
@@ -125,7 +128,7 @@ def _typed(name: str, value: Any, kind: Any, where: str) -> Any:
         if kind == "int":
             return _in_range(name, int(value), where)
         if kind == "float":
-            return float(value)
+            return _in_range(name, float(value), where)
         if kind == "bool":
             return _truth(value)
         return str(value)
@@ -141,8 +144,10 @@ def _truth(value: Any) -> bool:
         raise ValueError(value) from exc
 
 
-def _in_range(name: str, value: int, where: str) -> int:
-    least, most = RANGES.get(name, (value, value))
+def _in_range(name: str, value: Number, where: str) -> Number:
+    least, most = RANGES.get(name, (0, math.inf))
+    # No number at all (NaN) is in no range either.
     if not least <= value <= most:
-        raise InvalidSetting(f"{name} must be from {least} to {most}, not {value} (in {where})")
+        which = f"from {least} to {most}" if name in RANGES else "0 or more"
+        raise InvalidSetting(f"{name} must be {which}, not {value} (in {where})")
     return value

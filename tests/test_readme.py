@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from click import Command, Context, Group
 
+from fal_serverless import errors
 from fal_serverless.cli.main import program
 from fal_serverless.config import Settings
+from fal_serverless.isolated import Options
 from fal_tui.actions import markdown_table
+from fal_tui.values import NAMES
 from fal_tui.widgets.log_pane import LogPane
 from fal_tui.widgets.log_view import LogView
 
@@ -28,6 +31,22 @@ def section(name: str) -> str:
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", section("settings"), re.M))
     assert rows == {item.name: str(item.default) for item in fields(Settings)}
+
+
+def test_every_option_of_isolated_is_in_the_readme_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", section("options"), re.M))
+    assert rows == {item.name: str(item.default) for item in fields(Options)}
+
+
+def test_every_exit_code_is_in_the_readme() -> None:
+    told = {int(code) for code in re.findall(r"`(\d+)`", section("exit codes"))}
+    known = {code for name, code in vars(errors).items() if name.startswith("EXIT_")}
+    assert told == known - {errors.EXIT_OK}
+
+
+def test_every_placeholder_of_own_commands_is_in_the_readme() -> None:
+    told = README[README.index("Placeholders: ") : README.index("Nothing goes through a shell")]
+    assert set(re.findall(r"`\{(\w+)\}`", told)) == set(NAMES)
 
 
 def test_every_setting_reaches_what_it_sets() -> None:

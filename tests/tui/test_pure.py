@@ -6,8 +6,10 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
+from rich.text import Text
+
 from fal_serverless.models import Parameter
-from fal_tui import cache, equivalents, palette, render, sample
+from fal_tui import cache, equivalents, palette, render, safe, sample
 from fal_tui.chrome import header
 from fal_tui.chrome.header import Heading
 from fal_tui.places import HOME, Place, Trail, breadcrumbs
@@ -55,6 +57,13 @@ def test_palette_takes_colours_of_the_theme_and_leaves_what_is_none() -> None:
     found = palette.from_theme({"text-success": "#00ff00", "text-error": "auto 87%"}, dark=True)
     assert found.good == "#00ff00"
     assert found.bad == palette.PLAIN.bad
+
+
+def test_styled_text_from_outside_keeps_its_styles_and_nothing_that_acts() -> None:
+    given = Text.assemble(("a\x1b[2Jb", "red"), "\n", ("c\u202ed", "bold"))
+    made = safe.styled(given)
+    assert made.plain == "a␛[2Jb\nc�d" and made.spans == given.spans
+    assert given.plain.startswith("a\x1b") and safe.styled(made) is made
 
 
 def test_undo_gives_the_last_step_first_and_forgets_what_was_undone() -> None:

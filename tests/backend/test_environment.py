@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,24 @@ async def test_a_failed_build_says_why_and_leaves_nothing(tmp_path: Path) -> Non
     assert not failed.value.message.startswith("error")
     assert any("flask==99" in line for line in lines)
     assert whole(store) == []
+
+
+async def test_what_a_failed_build_leaves_is_removed_while_others_get_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, others_had_theirs = make_store(tmp_path), threading.Event()
+    loop, real, waited = asyncio.get_running_loop(), shutil.rmtree, []
+
+    def remove(path: Path, **options: bool) -> None:
+        if path.parent == store.root and path.exists():
+            loop.call_soon_threadsafe(others_had_theirs.set)
+            waited.append(others_had_theirs.wait(5))
+        real(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    with pytest.raises(BuildFailed):
+        await store.ensure(OURS, ["--no-such-requirement"], no_log)
+    assert waited == [True] and whole(store) == []
 
 
 async def test_a_requirement_that_is_none_is_refused(tmp_path: Path) -> None:

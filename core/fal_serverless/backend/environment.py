@@ -156,7 +156,7 @@ class EnvironmentStore:
         self, key: str, python_version: str, requirements: list[str], log: Log, lock: int
     ) -> None:
         folder = self.root / key
-        shutil.rmtree(folder, ignore_errors=True)
+        await _remove(folder)
         venv = ["venv", "--no-project", "--python", _interpreter(python_version), str(folder)]
         install = ["pip", "install", "--python", str(self._python(key)), "--compile-bytecode"]
         try:
@@ -167,7 +167,7 @@ class EnvironmentStore:
                 await self._uv.run(args, log, folder=self.root, lock=lock)
             write_whole(folder / MARKER, "")
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            await _remove(folder)
             raise
 
     async def _create(self, venv: list[str], python_version: str, log: Log, lock: int) -> None:
@@ -314,6 +314,11 @@ async def _lock(path: Path, log: Log) -> int:
             log("waiting for another process that builds the same environment")
             told = True
         await asyncio.sleep(LOCK_POLL)
+
+
+async def _remove(folder: Path) -> None:
+    """Tens of thousands of files, maybe: calls go on meanwhile."""
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -31,7 +31,6 @@ from fal_serverless.models import (
     Traffic,
     User,
 )
-from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve import ServeScreen
 from fal_tui.screens.serve_form import ServeForm, ServeOrder, suggested_alias
 from fal_tui.screens.serve_run import ServeRun
@@ -530,17 +529,6 @@ async def test_each_save_is_served_until_told_otherwise(file: Path) -> None:
         assert app.result[0] is not None
         assert [bool(each.served) for each in screen.ended] == [True, True, False, False]
         assert str(screen.ended[-2].error) == "it broke"
-
-
-async def test_only_another_content_counts_as_a_save(file: Path) -> None:
-    saves = Saves(file, poll=0.01)
-    file.write_text(APP)
-    (file.parent / "other.py").write_text("")
-    waiting = asyncio.create_task(saves.next())
-    done, _ = await asyncio.wait({waiting}, timeout=0.2)
-    assert not done
-    file.write_text(APP + "#")
-    assert await asyncio.wait_for(waiting, 10) == ["app.py"]
 
 
 def test_the_name_it_was_served_under_last_is_suggested() -> None:

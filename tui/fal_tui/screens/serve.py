@@ -23,10 +23,9 @@ from fal_serverless.client import Client
 from fal_serverless.config import Config
 from fal_serverless.errors import FalError, LoadFailed, NotPicklable, PythonMismatch
 from fal_serverless.models import LogQuery, Served
-from fal_serverless.source import scan
+from fal_serverless.source import Saves, scan
 from fal_tui.screens.call import History, Made
 from fal_tui.screens.dialog import Dialog
-from fal_tui.screens.saves import Saves
 from fal_tui.screens.serve_form import ServeForm, ServeOrder
 from fal_tui.screens.serve_run import Ready, ServeRun
 from fal_tui.widgets.clipboard import copy

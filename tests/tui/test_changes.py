@@ -14,8 +14,10 @@ from fal_tui.app import FalTui
 from fal_tui.flows import calls
 from fal_tui.screens.call import Call, Made
 from fal_tui.screens.confirm import ConfirmScreen
+from fal_tui.screens.pick import PickScreen
 from fal_tui.screens.rollback import RollbackScreen
 from fal_tui.screenshot import Camera, camera
+from fal_tui.turns import FLOW
 from tui.conftest import Opening
 from tui.fake_backend import START, FakeBackend, revision_id
 
@@ -94,6 +96,19 @@ async def test_public_asks_and_names_the_address(opened: Opening, fake: FakeBack
         await seen.until(lambda: fake.aliases["call"].auth == "public", "the change")
         await seen.press("z")
         await seen.until(lambda: fake.aliases["call"].auth == "private", "the undo")
+
+
+async def test_the_mode_that_is_in_force_already_changes_nothing(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    async with opened() as seen:
+        await seen.press("G", "A")
+        await seen.until(lambda: isinstance(seen.app.screen, PickScreen), "the modes")
+        await seen.press("k", "k", "enter")
+        flows = [each for each in seen.app.workers if each.group == FLOW]
+        await seen.until(lambda: all(each.is_finished for each in flows), "the end of it")
+        assert seen.app.host.store.deeds == []
+    assert not [each for each in fake.requests if each[0] == "PATCH"]
 
 
 async def test_a_refused_auth_change_is_put_back_and_said(

@@ -41,6 +41,7 @@ def test_keys_are_written_as_people_write_them(text: str, written: str) -> None:
     [
         ('[keymap]\nrolback = "b"', "no action 'rolback'; did you mean 'rollback'"),
         ('[keymap]\nrollback = "hyperspace"', "'hyperspace' is no key for 'rollback'"),
+        ('[keymap]\nrollback = "contrl+b"', "'contrl+b' is no key for 'rollback'"),
         ('[keymap]\nrollback = "D"', "'D' is the key of both 'rollback' and 'delete'"),
         ("[keymap]\nrollback = 1", "the keys of 'rollback' must be a text"),
         ('[commands.x]\nkey = "N"', "needs run"),

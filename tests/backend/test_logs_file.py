@@ -96,6 +96,18 @@ def test_a_batch_that_comes_again_is_written_once(open_file: OpenFile) -> None:
     assert found(again) == [1, 2, 3]
 
 
+def test_nothing_of_a_batch_that_fails_is_taken_for_written(open_file: OpenFile) -> None:
+    file = open_file()
+    with pytest.raises(ValueError):
+        file.write("a", 1, [row("lost", revision="r1"), ("not a row",)])
+    assert file.write("a", 1, [row("kept", revision="r2"), row("kept", revision="r1")])
+    file.close()
+    again = open_file()
+    seen, events = done(Search(again).after(select(after=0), 0))
+    assert [(each.id, each.revision) for each in entries(events)] == [(1, "r2"), (2, "r1")]
+    assert (seen, again.written) == (2, 2)
+
+
 def test_ids_are_never_given_twice(open_file: OpenFile) -> None:
     file = open_file()
     file.write("a", 1, [row("old", NOW - 40 * DAY)])

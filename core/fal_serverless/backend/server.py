@@ -381,7 +381,7 @@ class Backend:
         self.starts.heard(worker)
         self.changes.publish(Change("worker", worker.id))
 
-    def _status(self, user: User) -> Status:
+    async def _status(self, user: User) -> Status:
         revisions = self.registry.revisions(user.id)
         return Status(
             version=__version__,
@@ -398,7 +398,7 @@ class Backend:
             traffic=self.meter.traffic(user.id),
             python_version=platform.python_version(),
             gateways=self._config.settings.gateways,
-            isolation=self.engine.describe(),
+            isolation=await self.engine.describe(),
             templates=len(self.engine.templates),
             template_bytes=self.engine.templates.memory(),
         )

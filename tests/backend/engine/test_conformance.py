@@ -49,7 +49,7 @@ async def answer(stage: Any, spec: Spec) -> str:
 
 
 async def check_two(stage: Any, make_server: Any, *args: Any) -> None:
-    assert isolation.start()().method.by_kernel, stage.engine.describe()
+    assert isolation.start()().method.by_kernel, await stage.engine.describe()
     specs = [await make_server(args[0], tag, *args[1:]) for tag in ("one-tag", "two-tag")]
     answers = await asyncio.gather(*(answer(stage, spec) for spec in specs))
     assert ["one-tag" in text for text in answers] == [True, False], stage.lines()

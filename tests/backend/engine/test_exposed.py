@@ -7,15 +7,18 @@ import functools
 import json
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fal_serverless.backend.engine import isolation
+from fal_serverless.backend.engine import LocalEngine, Sink, isolation
 from fal_serverless.backend.engine.isolation import Isolation, Method, Namespace
 from fal_serverless.backend.engine.ports import Ports, accepts
+from fal_serverless.config import Settings
 from fal_serverless.errors import StartupTimeout, WorkerFailed
 
 SERVER = """
@@ -468,3 +471,18 @@ def test_workers_that_start_at_once_all_hear_what_the_trial_says(
     with ThreadPoolExecutor(8) as threads:
         asked = [threads.submit(isolation.start()) for _ in range(8)]
         assert {one.result() for one in asked} == {FOUND}
+
+
+async def test_who_asks_before_the_trial_has_ended_holds_up_nobody(tmp_path: Path) -> None:
+    loop, others_had_their_turn = asyncio.get_running_loop(), threading.Event()
+    waited: list[bool] = []
+
+    def found() -> Isolation:
+        loop.call_soon_threadsafe(others_had_their_turn.set)
+        waited.append(others_had_their_turn.wait(5))
+        return Isolation(Method("patch", "it was so"), Namespace("", "it was so"))
+
+    sink = Sink(lambda _: None, lambda *_: None)
+    engine = LocalEngine(Settings(), tmp_path, {}, sink, lambda _: None, found)
+    assert (await engine.describe()).count("it was so") == 2 and waited == [True]
+    await engine.close(0)

@@ -152,7 +152,7 @@ async def test_nothing_is_left_of_a_cgroup(cgroup: str, make_stage: Any, make_sp
     await stage.call(make_spec(HOG, machine_type="XS"))
     folders = [path for top in tops() for path in (top / cgroup[1:]).glob("*/w-*")]
     assert len(folders) == len(tops())
-    assert "limits of the kernel" in stage.engine.describe()
+    assert "limits of the kernel" in await stage.engine.describe()
     await stage.engine.close(0)
     assert not any(path.exists() or path.parent.exists() for path in folders)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class Rooms:
     proxies: Proxies
     metrics_public: bool
     """Whether this machine may see figures without a key."""
-    status: Callable[[User], Status]
+    status: Callable[[User], Awaitable[Status]]
     stopping: asyncio.Event
     """Set when the backend stops: streams end."""
 

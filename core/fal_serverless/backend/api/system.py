@@ -46,7 +46,7 @@ async def health(request: Request) -> Response:
 
 
 async def show_status(request: Request) -> Response:
-    return answer(rooms(request).status(caller(request)))
+    return answer(await rooms(request).status(caller(request)))
 
 
 async def show_user(request: Request) -> Response:

@@ -70,9 +70,10 @@ class LocalEngine:
         self._descriptions: dict[str, Description] = {}
         """By revision, as far as anybody has asked."""
 
-    def describe(self) -> str:
-        """How workers are kept apart, and why so."""
-        return f"{self._isolation().describe()}; {self._around.limits.describe()}"
+    async def describe(self) -> str:
+        """How workers are kept apart, and why so; when that has been tried."""
+        found = await asyncio.to_thread(self._isolation)
+        return f"{found.describe()}; {self._around.limits.describe()}"
 
     async def warm(self, spec: Spec) -> None:
         """Until a worker of it is ready. Raises WorkerFailed, StartupTimeout: why there is none."""

@@ -119,6 +119,52 @@ def test_ids_are_never_given_twice(open_file: OpenFile) -> None:
     assert found(again) == [2]
 
 
+def test_ids_that_a_crash_may_have_given_are_left_out(open_file: OpenFile) -> None:
+    open_file().write("a", 1, [row("one")])
+    after_a_crash = open_file()
+    after_a_crash.write("a", 2, [row("two")])
+    assert found(after_a_crash) == [1, module.UNSURE + 2]
+
+
+def test_what_is_written_after_all_has_gone_is_no_part_of_it(open_file: OpenFile) -> None:
+    file = open_file()
+    file.write("a", 1, [row("old", NOW - 40 * DAY)])
+    trim(file)
+    file.write("a", 2, [row("new")])
+    assert (file.first, file.last) == (2, 2)
+
+
+def test_a_batch_that_comes_again_after_a_look_at_ages_is_written_once(
+    open_file: OpenFile,
+) -> None:
+    file = open_file()
+    file.write("a", 1, [row("one")])
+    trim(file)
+    file.close()
+    assert not open_file().write("a", 1, [row("one")])
+
+
+def test_what_stands_beside_older_entries_stays_until_it_is_old_itself(
+    open_file: OpenFile,
+) -> None:
+    file = open_file()
+    file.write("a", 1, [row("late to come", NOW - 40 * DAY), row("new")])
+    trim(file)
+    assert found(file) == [1, 2]
+
+
+def test_how_far_entries_have_gone_never_goes_back(open_file: OpenFile) -> None:
+    file = open_file()
+    file.write("a", 1, [row(str(n), NOW - DAY) for n in range(1000)])
+    file.write("a", 2, [row(str(n), NOW - 40 * DAY) for n in range(1000)])
+    trim(file)
+    assert file.removed == 2000
+    file.close()
+    stricter = open_file(max_days=0.5)
+    trim(stricter)
+    assert (found(stricter), stricter.removed) == ([], 2000)
+
+
 def test_entries_over_their_age_go(open_file: OpenFile) -> None:
     file = open_file()
     for batch in range(40):

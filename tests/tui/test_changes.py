@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -307,6 +308,29 @@ async def test_a_protected_context_wants_its_name_typed(fake: FakeBackend, confi
         assert fake.aliases["call"].auth == "private"
         await seen.press(*["backspace"] * 4, *"prod", "enter")
         await seen.until(lambda: fake.aliases["call"].auth == "shared", "the change")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(("5", "n", "enter", "enter"), id="new key"),
+        pytest.param(("G", "enter", "n", *"next", "enter"), id="new alias"),
+        pytest.param(("G", "R", "y"), id="roll back"),
+        pytest.param(("G", "D"), id="delete"),
+        pytest.param(("S",), id="serve"),
+    ],
+)
+async def test_in_a_protected_context_no_change_is_made_without_its_name(
+    fake: FakeBackend, config: Config, keys: Sequence[str]
+) -> None:
+    context = replace(config.context(), name="prod", protected=True)
+    async with camera(FalTui(config, context, connect=fake.connect), (120, 36)) as seen:
+        await seen.press(*keys)
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "prod" in seen.text()
+        await seen.press("y", "enter")
+        assert isinstance(seen.app.screen, ConfirmScreen)
+    assert {method for method, _ in (each[:2] for each in fake.requests)} == {"GET"}
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

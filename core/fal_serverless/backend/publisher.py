@@ -223,14 +223,23 @@ class Publisher:
         await self._remove(user, removed)
 
     async def settle(self) -> None:
-        """Keep warm what live revisions ask for, and no longer what only others asked for."""
+        """Keep warm what live revisions ask for, and no longer what only others asked for.
+
+        Of one that cannot be kept its log tells: whoever changed something else has not failed.
+        """
         wanted = {stored.id: stored for stored in self._live() if _floor(stored)}
         for revision_id in self._kept - set(wanted):
             if revision_id in self._specs:
                 self._engine.keep(self._specs[revision_id], 0)
+        kept = set()
         for stored in wanted.values():
-            self._engine.keep(await self.spec(stored), _floor(stored))
-        self._kept = set(wanted)
+            try:
+                self._engine.keep(await self.spec(stored), _floor(stored))
+                kept.add(stored.id)
+            except (FalError, OSError) as exc:
+                said = f"no worker of it is kept warm: {exc}"
+                self._notes.log(stored.user, stored.function, stored.id, said, "system", "ERROR")
+        self._kept = kept
 
     async def close(self) -> None:
         """Cancel the serves that run, and wait until nothing of them is left."""

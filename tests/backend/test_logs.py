@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fal_serverless.backend.logs import program
+from fal_serverless.backend.logs import program, wire
 from fal_serverless.backend.logs import store as module
 from fal_serverless.backend.logs.rows import LINE_HEAD, last_texts, pack, row_of
 from fal_serverless.backend.logs.selection import Selection
@@ -151,6 +151,29 @@ async def test_a_tail_that_nobody_reads_holds_up_no_other(store: LogStore) -> No
     for n in range(5000):
         assert (await anext(quick)).message == str(n)
     assert [(await anext(slow)).message for _ in range(5000)] == [str(n) for n in range(5000)]
+
+
+async def test_the_store_is_told_that_a_reader_has_gone(
+    store: LogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(entry())
+    tail = store.follow(select())
+    assert (await anext(tail)).message == "hello"
+    waiting, asked = asyncio.ensure_future(anext(tail)), asyncio.Event()
+    sent: list[tuple[int, int]] = []
+    real = store._program.send
+
+    def send(frame: bytes) -> None:
+        sent.append(wire.HEAD.unpack_from(frame)[1:])
+        asked.set()
+        real(frame)
+
+    monkeypatch.setattr(store._program, "send", send)
+    await asked.wait()
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    (_, number) = sent[0]
+    assert (wire.DROP, number) in sent
 
 
 async def test_a_tail_resumes_after_an_id(store: LogStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from fal_tui import cache, equivalents, palette, render, safe, sample
 from fal_tui.chrome import header
 from fal_tui.chrome.header import Heading
 from fal_tui.places import HOME, Place, Trail, breadcrumbs
+from fal_tui.screens import rest
+from fal_tui.screens.call import Call, Recall
 from fal_tui.undo import KEPT, AuthChanged, PointerMoved, Undo
 from tui.fake_backend import two_functions
 
@@ -138,3 +141,46 @@ def test_the_command_line_of_a_serve_says_all_that_was_chosen() -> None:
     assert equivalents.serve("prod", "a.py", "f") == (
         "fal-serverless --context prod function serve a.py f"
     )
+
+
+class Clock:
+    """Time passes when it is told to; what is due then is done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._due: list[tuple[float, Callable[[], None]]] = []
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._due.append((self.now + seconds, act))
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        due, self._due = self._due, []
+        for at, act in due:
+            if at <= self.now:
+                act()
+            else:
+                self._due.append((at, act))
+
+
+def test_a_cursor_is_followed_when_it_rests_and_now_and_then_while_it_does_not() -> None:
+    clock, followed = Clock(), list[float]()
+    cursor = rest.Rest(clock.later, lambda: followed.append(clock.now), lambda: clock.now)
+    for _ in range(100):
+        cursor.moved()
+        clock.pass_by(rest.SETTLE / 4)
+    assert len(followed) == 2
+    clock.pass_by(1)
+    assert len(followed) == 3
+    clock.pass_by(1)
+    assert len(followed) == 3
+
+
+def test_calls_are_recalled_up_and_down_and_what_was_being_written_stands_below_them() -> None:
+    known, draft = [Call(body="1"), Call(body="2")], Call(body="new")
+    recall = Recall()
+    steps = (-1, -1, -1, 1, 1, 1)
+    seen = [recall.step(step, known, draft) for step in steps]
+    assert seen == [known[1], known[0], None, known[1], draft, draft]
+    recall.forget()
+    assert recall.step(-1, known, known[1]) == known[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -261,3 +261,32 @@ class History:
         """On top; the same call is kept once."""
         kept = [each for each in self.of(function) if each != call]
         self.calls[function] = [*kept, call][-self.kept :]
+
+
+class Recall:
+    """Which of the calls made before is written; below the last one is what was being written."""
+
+    def __init__(self) -> None:
+        self._place: int | None = None
+        """None: none of them."""
+        self._draft: Call | None = None
+
+    def forget(self) -> None:
+        """What is written now was sent."""
+        self._place = self._draft = None
+
+    def step(self, steps: int, known: Sequence[Call], written: Call) -> Call | None:
+        """The call so many further on among those `known`, oldest first; None: there is none."""
+        if self._place is None:
+            self._draft = written
+            # the last call, when it still stands there, is no earlier one
+            place = len(known) - (written in known[-1:]) + steps
+        else:
+            place = self._place + steps
+        if 0 <= place < len(known):
+            self._place = place
+            return known[place]
+        if place >= len(known) and self._draft is not None:
+            self._place = None
+            return self._draft
+        return None

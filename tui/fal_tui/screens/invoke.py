@@ -33,6 +33,7 @@ from fal_tui.screens.call import (
     Call,
     History,
     Made,
+    Recall,
     Told,
     address,
     as_curl,
@@ -130,9 +131,7 @@ class InvokeScreen(ModalScreen[str | None]):
         self._revision = revision
         self._history = history or History()
         self._folder = folder
-        self._place: int | None = None
-        """Which of the remembered calls is written; None: none of them."""
-        self._draft: Call | None = None
+        self._recall = Recall()
         self._answer: Answer | None = None
         """The last part that came."""
         self._received = bytearray()
@@ -211,7 +210,8 @@ class InvokeScreen(ModalScreen[str | None]):
             self._say(f"✗ {wrong}", "bad")
             return
         self._history.add(self._revision.function, call)
-        self._place = self._draft = self._answer = None
+        self._recall.forget()
+        self._answer = None
         self._received, self._drawn = bytearray(), 0
         self._since = monotonic()
         self.query_one("#timing", Static).update("")
@@ -361,18 +361,9 @@ class InvokeScreen(ModalScreen[str | None]):
     def action_recall(self, steps: int) -> None:
         """Through the calls that were made; below the last one is what was being written."""
         known = self._history.of(self._revision.function)
-        if self._place is None:
-            self._draft = self.call()
-            # the last call, when it still stands there, is no earlier one
-            place = len(known) - (self._draft in known[-1:]) + steps
-        else:
-            place = self._place + steps
-        if 0 <= place < len(known):
-            self._place = place
-            self._write(known[place])
-        elif place >= len(known) and self._draft is not None:
-            self._place = None
-            self._write(self._draft)
+        found = self._recall.step(steps, known, self.call())
+        if found is not None:
+            self._write(found)
 
     def action_edit(self) -> None:
         self.query_one(TextArea).focus()

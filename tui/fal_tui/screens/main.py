@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -38,6 +37,7 @@ from fal_tui.precedence import Precedence
 from fal_tui.render import Look
 from fal_tui.screens import outlook
 from fal_tui.screens.paned import NARROW, PanedScreen
+from fal_tui.screens.rest import Rest
 from fal_tui.screens.views import Views
 from fal_tui.store import Item, Store, Topic
 from fal_tui.turns import FLOW
@@ -46,10 +46,6 @@ from fal_tui.widgets.grid import Grid
 if TYPE_CHECKING:
     from fal_tui.flows.host import Host
 
-SETTLE = 0.05
-"""Seconds the cursor rests before the detail pane follows it, and …"""
-SETTLE_AT_LAST = 0.5
-"""… when it does not come to rest."""
 SILENT = 1
 """Failed attempts that only the header tells of."""
 
@@ -88,9 +84,7 @@ class MainScreen(PanedScreen):
         self._header = Header(heading)
         self._footer = Footer()
         self._tab = detail.OVERVIEW
-        self._moved = self._set_out = 0.0
-        """When the cursor moved last, and first since the detail pane followed it."""
-        self._settling = False
+        self._rest = Rest(self.set_timer, self._settled)
         self._stale = self._preparing = False
         self._collects = False
         self._told: set[str] = set()
@@ -317,12 +311,6 @@ class MainScreen(PanedScreen):
             self.host.link.want(*self.wanted())
 
     def _settled(self) -> None:
-        now = monotonic()
-        rest = min(self._moved + SETTLE, self._set_out + SETTLE_AT_LAST) - now
-        if rest > SETTLE / 10:
-            self.set_timer(rest, self._settled)
-            return
-        self._settling = False
         self._draw_detail()
         self._draw_footer()
         self._want_missing()
@@ -337,10 +325,7 @@ class MainScreen(PanedScreen):
     # What happens
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        self._moved = monotonic()
-        if not self._settling:
-            self._settling, self._set_out = True, self._moved
-            self.set_timer(SETTLE, self._settled)
+        self._rest.moved()
 
     def on_grid_marked(self, event: Grid.Marked) -> None:
         self._draw_footer()

@@ -75,6 +75,9 @@ async def test_a_warning_is_one_entry(say: Any) -> None:
     [
         ("fail", "Traceback"),
         ("logged_failure", "it went wrong\nTraceback"),
+        ("told_failure", "it failed: Traceback"),
+        ("written_failure", "12:00 | ERROR | it failed\nTraceback"),
+        ("failure_to_stdout", "Traceback"),
         ("hooked_failure", "Traceback"),
         ("thread_failure", "Exception in thread failing:\nTraceback"),
         ("task_failure", "Task exception was never retrieved\n"),
@@ -85,6 +88,13 @@ async def test_a_traceback_is_one_entry(say: Any, way: str, begin: str) -> None:
     assert entry.level == "ERROR"
     assert entry.message.startswith(begin)
     assert entry.message.endswith("ValueError: the reason\nin two lines")
+
+
+async def test_that_a_record_cannot_be_formatted_is_one_error(say: Any) -> None:
+    (entry,) = await say("ill_formatted", 1)
+    assert entry.level == "ERROR"
+    assert entry.message.startswith("--- Logging error ---\nTraceback")
+    assert entry.message.endswith("Message: '%d apples'\nArguments: ('many',)")
 
 
 async def test_a_printed_traceback_comes_after_what_was_printed_before(say: Any) -> None:

@@ -71,6 +71,31 @@ def printed_failure():
         traceback.print_exc()
 
 
+def told_failure():
+    try:
+        fail()
+    except ValueError:
+        print("it failed:", traceback.format_exc().rstrip())
+
+
+def written_failure():
+    try:
+        fail()
+    except ValueError:
+        sys.stderr.write("12:00 | ERROR | it failed\n" + traceback.format_exc())
+
+
+def failure_to_stdout():
+    try:
+        fail()
+    except ValueError:
+        traceback.print_exc(file=sys.stdout)
+
+
+def ill_formatted():
+    logging.error("%d apples", "many")
+
+
 def hooked_failure():
     try:
         fail()
@@ -132,7 +157,8 @@ def threads():
 
 WAYS = {f.__name__: f for f in (
     levels, several_lines, own_handler, warned, fail, logged_failure, printed_failure,
-    hooked_failure, thread_failure, task_failure, child_failure, raw, odd, threads,
+    told_failure, written_failure, failure_to_stdout, ill_formatted, hooked_failure,
+    thread_failure, task_failure, child_failure, raw, odd, threads,
 )}  # fmt: skip
 
 

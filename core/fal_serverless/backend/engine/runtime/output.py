@@ -28,6 +28,9 @@ LONGEST = 1 << 20
 """Characters of one entry; more are cut into pieces."""
 QUIET, OLDEST = 1.0, 5.0
 """Seconds after which a half line goes: when nothing was added to it, and in any case."""
+TRACEBACK = "Traceback (most recent call last):"
+NEAR = 500
+"""Characters that may stand before a traceback in what is printed with it."""
 HERE = __file__.rpartition("/")[0]
 
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("fal_request_id", default="")
@@ -121,15 +124,16 @@ class Output:
         self.entry("ERROR", traceback_of(error).rstrip("\n"))
 
     @contextlib.contextmanager
-    def as_one(self, level: str) -> Iterator[None]:
-        """What this thread writes to stderr in the block is one entry."""
-        pieces = self.stderr.gather()
+    def as_one(self, level: str, writer: LineWriter | None = None) -> Iterator[None]:
+        """What this thread writes to stderr, or to `writer`, in the block is one entry."""
+        writer = writer or self.stderr
+        pieces = writer.gather()
         try:
             yield
         finally:
-            text = self.stderr.gathered(pieces)
+            text = writer.gathered(pieces)
             if text:
-                self.stderr.finish(self.request_id())
+                writer.finish(self.request_id())
                 self.entry(level, text)
 
     def _look(self) -> bool:
@@ -213,16 +217,17 @@ class LineWriter(io.TextIOBase):
         with self._lock:
             rest = self._pending.pop(key, "")
             if text == "\n":  # as every print says
-                output.entry(self._level, shown(rest), name)
+                # Spelled out: it is what a flood runs through.
+                output.entry("ERROR" if "\n" in rest else self._level, shown(rest), name)
                 return 1
             # In two steps: so Python adds in place, and a line may come in a million pieces.
             rest += text
             if "\n" in text:
-                *lines, rest = rest.split("\n")
+                *lines, rest = self._taken_apart(rest)
                 for line in lines:
-                    output.entry(self._level, shown(line), name)
+                    output.entry(self._level_of(line), shown(line), name)
             while len(rest) > LONGEST:
-                output.entry(self._level, rest[:LONGEST], name)
+                output.entry(self._level_of(rest), rest[:LONGEST], name)
                 rest = rest[LONGEST:]
             if rest:
                 self._pending[key] = rest if "\r" not in text else state(rest)
@@ -230,12 +235,25 @@ class LineWriter(io.TextIOBase):
                     self._lines.watch()
         return len(text)
 
+    def _taken_apart(self, text: str) -> list[str]:
+        """Its lines, the last without an end; what holds a traceback is not taken apart.
+
+        `print(traceback.format_exc())` says one thing, and so do loggers that write their own way.
+        """
+        if TRACEBACK not in text[: NEAR + len(TRACEBACK)] or self.output.forked:
+            return text.split("\n")
+        return [text.rstrip("\n"), ""] if text.endswith("\n") else [text]
+
+    def _level_of(self, text: str) -> str:
+        return "ERROR" if "\n" in text else self._level
+
     def finish(self, name: str) -> None:
         """The half lines of a call."""
         if self._pending:
             with self._lock:
                 for key in [key for key in self._pending if _name_in(key) == name]:
-                    self.output.entry(self._level, shown(self._pending.pop(key)), name)
+                    text = self._pending.pop(key)
+                    self.output.entry(self._level_of(text), shown(text), name)
 
     def finish_all(self) -> None:
         for name in set(map(_name_in, self._pending)):
@@ -246,7 +264,8 @@ class LineWriter(io.TextIOBase):
         if self._lock.acquire(timeout=QUIET):
             try:
                 for key in list(self._pending):
-                    self.output.late(self._level, shown(self._pending.pop(key)), _name_in(key))
+                    text = self._pending.pop(key)
+                    self.output.late(self._level_of(text), shown(text), _name_in(key))
             finally:
                 self._lock.release()
 
@@ -267,7 +286,7 @@ class LineWriter(io.TextIOBase):
                         began = now
                 if now - grew >= QUIET or now - began >= OLDEST:
                     del self._pending[key]
-                    self.output.late(self._level, shown(text), _name_in(key))
+                    self.output.late(self._level_of(text), shown(text), _name_in(key))
                 else:
                     seen[key] = (began, grew, text)
             self._seen = seen
@@ -348,12 +367,16 @@ def shown(line: str) -> str:
     """What a terminal would leave on the line: progress bars write over themselves."""
     if "\r" not in line:
         return line
+    if "\n" in line:
+        return "\n".join(map(shown, line.split("\n")))
     line = line.rstrip("\r")
     return line.rpartition("\r")[2] or line
 
 
 def state(half: str) -> str:
     """What is still to be seen of a half line; the mark stays that it was written over."""
+    if "\n" in half:
+        return half
     text = half.rstrip("\r")
     return "\r" + text.rpartition("\r")[2] + "\r" * (len(half) > len(text))
 

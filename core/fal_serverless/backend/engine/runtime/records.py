@@ -53,7 +53,8 @@ def _tell(output: Output, handler: logging.Handler, record: logging.LogRecord) -
     except RecursionError:
         raise
     except Exception:
-        handler.handleError(record)
+        with output.as_one("ERROR"):
+            handler.handleError(record)
         return
     record.__dict__[TOLD] = True
     output.entry(level_name(record.levelno), text.rstrip("\n"), _call_of(record))
@@ -159,10 +160,11 @@ def _show_tracebacks(output: Output) -> None:
         file = more.get("file")
         if file is None and len(args) > 4:
             file = args[4]
-        if (sys.stderr if file is None else file) is not output.stderr:
+        target = sys.stderr if file is None else file
+        if target is not output.stderr and target is not output.stdout:
             original(*args, **more)
             return
-        with output.as_one("ERROR"):
+        with output.as_one("ERROR", target):
             original(*args, **more)
 
     traceback.print_exception = print_exception

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import resource
 import signal
 from collections.abc import AsyncIterator
@@ -181,6 +182,34 @@ async def test_a_tail_resumes_after_an_id(store: LogStore) -> None:
         store.append(entry(str(n)))
     resumed = store.follow(select(after=10))
     assert [(await anext(resumed)).id for _ in range(2990)] == list(range(11, 3001))
+
+
+class Moved:
+    """A tail's selection that became another one before its first answer came."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+
+    def now(self) -> Selection:
+        return self.selection
+
+    async def moved(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("after", [0, None])
+async def test_what_a_tail_moves_to_is_not_missed_in_the_answer_that_was_on_its_way(
+    store: LogStore, after: int | None
+) -> None:
+    for n in range(6):
+        store.append(entry(f"line {n}", revision=f"r{n % 2}"))
+    asked = Selection("1", LogQuery(after=after), frozenset({"r0"}))
+    moves = Moved(replace(asked, revisions=frozenset({"r0", "r1"})))
+    found: list[str] = []
+    async with aclosing(store.tail(asked, moves)) as pages, asyncio.timeout(20):
+        while len(found) < 6:
+            found += re.findall("line .", (await anext(pages)).decode())
+    assert found == [f"line {n}" for n in range(6)]
 
 
 async def test_more_is_read_than_fits_a_page(store: LogStore) -> None:

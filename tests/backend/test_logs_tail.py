@@ -103,6 +103,22 @@ async def test_a_tail_outlives_backend_and_log_store(backends: StartBackend, wri
         assert await asyncio.wait_for(reading, 30) == list(range(3000))
 
 
+async def test_a_tail_goes_on_with_what_its_label_comes_to_point_at(
+    backend: RunningBackend, client: Client, write: Write
+) -> None:
+    label = f"count-{uuid.uuid4().hex[:8]}"
+    counting = Counting(backend, label)
+    reading = asyncio.create_task(counting.numbers(client, 300))  # there is no such label yet
+    await serve(backend, client, write(COUNTING), "count", label, "public")
+    await counting.say(client, 0, 100)
+    await serve(backend, client, write(COUNTING), "count", label)
+    await counting.say(client, 100, 200)
+    other = await serve(backend, client, write(COUNTING), "count")
+    await client.set_alias(label, other.revision.id)
+    await counting.say(client, 200, 300)
+    assert await asyncio.wait_for(reading, 20) == list(range(300))
+
+
 async def test_an_event_has_its_entrys_id_and_a_browser_goes_on_from_it(
     counting: Counting, client: Client
 ) -> None:

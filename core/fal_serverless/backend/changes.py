@@ -6,7 +6,7 @@ A subscriber who is slow gets each changed thing once, however often it changed 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fal_serverless.models import Change
 
@@ -22,7 +22,7 @@ class Changes:
             waiting[change] = None
             wake.set()
 
-    async def subscribe(self) -> AsyncIterator[Change]:
+    async def subscribe(self) -> AsyncGenerator[Change, None]:
         """First a `resync`, then what changes from then on."""
         wake = asyncio.Event()
         waiting: dict[Change, None] = {Change("resync"): None}

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from fal_serverless.backend.api.context import (
+    Rooms,
     answer,
     caller,
     json_body,
@@ -148,7 +149,38 @@ async def tail_logs(request: Request) -> Response:
         query = replace(selection.query, after=_event_id(seen))
         selection = replace(selection, query=query)
     check_search(selection.query.search)
-    return event_stream(rooms(request).logs.tail(selection), rooms(request).stopping, bytes)
+    here = rooms(request)
+    moves = _Moves(here, selection) if selection.query.label else None
+    return event_stream(here.logs.tail(selection, moves), here.stopping, bytes)
+
+
+class _Moves:
+    """A tail of a label goes on with what that comes to point at."""
+
+    def __init__(self, here: Rooms, selection: Selection) -> None:
+        self._here = here
+        self._selection = selection
+        self._label = parse_label(selection.query.label)
+
+    def now(self) -> Selection:
+        found = self._here.registry.find(self._selection.user, self._label)
+        if found is not None and found.revision not in (self._selection.revisions or ()):
+            self._read()
+        return self._selection
+
+    async def moved(self) -> None:
+        # The first change is a resync: what moved before this began is seen as well.
+        async with aclosing(self._here.changes.subscribe()) as changes:
+            async for change in changes:
+                if change.kind == "resync" or change.name == self._label:
+                    before = self._selection
+                    self._read()
+                    if self._selection != before:
+                        return
+
+    def _read(self) -> None:
+        served = self._here.registry.served_by(self._selection.user, self._label)
+        self._selection = replace(self._selection, revisions=frozenset(served))
 
 
 async def watch_changes(request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from fal_serverless.errors import BadInput
 from fal_serverless.models import LogQuery
@@ -17,6 +18,16 @@ class Selection:
     query: LogQuery
     revisions: frozenset[str] | None = None
     """None: all."""
+
+
+class Moves(Protocol):
+    """What a tail asks for, which may become something else while it lasts."""
+
+    def now(self) -> Selection:
+        """Asked after every page; it must be cheap."""
+
+    async def moved(self) -> None:
+        """Returns when `now` may have another answer than when this was called."""
 
 
 def check_search(text: str) -> None:

@@ -37,7 +37,7 @@ from fal_serverless.backend.logs.rows import (
     entry_of,
     row_of,
 )
-from fal_serverless.backend.logs.selection import Selection, check_search
+from fal_serverless.backend.logs.selection import Moves, Selection, check_search
 from fal_serverless.errors import from_json
 from fal_serverless.models import LogEntry
 
@@ -192,12 +192,14 @@ class LogStore:
                 if page.events:
                     yield page.events
 
-    async def tail(self, selection: Selection) -> AsyncGenerator[bytes, None]:
-        """What `follow` gives, in pieces, as server-sent events.
+    async def tail(
+        self, selection: Selection, moves: Moves | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """What `follow` gives, in pieces, as server-sent events; `moves` changes the selection.
 
         An event without content says how far it is: there, a tail that is taken up again goes on.
         """
-        async with aclosing(self._pages(selection, waits=True)) as pages:
+        async with aclosing(self._pages(selection, moves, waits=True)) as pages:
             async for page in pages:
                 yield (
                     page.events
@@ -205,12 +207,17 @@ class LogStore:
                     else (page.events + wire.position(page.seen))
                 )
 
-    async def _pages(self, selection: Selection, *, waits: bool) -> AsyncGenerator[Page, None]:
+    async def _pages(
+        self, selection: Selection, moves: Moves | None = None, *, waits: bool
+    ) -> AsyncGenerator[Page, None]:
         """The newest that match, or all after those seen; `waits`: and all to come."""
         check_search(selection.query.search)
         seen = selection.query.after
         if seen is None:
             found = _found(await self._ask(wire.FIND, _encode(selection)))
+            while moves is not None and moves.now() != selection:
+                selection = moves.now()
+                found = _found(await self._ask(wire.FIND, _encode(selection)))
             async for page in self._show(found.ids, selection.user):
                 yield page
             seen = found.last
@@ -218,11 +225,24 @@ class LogStore:
         # The first answer comes in any case: who sees nothing learns that there is nothing.
         begun = selection.query.after is None
         whole = begun and not waits
-        while waits or not whole:
-            question = _encode(wire.Next(selection, seen, waits and begun))
-            page = _page(await self._ask(wire.NEXT, question))
-            yield page
-            seen, whole, begun = page.seen, page.whole, True
+        moved = asyncio.ensure_future(moves.moved()) if moves else None
+        try:
+            while waits or not whole:
+                question = _encode(wire.Next(selection, seen, waits and begun))
+                answer = await self._ask_until(moved, wire.NEXT, question)
+                if moves is not None and (now := moves.now()) != selection:
+                    # What it is about now may have spoken up to where the answer looked.
+                    selection = now
+                elif answer is not None:
+                    page = _page(answer)
+                    yield page
+                    seen, whole, begun = page.seen, page.whole, True
+                if moves is not None and moved is not None and moved.done():
+                    moved.result()
+                    moved = asyncio.ensure_future(moves.moved())
+        finally:
+            if moved is not None:
+                await _ended(moved)
 
     async def _show(self, ids: list[int], user: str) -> AsyncGenerator[Page, None]:
         """Those entries; a counted one in place of those that were removed meanwhile."""
@@ -239,6 +259,19 @@ class LogStore:
             ids = ids[upto:]
         if lost:
             yield Page(last, False, removed(last, str(lost), user))
+
+    async def _ask_until(
+        self, moved: asyncio.Future[None] | None, kind: int, payload: bytes
+    ) -> bytes | None:
+        """The answer's payload; None when something moved before there was one."""
+        if moved is None:
+            return await self._ask(kind, payload)
+        answer = asyncio.ensure_future(self._ask(kind, payload))
+        try:
+            await asyncio.wait((answer, moved), return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            await _ended(answer)
 
     async def _ask(self, kind: int, payload: bytes) -> bytes:
         """The answer's payload, when the store has one."""
@@ -358,6 +391,12 @@ class LogStore:
     def _fail(self, question: Question, payload: bytes) -> None:
         if not question.answer.done():
             question.answer.set_exception(from_json(json.loads(payload)))
+
+
+async def _ended(work: asyncio.Future[Any]) -> None:
+    """It waits for nothing any more."""
+    work.cancel()
+    await asyncio.wait((work,))
 
 
 def _ease(owed: list[tuple[Eased, int]]) -> None:

@@ -255,6 +255,8 @@ class FakeBackend:
             return self._stream(self._tails, [("entry", to_json(e)) for e in self.entries])
         if path == "/v1/metrics/series":
             return self._figures(request)
+        if path == "/v1/logs" and (label := request.url.params.get("label", "")):
+            return httpx.Response(200, json=to_json([e for e in self.entries if e.alias == label]))
         if not path.startswith("/v1/"):
             return httpx.Response(self.answers[0], json=self.answers[1])
         body = json.loads(request.content) if request.content else {}

@@ -9,6 +9,7 @@ import pytest
 from textual.widgets import Input
 
 from fal_serverless.config import Command as OwnCommand
+from fal_serverless.errors import NotAllowed
 from fal_tui.actions import STANDARD
 from fal_tui.commands import MEANING, NAMES, Command, Words, parse, suggest
 from fal_tui.screens.command import SEEN, CommandScreen
@@ -65,6 +66,13 @@ def test_an_argument_is_taken_when_it_exists_or_begins_just_one() -> None:
 )
 def test_what_is_wrong_is_said_with_what_there_is_and_what_to_do(line: str, said: str) -> None:
     assert parse(line, WORDS) == said
+
+
+def test_logs_are_asked_for_by_a_name_that_may_be_that_of_something_deleted() -> None:
+    wrong = ":logs: no function or alias 'calk'; did you mean 'call'?"
+    words = replace(WORDS, labels=["call2", "call"])
+    assert parse("logs calk", words) == Command("logs", "calk", wrong)
+    assert str(parse("logs cal l", words)).startswith(":logs: no function or alias 'cal l'; ")
 
 
 def test_of_many_names_a_few_are_listed() -> None:
@@ -181,6 +189,22 @@ async def test_what_was_typed_before_comes_back_by_its_beginning(
         assert line(screen) == "re"
         await seen.press("up", *["backspace"] * 8, "up")
         assert line(screen) == "fn"
+
+
+async def test_logs_of_what_was_deleted_are_shown_as_long_as_they_are_kept(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    fake.log("the last words")
+    fake.entries[-1] = replace(fake.entries[-1], alias="gone")
+    async with opened((120, 30)) as seen:
+        await command(seen, *"logs gona", "enter")
+        await seen.until(lambda: "no function or alias 'gona'" in seen.text(), "the refusal")
+        assert not seen.app.main.logs_open
+        await command(seen, *"logs gone", "enter")
+        await seen.until(lambda: "the last words" in seen.text(), "the lines")
+        fake.refuse["GET", "/v1/logs"] = NotAllowed("no logs for you")
+        await command(seen, *"logs lost", "enter")
+        await seen.until(lambda: "no logs for you" in seen.text(), "the error")
 
 
 async def test_a_theme_is_chosen_where_none_is_named(opened: Opening) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
+from fal_serverless.endpoint import ALIAS
 from fal_serverless.errors import listed
 from fal_tui.bound import UNTOLD, Bound
 from fal_tui.naming import Names, title
@@ -133,6 +134,8 @@ class Words:
 class Command:
     verb: Verb
     argument: str = ""
+    unless: str = ""
+    """What is wrong with it, unless the backend knows the name from earlier."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,9 @@ def _with_argument(name: str, verb: Verb, argument: str, words: Words) -> Comman
         return f":{name}: '{argument}' could be {_listed(near, argument, words)}: type on"
     close = get_close_matches(argument, known, 1)
     hint = f"did you mean '{close[0]}'?" if close else _there_are(verb, argument, words)
-    return f":{name}: no {what.partition(' ')[2]} '{argument}'; {hint}"
+    wrong = f":{name}: no {what.partition(' ')[2]} '{argument}'; {hint}"
+    # What was deleted is in no list, and its logs are kept.
+    return Command(verb, argument, wrong) if verb == "logs" and ALIAS.fullmatch(argument) else wrong
 
 
 def _there_are(verb: Verb, typed: str, words: Words) -> str:

@@ -270,7 +270,8 @@ class Dispatch:
         elif command.verb in ("help", "q"):
             self.run("help" if command.verb == "help" else "quit")
         elif command.verb == "logs" and name:
-            self._logs_of(name)
+            if not command.unless or await self._has_logs(name, command.unless):
+                self._logs_of(name)
         elif command.verb == "rev":
             await self.screen.go(Place("revisions", name))
         elif command.verb == "history":
@@ -278,6 +279,18 @@ class Dispatch:
         else:
             await self.screen.go(Place(_KINDS[command.verb]))
             self.screen.views.select(name)
+
+    async def _has_logs(self, name: str, unless: str) -> bool:
+        """Whether there are lines of something that is gone; else it is said what is wrong."""
+        one = LogQuery(label=name, lines=1)
+        try:
+            found = await self.host.current(lambda client: client.logs(one))
+        except FalError as error:
+            self.host.complain(str(error))
+            return False
+        if not found:
+            self.host.warn(unless)
+        return bool(found)
 
     def _logs_of(self, name: str) -> None:
         store = self.host.store

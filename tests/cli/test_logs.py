@@ -6,18 +6,21 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import pytest
 
 from cli.conftest import CONSOLE, Program, run_here
 from fal_serverless.cli import logs, otel
+from fal_serverless.cli.following import Following
 from fal_serverless.cli.main import program as whole_program
-from fal_serverless.models import LEVEL_RANK, LEVELS, LogEntry
+from fal_serverless.cli.session import Session
+from fal_serverless.errors import BadInput, Unreachable
+from fal_serverless.models import LEVEL_RANK, LEVELS, LogEntry, LogQuery
 from running import FUNCTIONS, RunningBackend, StartBackend
 
 LINE = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[(.{9})\] (.*)"
@@ -274,3 +277,45 @@ def test_following_an_endpoint_that_says_nothing_yet_tells_so(
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert process.returncode == 130
+
+
+class Quiet:
+    """A backend, and the way to it, whose entries match nothing, and which is lost once."""
+
+    def __init__(self) -> None:
+        self.asked: list[int | None] = []
+
+    async def connect(self, *, start: bool = True) -> Quiet:
+        return self
+
+    async def __aenter__(self) -> Quiet:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def user(self) -> None:
+        pass
+
+    async def logs(self, query: LogQuery) -> list[LogEntry]:
+        return []
+
+    async def tail(
+        self, query: LogQuery, *, reached: Callable[[int], object]
+    ) -> AsyncGenerator[LogEntry, None]:
+        self.asked.append(query.after)
+        if len(self.asked) > 1:
+            raise BadInput("enough")
+        reached(60_000)
+        raise Unreachable("lost")
+        yield
+
+
+async def test_a_tail_goes_on_after_what_it_looked_at_in_vain(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is removed of that meanwhile is not told of as missing."""
+    quiet = Quiet()
+    with pytest.raises(BadInput):
+        await Following(cast(Session, quiet), LogQuery(), print, "nothing").run()
+    assert quiet.asked == [0, 60_000]

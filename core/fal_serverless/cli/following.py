@@ -1,7 +1,7 @@
 """`function logs --follow`: each entry once, whatever becomes of the connection.
 
-Where the log stood is asked before what is past is fetched; from then on the last entry printed
-says where to go on, so a lost connection loses and doubles nothing.
+Where the log stood is asked before what is past is fetched; from then on the last entry printed, or
+looked at in vain, says where to go on, so a lost connection loses and doubles nothing.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Following:
         async with await self._session.connect(start=False) as client:
             await client.user()
             self._found()
-            async with aclosing(client.tail(self._query)) as entries:
+            async with aclosing(client.tail(self._query, reached=self._reach)) as entries:
                 async for entry in entries:
                     self._print(entry)
 
@@ -97,8 +97,12 @@ class Following:
         self._lost_at, self._pause = None, FIRST_PAUSE
 
     def _print(self, entry: LogEntry) -> None:
-        self._query = replace(self._query, after=entry.id)
+        self._reach(entry.id)
         self._show(entry)
+
+    def _reach(self, seen: int) -> None:
+        """What was looked at in vain is not missing when it is removed before the next try."""
+        self._query = replace(self._query, after=seen)
 
 
 def _when_nobody_reads(act: Callable[[], object]) -> Callable[[], None]:

@@ -532,6 +532,88 @@ async def test_a_file_that_cannot_be_read_is_kept_aside(
     assert said.startswith("the log file cannot be read") and str(aside) in said
 
 
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_file_that_is_removed_is_begun_anew_before_the_next_entry(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, whole: bool
+) -> None:
+    """As people make room on a full disk."""
+    folder = tmp_path / "logs"
+    store = LogStore(folder, 10**9, 36_500)
+    store.append(entry("old"))
+    following = store.follow(select(after=0))
+    assert (await anext(following)).message == "old"
+    for path in list(folder.iterdir()) if whole else folder.glob("entries.db*"):
+        path.unlink()
+    if whole:
+        folder.rmdir()
+    store.append(entry("new"))
+    assert (await anext(following)).message == "new"
+    assert texts(await store.read(select())) == ["new"]
+    await store.close()
+    again = LogStore(folder, 10**9, 36_500)
+    assert texts(await again.read(select())) == ["new"]
+    await again.close()
+    (said,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert said == f"the log file was removed from {folder}; a new one begins"
+
+
+async def test_who_saw_entries_of_a_file_that_was_removed_misses_none_of_the_next(
+    tmp_path: Path,
+) -> None:
+    """Also when that one has as many by the time they ask."""
+    first = LogStore(tmp_path, 10**9, 36_500)
+    for number in range(3):
+        first.append(entry(f"old {number}"))
+    seen = (await first.read(select()))[-1].id
+    await first.close()
+    for path in tmp_path.glob("entries.db*"):
+        path.unlink()
+    second = LogStore(tmp_path, 10**9, 36_500)
+    for number in range(5):
+        second.append(entry(f"new {number}"))
+    found = await second.read(select(after=seen))
+    await second.close()
+    assert texts(found) == [f"new {number}" for number in range(5)]
+
+
+async def test_who_saw_entries_in_memory_gets_none_again_that_are_older(tmp_path: Path) -> None:
+    folder, away = tmp_path / "logs", tmp_path / "away"
+
+    async def lived(name: str, seen: int) -> list[LogEntry]:
+        store = LogStore(folder, 10**9, 36_500)
+        store.append(entry(name))
+        found = await store.read(select(after=seen))
+        await store.close()
+        return found
+
+    (old,) = await lived("old", 0)
+    folder.rename(away)
+    folder.write_text("a file where a folder has to be")
+    (held,) = await lived("in memory", old.id)
+    folder.unlink()
+    away.rename(folder)
+    assert texts(await lived("new", held.id)) == ["new"]
+
+
+async def test_questions_outlive_a_file_that_is_damaged_where_it_is_read(tmp_path: Path) -> None:
+    first = LogStore(tmp_path, 10**9, 36_500)
+    for number in range(5000):
+        first.append(entry(f"old {number}"))
+    await first.read(select())
+    await first.close()
+    path = tmp_path / "entries.db"
+    content = bytearray(path.read_bytes())
+    begin, end = len(content) * 4 // 10, len(content) * 6 // 10
+    content[begin:end] = b"\x7f" * (end - begin)
+    path.write_bytes(content)
+    store = LogStore(tmp_path, 10**9, 36_500)
+    assert await store.read(select(search="^new")) == []
+    assert list(tmp_path.glob("*.unreadable-*"))
+    store.append(entry("new"))
+    assert texts(await store.read(select())) == ["new"]
+    await store.close()
+
+
 async def test_without_a_folder_entries_are_kept_in_memory(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -43,6 +43,9 @@ FORGET_WRITERS = 86_400
 CACHE_KIB = 8 * 1024
 """Of the writer: request ids are random, and what knows them would be read again and again."""
 
+FIRST_UNUSED = 10**15
+"""What `unused` gives is larger, and ids that a file counted from 1 are not."""
+
 INCREMENTAL = 2
 """Of a file: it gives back pages when it is told to."""
 
@@ -132,12 +135,15 @@ class LogFile:
         self._load()
         if self._number("SELECT opened - closed FROM given"):
             self.last += UNSURE
+        self.began = self.last
+        """Ids up to this one were given before it was opened."""
         # That the disk takes anything shows here, not with the first lines.
         with self._connection:
             self._connection.execute(
                 "UPDATE given SET opened = opened + 1, closed = opened, last = ?", (self.last,)
             )
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._identity = _identity(self.path) if self.path is not None else (0, 0)
 
     def _load(self) -> None:
         """What is known of the file, as it is in the file."""
@@ -167,6 +173,18 @@ class LogFile:
         with suppress(sqlite3.Error), self._connection:
             self._connection.execute("UPDATE given SET closed = opened")
         self._connection.close()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody removed it: what is written then, nobody will find."""
+        if self.path is None:
+            return False
+        try:
+            return _identity(self.path) != self._identity
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
 
     # Writing
 
@@ -351,6 +369,20 @@ class LogFile:
         """What a query for one number comes to; 0 for NULL and for nothing."""
         with closing(self._connection.execute(query, values)) as cursor:
             return int((cursor.fetchone() or (0,))[0] or 0)
+
+
+def unused() -> int:
+    """Larger than ids that were ever given by a file that nobody can ask any more.
+
+    No file takes a million entries a second.
+    """
+    return round(time.time() * 1_000_000)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Raises OSError."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def hashed(request_id: str) -> int:

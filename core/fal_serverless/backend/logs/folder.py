@@ -1,7 +1,8 @@
 """What if the file cannot be opened, or is found to be damaged? Then there is another one.
 
-A damaged file is set aside and a new one begun; where nothing can be written, entries are kept in
-memory. Either way whoever runs the store is told in one line, and everything goes on.
+A damaged file is set aside and a new one begun, as for one that somebody removed; where nothing
+can be written, entries are kept in memory. In any case whoever runs the store is told in one line,
+and everything goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from fal_serverless.backend import sqlite
-from fal_serverless.backend.logs.file import LogFile, OtherForm
+from fal_serverless.backend.logs.file import LogFile, OtherForm, unused
 
 MEMORY_BYTES = 64 << 20
 """Of entries kept in memory."""
@@ -34,13 +35,16 @@ class LogFolder:
         self._tell = tell
         self._lock: IO[str] | None = None
 
-    def open(self) -> LogFile:
-        """The file; one in memory when there is no other way."""
+    def open(self, begin: int = 0) -> LogFile:
+        """The file; one in memory when there is no other way. A new one's ids are above `begin`."""
         try:
             self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = self._lock or (self._path / "logs.lock").open("a")
+            lock = self._path / "logs.lock"
+            was_here = lock.exists()
+            self._lock = self._lock or lock.open("a")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            return self._opened()
+            # Readers know ids of the file that was here, if somebody removed it.
+            return self._opened(max(begin, unused()) if was_here or begin else 0)
         except (OSError, sqlite3.Error) as exc:
             return self._in_memory(exc)
 
@@ -54,6 +58,15 @@ class LogFolder:
         except (OSError, sqlite3.Error) as exc:
             return self._in_memory(exc)
 
+    def reopen(self, gone: LogFile) -> LogFile:
+        """The file that is there now, or a new one, in place of one that was removed."""
+        gone.close()
+        self._tell(f"the log file was removed from {self._path}; a new one begins")
+        # Another backend's store may have begun one by the same name.
+        self.close()
+        self._lock = None
+        return self.open(gone.last)
+
     def close(self) -> None:
         if self._lock is not None:
             self._lock.close()
@@ -62,9 +75,9 @@ class LogFolder:
     def _file(self) -> Path:
         return self._path / "entries.db"
 
-    def _opened(self) -> LogFile:
+    def _opened(self, begin: int) -> LogFile:
         try:
-            return LogFile(self._file, *self._bounds)
+            return LogFile(self._file, *self._bounds, begin=begin)
         except sqlite3.DatabaseError as exc:
             if not is_damage(exc):
                 raise
@@ -94,14 +107,6 @@ class LogFolder:
         )
         max_bytes, max_days = self._bounds
         return LogFile(None, min(max_bytes, MEMORY_BYTES), max_days, begin=unused())
-
-
-def unused() -> int:
-    """Larger than ids that were ever given by a file that nobody can ask any more.
-
-    No file takes a million entries a second.
-    """
-    return round(time.time() * 1_000_000)
 
 
 def is_damage(error: sqlite3.Error) -> bool:

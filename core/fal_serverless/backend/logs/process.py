@@ -15,14 +15,14 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from fal_serverless.backend.logs import wire
-from fal_serverless.backend.logs.file import SPAN, TRIM_STEP
+from fal_serverless.backend.logs.file import SPAN, TRIM_STEP, LogFile
 from fal_serverless.backend.logs.folder import LogFolder, is_damage
 from fal_serverless.backend.logs.peer import Peer
 from fal_serverless.backend.logs.questions import Questions
@@ -99,6 +99,8 @@ class Store:
 
     def _keep(self, peer: Peer, number: int, payload: bytes) -> None:
         items: list[Any] = []
+        if self._file.is_gone:
+            self._move(lambda: self._folder.reopen(self._file))
         try:
             items = _items(payload)
             self._file.write(peer.name, number, items)
@@ -112,9 +114,12 @@ class Store:
             self._tell(f"{len(items) or 'some'} log entries cannot be kept: {exc!r}")
 
     def _replace(self, why: sqlite3.Error) -> None:
+        self._move(lambda: self._folder.replace(self._file, why))
+
+    def _move(self, other: Callable[[], LogFile]) -> None:
         self._trimming = None
         self._search.close()
-        self._file = self._folder.replace(self._file, why)
+        self._file = other()
         self._looked = self._file.last
         self._search = Search(self._file, _hurried)
         self._questions.move(self._file, self._search)
@@ -142,9 +147,10 @@ class Store:
         try:
             self._questions.work()
         except sqlite3.Error as exc:
-            self._questions.fail(f"the log store cannot read its file: {exc}")
             if is_damage(exc):
                 self._replace(exc)
+            else:
+                self._questions.fail(f"the log store cannot read its file: {exc}")
 
     # Bounds
 

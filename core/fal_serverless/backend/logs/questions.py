@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Hashable
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -38,6 +39,7 @@ Work = Generator[None, None, Answer | None]
 
 @dataclass(eq=False)
 class Question:
+    begin: Callable[[], Work]
     work: Work
     key: Hashable
     askers: set[tuple[Peer, int]]
@@ -81,19 +83,19 @@ class Questions:
     # Asking
 
     def find(self, asker: tuple[Peer, int], selection: Selection) -> None:
-        self._ask(("find", *asker), self._find(selection), asker)
+        self._ask(("find", *asker), lambda: self._find(selection), asker)
 
     def show(self, asker: tuple[Peer, int], ids: list[int]) -> None:
-        self._ask(("show", *asker), self._show(ids), asker)
+        self._ask(("show", *asker), lambda: self._show(ids), asker)
 
     def next(self, asker: tuple[Peer, int], asked: wire.Next) -> None:
         selection, seen = asked.selection, asked.seen
         if not asked.wait:
-            self._ask(("now", *asker), self._now(selection, seen), asker)
+            self._ask(("now", *asker), lambda: self._now(selection, seen), asker)
         elif (tail := self._tails.get((selection, seen))) is not None:
             tail.askers.add(asker)
         else:
-            self._ask((selection, seen), self._more(selection, seen, seen), asker)
+            self._ask((selection, seen), lambda: self._more(selection, seen, seen), asker)
 
     def drop(self, asker: tuple[Peer, int]) -> None:
         for question in self._working:
@@ -109,12 +111,12 @@ class Questions:
         for askers in waiting:
             askers -= {asker for asker in askers if asker[0] is peer}
 
-    def _ask(self, key: Hashable, work: Work, *askers: tuple[Peer, int]) -> None:
+    def _ask(self, key: Hashable, begin: Callable[[], Work], *askers: tuple[Peer, int]) -> None:
         known = self._keys.get(key)
         if known is not None:
             known.askers.update(askers)
             return
-        self._keys[key] = question = Question(work, key, set(askers))
+        self._keys[key] = question = Question(begin, begin(), key, set(askers))
         self._working.append(question)
 
     # Answering
@@ -159,8 +161,10 @@ class Questions:
         self._keys.clear()
 
     def move(self, file: LogFile, search: Search) -> None:
-        """Questions that wait go on with another file."""
+        """Questions go on with another file; those that are worked on begin again."""
         self._file, self._search = file, search
+        for question in self._working:
+            question.work = question.begin()
         self._tailed = -1
 
     def _wake(self) -> None:
@@ -174,8 +178,7 @@ class Questions:
         for key, tail in waiting.items():
             count += len(tail.askers)
             if tail.askers:
-                work = self._more(tail.selection, tail.began, tail.seen)
-                self._ask(key, work, *tail.askers)
+                self._ask(key, partial(self._more_of, tail), *tail.askers)
         self._tail_at = now + max(TAIL_EVERY, count * TAIL_EACH)
 
     def _find(self, selection: Selection) -> Work:
@@ -191,6 +194,9 @@ class Questions:
         last = self._file.last
         seen, events = yield from self._search.after(selection, seen)
         return wire.PAGE, _page(seen, seen >= last, events)
+
+    def _more_of(self, tail: Tail) -> Work:
+        return self._more(tail.selection, tail.began, tail.seen)
 
     def _more(self, selection: Selection, began: int, seen: int) -> Work:
         while True:

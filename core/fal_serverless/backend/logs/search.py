@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fal_serverless.backend.logs.events import event, removed
-from fal_serverless.backend.logs.file import LogFile, Stream, hashed
+from fal_serverless.backend.logs.file import FIRST_UNUSED, LogFile, Stream, hashed
 from fal_serverless.backend.logs.literal import condition_of, is_literal
 from fal_serverless.backend.logs.rows import micros
 from fal_serverless.backend.logs.selection import Selection
@@ -148,8 +148,9 @@ class Search:
         # Streams that come up meanwhile have entries after this one only.
         wanted, last = self._wanted(selection), self._file.last
         if seen > last:
-            # Of a file that is not there any more; all of this one is new.
-            seen = 0
+            # Of a file that is not there any more. All of this one is new, unless that was kept in
+            # memory while this one could not be had.
+            seen = self._file.began if seen >= FIRST_UNUSED else 0
         # Who begins at the beginning misses nothing of what had gone before.
         seen = seen or self._file.after(0)[0] - 1
         pace = Pace()

@@ -268,6 +268,23 @@ def test_the_python_program_is_one() -> None:
     assert sys.version_info >= (3, 11)
 
 
+def test_what_is_copied_names_an_address_that_programs_take() -> None:
+    call = Call("GET", "/a b?list=[1-3]&q=é&done=%20")
+    escaped = "/a%20b?list=%5B1-3%5D&q=%C3%A9&done=%20"
+    assert f"localhost:3250{escaped}" in as_curl(call, revision(), "call", public=True)
+    assert f"'http://127.0.0.1:3250/1/call{escaped}'" in as_python(
+        call, revision(), "call", public=True
+    )
+
+
+def test_curl_neither_waits_for_a_body_nor_reads_a_file_by_mistake() -> None:
+    assert as_curl(Call("HEAD", "/", "x"), revision(), "call", public=True) == (
+        "curl -sS --head http://1-call.gateway.localhost:3250/"
+    )
+    line = as_curl(Call("PUT", "/", "@home"), revision(), "call", public=True)
+    assert "--data-raw @home" in line and " -d " not in line
+
+
 def test_an_endpoint_that_is_open_gets_no_key() -> None:
     call = Call("PUT", "/", "{}")
     assert "Authorization" not in as_curl(call, revision(), "call", public=True)

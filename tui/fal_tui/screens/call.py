@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from fal_serverless.endpoint import CURL_KEY
 from fal_serverless.models import Answer, Revision
@@ -120,22 +121,35 @@ def address(url: str, revision: Revision, label: str) -> str:
     return url.replace(revision.id, label, 1).rstrip("/")
 
 
+def quoted(path: str) -> str:
+    """A path with its query as it goes over the line; what is escaped already stays."""
+    return quote(path, safe="/?:@!$&'()*+,;=~%")
+
+
 def as_curl(call: Call, revision: Revision, label: str, *, public: bool) -> str:
-    """With the key from the shell's variables, where it is asked for."""
+    """With the key from the shell's variables, where it is asked for.
+
+    curl waits for a body after `-X HEAD`, reads a file where `-d` begins with `@`, and takes
+    brackets in an address for a list of addresses.
+    """
+    body = "" if call.method == "HEAD" else compact(call.body)
     parts = ["curl", "-sS"]
-    if call.method != ("POST" if call.body else "GET"):
+    if call.method == "HEAD":
+        parts.append("--head")
+    elif call.method != ("POST" if body else "GET"):
         parts += ["-X", call.method]
     if not public:
         parts.append(CURL_KEY)
-    parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.headers.items()]
-    if call.body:
-        parts += ["-d", shlex.quote(compact(call.body))]
-    return " ".join([*parts, shlex.quote(address(revision.url, revision, label) + call.path)])
+    if body:
+        parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.headers.items()]
+        parts += ["--data-raw" if body.startswith("@") else "-d", shlex.quote(body)]
+    target = address(revision.url, revision, label) + quoted(call.path)
+    return " ".join([*parts, shlex.quote(target)])
 
 
 def as_python(call: Call, revision: Revision, label: str, *, public: bool) -> str:
     """Standard library only, by the path form: Python does not resolve `*.localhost`."""
-    target = address(revision.path_url, revision, label) + call.path
+    target = address(revision.path_url, revision, label) + quoted(call.path)
     key = "f\"Key {os.environ['FAL_KEY_ID']}:{os.environ['FAL_KEY_SECRET']}\""
     headers = [] if public else [f'        "Authorization": {key},']
     headers += [f"        {name!r}: {value!r}," for name, value in call.headers.items()]
@@ -150,7 +164,7 @@ def as_python(call: Call, revision: Revision, label: str, *, public: bool) -> st
         f"    method={call.method!r},",
         ")",
         "with urllib.request.urlopen(request) as answer:",
-        "    print(answer.read().decode())",
+        "    print(answer.read().decode(errors='replace'))",
     ]
     return "\n".join(lines) + "\n"
 

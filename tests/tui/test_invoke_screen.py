@@ -32,6 +32,7 @@ from fal_tui.screens.call import (
     fits,
     problem,
     shown,
+    signature,
     timing,
 )
 from fal_tui.screens.invoke import InvokeScreen
@@ -297,6 +298,15 @@ def test_an_endpoint_that_is_open_gets_no_key() -> None:
 def test_a_first_call_fits_the_function() -> None:
     assert first(revision(exposed_port=80)) == Call("GET")
     assert json.loads(first(revision(serve=True, setup_function="load")).body) == {"n": 3}
+
+
+def test_the_signature_tells_what_takes_any_number() -> None:
+    parameters = (
+        Parameter("a", "var_positional", False, "int"),
+        Parameter("b", "var_keyword", False),
+    )
+    bundle = replace(revision().bundle, parameters=parameters)
+    assert signature(replace(revision(), bundle=bundle)) == "call_text(*a: int, **b)"
 
 
 def test_history_keeps_a_call_once_the_last_one_last() -> None:

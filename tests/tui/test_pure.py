@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from rich.text import Text
 
-from fal_serverless.models import Parameter
+from fal_serverless.models import BundleInfo, Parameter
 from fal_tui import cache, equivalents, palette, render, safe, sample
 from fal_tui.chrome import header
 from fal_tui.chrome.header import Heading
@@ -109,15 +110,94 @@ def test_a_broken_cache_is_as_good_as_none(tmp_path: Path) -> None:
     assert cache.read_rows(place) == []
 
 
+def needs(annotation: str, default: str | None = None, name: str = "it") -> Parameter:
+    return Parameter(name, "positional_or_keyword", default is None, annotation, default)
+
+
+def told(source: str, *parameters: Parameter) -> BundleInfo:
+    return BundleInfo("f", "app.py", source, {"serve": True}, parameters, "", "3.11")
+
+
 def test_a_sample_body_has_defaults_and_values_by_type() -> None:
     parameters = (
-        Parameter("text", "positional_or_keyword", True, "str"),
-        Parameter("count", "positional_or_keyword", False, "int", "3"),
+        needs("str", name="text"),
+        needs("int", "3", name="count"),
         Parameter("ratio", "keyword", True, "float"),
         Parameter("rest", "var_keyword", False),
         Parameter("tags", "keyword", True, "list[str]"),
     )
-    assert sample.body(parameters) == {"text": "text", "count": 3, "ratio": 1.5, "tags": []}
+    body = sample.body(told("", *parameters))
+    assert body == {"text": "text", "count": 3, "ratio": 1.5, "tags": []}
+
+
+TYPES = """
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+class Mode(StrEnum):
+    FAST = auto()
+
+@dataclass
+class Named:
+    name: str
+
+@dataclass
+class Size(Named):
+    width: int
+    height: int = 10
+    colour: Colour = Colour.BLUE
+    tags: list[str] = field(default_factory=list)
+    limit: ClassVar[int] = 3
+
+class Item(BaseModel):
+    size: "shapes.Size"
+    price: float = Field(1.5, ge=0)
+    code: str = Field(..., min_length=1)
+
+class Tree(Tree):
+    left: Tree
+"""
+SIZE = {"name": "text", "width": 1, "height": 10, "colour": "blue"}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        ("Literal['b', 'c']", "b"),
+        ("Optional[int]", 1),
+        ("float | None", 1.5),
+        ("datetime.date", "2024-05-06"),
+        ("Annotated[bool, 'x']", True),
+        ("None", None),
+        ("...", "text"),
+        ("not a type", "text"),
+        ("Colour", "red"),
+        ("Mode", "fast"),
+        ("'Size'", SIZE),
+        ("dict[str, Size]", {}),
+        ("list[Item]", [{"size": SIZE, "price": 1.5, "code": "text"}]),
+    ],
+)
+def test_a_sample_fits_the_types_that_the_file_has(annotation: str, value: object) -> None:
+    other = needs("str", name="other")
+    assert sample.body(told(TYPES, needs(annotation), other)) == {"it": value, "other": "text"}
+
+
+def test_a_single_parameter_that_is_an_object_is_the_body() -> None:
+    assert sample.body(told(TYPES, needs("Size | None", "None"))) == SIZE
+    assert sample.body(told(TYPES, needs("dict", "{'a': 1}"))) == {"a": 1}
+    assert sample.body(told(TYPES, needs("Colour"))) == {"it": "red"}
+
+
+def test_a_sample_takes_a_member_of_an_enum_for_a_default() -> None:
+    assert sample.body(told(TYPES, needs("Colour", "Colour.BLUE"))) == {"it": "blue"}
+    assert sample.body(told(TYPES, needs("Colour", "Colour.GREEN"))) == {"it": "red"}
+
+
+def test_a_sample_of_a_type_that_holds_itself_has_an_end() -> None:
+    assert "left" in sample.body(told(TYPES, needs("Tree")))
+    assert sample.body(told("class Tree(", needs("Tree"))) == {"it": "text"}
 
 
 def test_curl_of_a_public_endpoint_needs_no_key() -> None:

@@ -67,8 +67,9 @@ def signature(revision: Revision) -> str:
     port = bundle.options.get("exposed_port")
     if port is not None:
         return f"{bundle.entrypoint} listens on port {port} itself"
+    stars = {"var_positional": "*", "var_keyword": "**"}
     names = [
-        f"{one.name}: {one.annotation}" if one.annotation else one.name
+        stars.get(one.kind, "") + one.name + (f": {one.annotation}" if one.annotation else "")
         for one in bundle.for_callers
     ]
     return f"{bundle.entrypoint}({', '.join(names)})"
@@ -78,7 +79,7 @@ def first(revision: Revision) -> Call:
     """A call that fits the function, to start from."""
     if revision.bundle.options.get("exposed_port"):
         return Call("GET")
-    body = sample.body(revision.bundle.for_callers)
+    body = sample.body(revision.bundle)
     return Call(body=json.dumps(body, indent=2, ensure_ascii=False))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fal_serverless.backend.uv import GUARD, Uv
+from fal_serverless.backend.uv import GUARD, Uv, reason
 from fal_serverless.errors import BuildFailed
 
 DAEMON = "setsid sh -c 'echo $$ > {mark}; exec sleep 600' & "
@@ -92,3 +92,30 @@ async def test_lines_come_without_colours_and_blank_ones_are_not_told() -> None:
     lines = await Uv(os.environ, "never").run(["--color", "always", "help"], told.append)
     assert lines and not any("\x1b" in line for line in lines)
     assert "" not in told
+
+
+CONFLICT = """\
+error: No solution found when resolving dependencies
+  cause: Because flask==2.0.0 depends on werkzeug>=2.0 and you require flask==2.0.0, we can conclude that you require werkzeug>=2.0.
+         And because you require werkzeug==0.9, we can conclude that your requirements are unsatisfiable."""  # noqa: E501
+
+
+def test_a_conflict_is_told_to_its_end() -> None:
+    told = reason(CONFLICT.splitlines(), 1)
+    assert told.startswith("No solution found when resolving dependencies: Because flask==2.0.0")
+    assert told.endswith("you require werkzeug==0.9, we can conclude that your requirements are unsatisfiable.")  # fmt: skip  # noqa: E501
+
+
+def test_of_a_long_chain_of_reasons_the_last_one_is_told() -> None:
+    first, cause, last = CONFLICT.splitlines()
+    between = ["    And all of:"] + [f"             pandas=={n}" for n in range(99)]
+    told = reason([first, cause, *between, last], 1)
+    assert told == (
+        "No solution found when resolving dependencies: because you require werkzeug==0.9, "
+        "we can conclude that your requirements are unsatisfiable."
+    )
+
+
+def test_what_points_at_a_character_is_no_part_of_a_reason() -> None:
+    lines = ["error: Failed to parse: `a>>1`", "  cause: no such operator", "  a>>1", "   ^^^"]
+    assert reason(lines, 1) == "Failed to parse: `a>>1`: no such operator"

@@ -100,12 +100,27 @@ def reason(lines: Sequence[str], status: int) -> str:
     if not starts:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return last or f"uv ended with status {status} and said nothing"
-    parts = []
+    parts: list[str] = []
     for line in lines[starts[-1] :]:
         match = re.match(r"(?:error|\s*cause|\s*hint): *(.*)", line)
         if match is not None:
-            parts.append(match[1].strip().rstrip(":"))
-    return ": ".join(part for part in parts if part)
+            parts.append(match[1].strip())
+        elif parts and _CHAIN.match(parts[-1]) and line.strip():
+            parts[-1] += f" {line.strip()}"
+    return ": ".join(_concluded(part).rstrip(":") for part in parts if part)
+
+
+_CHAIN = re.compile(r"Because ")
+"""How a cause begins that goes on over several lines: why versions exclude each other."""
+LONGEST = 320
+"""Characters of such a chain that are kept whole; of a longer one its end, which concludes."""
+
+
+def _concluded(part: str) -> str:
+    if len(part) <= LONGEST or not _CHAIN.match(part):
+        return part
+    *_, last = part.rpartition(" And because ")
+    return f"because {last}"
 
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")

@@ -36,7 +36,10 @@ class CommandScreen(ModalScreen[Command]):
         background: $background 0%;
         align: left bottom;
         #bar { height: auto; background: $panel; }
-        #suggestions { height: auto; padding: 0 1; }
+        #suggestions {
+            height: auto; padding: 0 1;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         #problem { height: auto; padding: 0 1; color: $text-error; }
         #line { height: 1; }
         #colon { width: 2; padding-left: 1; color: $text-accent; text-style: bold; }
@@ -95,7 +98,7 @@ class CommandScreen(ModalScreen[Command]):
         width = max((len(each.text) for each in seen), default=0)
         for place, each in enumerate(seen, first):
             style = "bold reverse" if place == self._at else ""
-            line = Text(f" {each.text.ljust(width)} ", style, no_wrap=True, overflow="ellipsis")
+            line = Text(f" {each.text.ljust(width)} ", style)
             lines.append(line.append(f"  {each.meaning}", "dim"))
         more = len(self._found) - first - len(seen)
         if more > 0:

@@ -71,6 +71,7 @@ class InvokeScreen(ModalScreen[str | None]):
         & #request { height: 1; }
         & #method { width: 14; }
         & #path { width: 1fr; }
+        & #target, #status { text-wrap: nowrap; text-overflow: ellipsis; }
         & #target { width: 1fr; height: 1; color: $text-muted; }
         & TextArea {
             height: auto; min-height: 3; max-height: 45%; border: none; padding: 0;
@@ -150,8 +151,7 @@ class InvokeScreen(ModalScreen[str | None]):
                     yield Input("/", placeholder="/path?query", compact=True, id="path")
                 else:
                     target = f"POST {address(self._revision.url, self._revision, self._label)}"
-                    text = Text(target, no_wrap=True, overflow="ellipsis")
-                    yield Static(text, markup=False, id="target")
+                    yield Static(target, markup=False, id="target")
             yield TextArea(
                 id="editor",
                 tab_behavior="focus",
@@ -337,7 +337,7 @@ class InvokeScreen(ModalScreen[str | None]):
     def _say(self, text: str, state: str) -> None:
         line = self.query_one("#status", Static)
         line.set_classes(state)
-        line.update(Text(printable(text), no_wrap=True, overflow="ellipsis"))
+        line.update(Text(printable(text)))
 
     def on_descendant_focus(self) -> None:
         self._tell_keys()

@@ -40,6 +40,7 @@ class PickScreen(Dialog[str]):
         OptionList, OptionList:focus {
             width: auto; min-width: 38; height: auto; max-height: 60vh; border: none; padding: 0;
             background: $surface; scrollbar-size-vertical: 1;
+            text-wrap: nowrap; text-overflow: ellipsis;
         }
     }
     """
@@ -70,7 +71,7 @@ class PickScreen(Dialog[str]):
 
     def _line(self, choice: Choice) -> Text:
         width = max(len(each.label) for each in self.choices)
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text()
         if any(each.key for each in self.choices):
             text.append(f" {choice.key or ' '} ", "bold")
         text.append(f" {choice.label.ljust(width)}  ", "bold")

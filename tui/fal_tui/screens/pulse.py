@@ -43,7 +43,10 @@ class PulseList(Listing):
     BINDINGS: ClassVar[list[BindingType]] = bindings.PULSE
 
     DEFAULT_CSS = """
-    PulseList > #range { height: 1; padding: 0 1; background: $boost; }
+    PulseList > #range {
+        height: 1; padding: 0 1; background: $boost;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
 
     def __init__(self, place: Place, keys: Bound = STANDARD) -> None:
@@ -131,7 +134,7 @@ class PulseList(Listing):
         return () if pulse is None else trends.plots(pulse, self._range, palette, self.keys)
 
     def _heading(self, store: Store, pulse: Pulse | None, palette: Palette, trouble: str) -> Text:
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text()
         for each in self._ranges:
             text.append(
                 f" {each} ", f"bold reverse {palette.accent}" if each == self._range else ""

@@ -113,7 +113,10 @@ class ServeForm(Vertical):
     ServeForm {
         height: auto;
         & Grid { height: auto; max-height: 9; min-height: 3; }
-        & #about { height: 1; margin-bottom: 1; color: $text-muted; }
+        & #about {
+            height: 1; margin-bottom: 1; color: $text-muted;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         & Horizontal { height: 1; }
         & .label { width: 9; color: $text-muted; }
         & #said { height: 2; margin-top: 1; color: $text-muted; }
@@ -230,7 +233,7 @@ class ServeForm(Vertical):
     def _say(self) -> None:
         chosen, problem = self._chosen, self.problem()
         about = "" if chosen is None else (chosen.doc.strip().partition("\n")[0])
-        self.query_one("#about", Static).update(Text(about, no_wrap=True, overflow="ellipsis"))
+        self.query_one("#about", Static).update(Text(about))
         known = next((alias for alias in self._aliases if alias.name == self._alias), None)
         self._auth.set_options(_auth_options(known))
         said = self.query_one("#said", Static)

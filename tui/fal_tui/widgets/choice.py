@@ -30,6 +30,7 @@ class Choice(Widget, Generic[T], can_focus=True):
     Choice {
         height: 1;
         color: $foreground;
+        text-wrap: nowrap; text-overflow: ellipsis;
         &:focus { background: $primary 45%; }
     }
     """
@@ -83,6 +84,6 @@ class Choice(Widget, Generic[T], can_focus=True):
 
     def render(self) -> Text:
         option = self._options[self._chosen]
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text()
         text.append("‹ ", "dim").append(option.word, "bold").append(" ›", "dim")
         return text.append(f"  {option.means}", "dim") if option.means else text

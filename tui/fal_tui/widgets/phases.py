@@ -81,6 +81,7 @@ class Phases(Widget):
     DEFAULT_CSS = """
     Phases {
         height: 6;
+        text-wrap: nowrap; text-overflow: ellipsis;
         & > .phases--done { color: $text-success; }
         & > .phases--running { color: $text-warning; text-style: bold; }
         & > .phases--failed { color: $text-error; text-style: bold; }
@@ -115,7 +116,7 @@ class Phases(Widget):
         progress = self.progress
         count = f" {progress.finished} of {len(PHASES)}  {progress.seconds(now):.1f} s"
         width = max((self.size.width - len(count) - 2) // len(PHASES) - 1, 2)
-        bar = Text(no_wrap=True)
+        bar = Text()
         for place, _ in enumerate(PHASES):
             if place < progress.finished:
                 bar.append_text(self._styled("━" * width, "done"))
@@ -148,4 +149,4 @@ class Phases(Widget):
 
     def _styled(self, text: str, name: str) -> Text:
         style = self.get_component_rich_style(f"phases--{name}")
-        return Text(text, style, no_wrap=True, overflow="ellipsis")
+        return Text(text, style)

@@ -1,0 +1,40 @@
+"""Lines that are too long for their place are cut and marked; they push nothing out of sight."""
+
+from __future__ import annotations
+
+from textual.app import App, ComposeResult
+from textual.widget import Widget
+
+from fal_serverless.models import PHASES
+from fal_tui.widgets.choice import Choice, Option
+from fal_tui.widgets.phases import Phases, Progress
+
+LONG = "with many words " * 20
+
+
+class Shell(App[None]):
+    def compose(self) -> ComposeResult:
+        yield Phases()
+        yield Choice([Option("a", "a", LONG)])
+
+
+def lines(widget: Widget) -> list[str]:
+    rows = [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]
+    return [row for row in rows if row]
+
+
+async def test_what_a_phase_says_takes_one_line() -> None:
+    app = Shell()
+    async with app.run_test(size=(40, 10)):
+        phases = app.query_one(Phases)
+        phases.show(Progress().enter("bundle", LONG, 0.0).enter("upload", LONG, 1.0))
+        drawn = lines(phases)
+        assert [PHASES[n] in line for n, line in enumerate(drawn[1:])] == [True] * len(PHASES)
+        assert drawn[1].endswith("…") and drawn[2].endswith("…")
+
+
+async def test_a_choice_says_that_there_is_more() -> None:
+    app = Shell()
+    async with app.run_test(size=(40, 10)):
+        (drawn,) = lines(app.query_one(Choice))
+        assert drawn.endswith("…")

@@ -4,7 +4,7 @@
 # and fails for those, too.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-read -r -a versions <<<"${PYTHONS:-3.11 3.12 3.13}"
+read -r -a versions <<<"${PYTHONS:-3.11 3.12 3.13 3.14}"
 [ $# -gt 0 ] || set -- tests --ignore=tests/benchmarks -m "not conformance" -n 2
 uv="$(command -v uv || echo .venv/bin/uv)"
 [ -x "$uv" ] || { python3 -m venv .venv && .venv/bin/python -m pip install --quiet --disable-pip-version-check uv && uv=.venv/bin/uv; }

@@ -48,7 +48,7 @@ class Groups(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             # As under `head`: the reader has what it wanted. click would call it an error.
-            _leave_pipe()
+            output.leave()
             return EXIT_OK
 
 
@@ -148,13 +148,6 @@ def _whole(exc: Exception) -> str:
     if isinstance(exc, FalError) and "traceback" in exc.data:
         return str(exc.data["traceback"])
     return "".join(traceback.format_exception(exc))
-
-
-def _leave_pipe() -> None:
-    """The reader is gone; nothing more may be written when Python ends."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ Data is never wrapped, coloured or cut, whether it is read by a person or a pipe
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -51,7 +52,14 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as exc:
+        leave()
         raise FalError(f"the output cannot be written: {exc.strerror}") from exc
+
+
+def leave() -> None:
+    """Nobody takes the output any more, and Python may not try again when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def values(value: Any) -> None:

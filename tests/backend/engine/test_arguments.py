@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
 
 async def test_keys_of_the_body_are_parameters(stage: Any, make_spec: Any) -> None:
     spec = make_spec("def f(text, times=2): return text * times")
@@ -351,7 +353,7 @@ async def test_models_of_pydantic_are_pydantics(
 ) -> None:
     import asyncio
 
-    into = await asyncio.to_thread(make_environment, "3.11", ["pydantic"])
+    into = await asyncio.to_thread(make_environment, OURS, ["pydantic"])
     spec = make_spec(PYDANTIC, "f", into=into, from_source=True)
     assert await stage.json(spec, {"name": "ab", "price": "2"}) == {"name": "ab", "price": 2.0}
     refused = await stage.json(spec, {"name": "a"})

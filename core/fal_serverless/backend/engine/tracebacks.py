@@ -12,7 +12,7 @@ from fal_serverless.models import Level
 
 BEGIN = b"Traceback (most recent call last):"
 GROUP = b"Exception Group Traceback (most recent call last):"
-BEFORE = (b"Exception in thread ", b"Exception ignored in")
+BEFORE = (b"Exception in thread ", b"Exception ignored ")
 """What Python says in the line before one."""
 CHAINS = (
     b"During handling of the above exception, another exception occurred:",

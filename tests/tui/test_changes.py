@@ -282,6 +282,10 @@ async def test_keys_that_are_marked_and_hidden_are_asked_for_as_such(
         await seen.press("g", "space", "space", "slash", *"second", "enter", "D")
         await seen.until(lambda: "Revoke key 1 of 2" in seen.text(), "the question")
         assert "hidden by the filter" in asked(seen)
+        flows = [each for each in seen.app.workers if each.group == FLOW]
+        await seen.press("escape")
+        await seen.until(lambda: all(each.is_finished for each in flows), "no further question")
+    assert len(fake.keys) == 2
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

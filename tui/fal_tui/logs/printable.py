@@ -1,7 +1,7 @@
 """Which characters may go to a terminal? Every other one is replaced, one for one.
 
 One for one, so that positions of styles and search hits in a text stay true. Colours are not
-known here: `ansi` takes them out of a line before it comes by.
+known here: `lines` takes them out of a line before it comes by.
 """
 
 from __future__ import annotations

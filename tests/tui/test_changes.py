@@ -208,6 +208,7 @@ async def test_a_worker_is_stopped_after_a_question(opened: Opening, fake: FakeB
         await seen.press("X")
         await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
         assert "after 1 running call" in seen.text()
+        assert str(seen.app.screen.query_one("#box").border_title) == "Stop"
         await seen.press("y")
         await seen.until(lambda: not fake.workers, "the stop")
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +13,7 @@ import pytest
 from fal_serverless.backend.logs import file as module
 from fal_serverless.backend.logs import wire
 from fal_serverless.backend.logs.file import LogFile
+from fal_serverless.backend.logs.folder import LogFolder
 from fal_serverless.backend.logs.rows import LogRow
 from fal_serverless.backend.logs.search import WINDOW, Search
 from fal_serverless.backend.logs.selection import Selection
@@ -306,3 +309,18 @@ def test_who_goes_on_from_an_id_misses_only_what_went_when_a_clock_was_wrong(
         # The one that tells stands in place of the last that is gone.
         assert [each.id for each in came] == [*range(begin + 1, 1001), *range(2000, 3001)]
     search.close()
+
+
+def test_a_store_waits_for_the_one_before_it(tmp_path: Path) -> None:
+    folder = LogFolder(tmp_path, 10**9, 30, print)
+
+    def open_and_close() -> None:
+        folder.open().close()
+        folder.close()
+
+    with ThreadPoolExecutor(1) as threads, (tmp_path / "logs.lock").open("a") as before:
+        fcntl.flock(before, fcntl.LOCK_EX)
+        opening = threads.submit(open_and_close)
+        assert not wait([opening], timeout=0.2).done
+        fcntl.flock(before, fcntl.LOCK_UN)
+        opening.result(10)

@@ -4,13 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from fal_serverless import errors
 from fal_serverless.client import Client, pause
-from fal_serverless.models import LogQuery
+from fal_serverless.client.answers import NAMES, log_entry
+from fal_serverless.models import LogEntry, LogQuery, to_json
 
 
 def answering(handler: Callable[[httpx.Request], httpx.Response]) -> Client:
@@ -158,6 +160,37 @@ async def test_a_tail_that_saw_no_entry_yet_goes_on_from_where_it_was() -> None:
     with pytest.raises(errors.Unreachable):
         await anext(answering(handler).tail(LogQuery(lines=5), lost=lost))
     assert (asked, tries) == ([{"lines": "5"}, *[{"lines": "5", "after": "7"}] * 2], [0, 1, 2])
+
+
+async def test_an_entry_ends_the_count_of_tries() -> None:
+    entries = iter(range(1, 10))
+    answers = iter([0, 0, 2, 0, 1])
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        lines = [entry_event(next(entries)) for _ in range(next(answers))]
+        return httpx.Response(200, content="".join(lines).encode())
+
+    tries: list[int] = []
+
+    async def lost(error: errors.Unreachable, count: int) -> None:
+        tries.append(count)
+
+    async with aclosing(answering(handler).tail(LogQuery(), lost=lost)) as tail:
+        assert [(await anext(tail)).id for _ in range(3)] == [1, 2, 3]
+    assert tries == [0, 1, 0, 1]
+
+
+def entry_event(number: int) -> str:
+    time = datetime(2026, 1, 1, tzinfo=UTC)
+    entry = LogEntry(number, time, "INFO", "user", "said", "1", request_id=str(number))
+    return f"id: {number}\ndata: {json.dumps(to_json(entry))}\n\n"
+
+
+def test_entries_of_a_tail_share_their_names_and_no_more_than_so_many_are_kept() -> None:
+    names = {str(number): str(number) for number in range(NAMES + 1)}
+    line = entry_event(7).partition("data: ")[2].encode()
+    first, second = (log_entry(line, names) for _ in range(2))
+    assert first.request_id is second.request_id and len(names) < 10
 
 
 async def test_a_tail_tells_how_far_it_is_where_no_entry_does() -> None:

@@ -12,7 +12,7 @@ import pytest
 from bundles import HEAD, Opened, Write
 from fal_serverless import config, errors, source
 from fal_serverless.config import Config
-from fal_serverless.source import loader
+from fal_serverless.source import commit, loader
 from running import FUNCTIONS
 
 
@@ -164,6 +164,13 @@ async def test_an_edit_of_the_same_length_is_seen_at_once(here: Config, write: W
         (path.parent / "beside.py").write_text(f"N = {value}\n")
         opened = Opened(await source.bundle(path, "f", config=here))
         assert opened.function()() == value
+
+
+async def test_a_git_that_cannot_be_run_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "git_command", lambda: str(tmp_path / "git"))
+    assert await commit.commit_of(tmp_path, {}) == commit.Commit()
 
 
 async def test_a_git_repository_is_told(here: Config, write: Write) -> None:

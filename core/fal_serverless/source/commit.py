@@ -32,7 +32,8 @@ async def commit_of(folder: Path, environ: Mapping[str, str]) -> Commit:
                 return Commit()
             status = ("status", "--porcelain", "--untracked-files=no")
             return Commit(sha, bool(await _ask(git, folder, environ, *status)))
-    except TimeoutError:
+    except OSError:
+        # It took too long, or cannot be run.
         return Commit()
 
 

@@ -117,6 +117,11 @@ def test_nothing_found_is_said_on_stderr_with_code_0(program: Program, called: s
         assert ran.err == "No logs found, make sure you have the correct URL\n"
 
 
+def test_a_revision_that_is_not_there_is_an_error(program: Program) -> None:
+    ran = program("function", "logs", "--revision", "feed")
+    assert (ran.code, ran.out) == (5, "") and "'feed'" in ran.err
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -141,9 +142,20 @@ def test_a_reader_that_leaves_is_no_traceback(alone_env: Mapping[str, str]) -> N
             ["alias", "list", "--context=prod", "--json"],
             ["--context=prod", "alias", "list", "--json"],
         ),
-        (["fn", "invoke", "call", "--", "--context"], ["fn", "invoke", "call", "--", "--context"]),
+        (["invoke", "--", "--context", "prod"], ["invoke", "--", "--context", "prod"]),
         (["function", "list", "--context"], ["function", "list", "--context"]),
     ],
 )
 def test_the_context_may_stand_behind_the_command(given: list[str], read: list[str]) -> None:
     assert main.context_first(given) == read
+
+
+def test_who_ignores_the_end_of_a_terminal_goes_on_ignoring_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}
+    handled: list[int] = []
+    monkeypatch.setattr(signal, "getsignal", known.__getitem__)
+    monkeypatch.setattr(signal, "signal", lambda number, _: handled.append(number))
+    main._end_in_order()
+    assert handled == [signal.SIGTERM]

@@ -72,7 +72,8 @@ async def test_nothing_runs_before_it_was_started(lonely: Config) -> None:
 
 
 async def test_ensure_starts_one_and_finds_it_again(lonely: Config) -> None:
-    started = await launcher.ensure(lonely, domain="example.test")
+    there = config.load({**lonely.environ, "FAL_SERVERLESS_DOMAIN": "example.test"})
+    started = await launcher.ensure(there)
     assert started.domain == "example.test"
     assert started == await launcher.ensure(lonely) == await launcher.running(lonely)
     assert starts(lonely) == 1

@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -74,15 +74,8 @@ def recorded(config: Config) -> BackendInfo | None:
         return None
 
 
-async def ensure(
-    config: Config,
-    *,
-    port: int | None = None,
-    host: str | None = None,
-    domain: str | None = None,
-    wait: float = START_WAIT,
-) -> BackendInfo:
-    """The running backend; started in the background when there is none.
+async def ensure(config: Config, *, wait: float = START_WAIT) -> BackendInfo:
+    """The running backend; started in the background, as `config` has it, when there is none.
 
     Two callers at once start one. Raises Unreachable with the last lines of its log when it ends
     early, or does not answer within `wait` seconds; StateFailed when its folder cannot be used.
@@ -90,20 +83,18 @@ async def ensure(
     found = await running(config)
     if found is not None:
         return found
-    settings = {"PORT": port, "HOST": host, "DOMAIN": domain}
-    given = {name: str(value) for name, value in settings.items() if value is not None}
     with configuration.using_state(config.paths.state):
-        return await _ensured(config, given, time.monotonic() + wait)
+        return await _ensured(config, time.monotonic() + wait)
 
 
-async def _ensured(config: Config, given: Mapping[str, str], deadline: float) -> BackendInfo:
+async def _ensured(config: Config, deadline: float) -> BackendInfo:
     configuration.make_private(config.paths.state)
     async with _start_lock(config.paths.state / "backend.starting", deadline):
         found = await running(config)
         if found is not None:
             return found
         await _outwait_silent(config, deadline)
-        return await _start(config, given, deadline)
+        return await _start(config, deadline)
 
 
 async def stop(config: Config, timeout: float | None = None) -> bool:  # noqa: ASYNC109
@@ -186,10 +177,10 @@ async def _outwait_silent(config: Config, deadline: float) -> None:
             return
 
 
-async def _start(config: Config, given: Mapping[str, str], deadline: float) -> BackendInfo:
+async def _start(config: Config, deadline: float) -> BackendInfo:
     log = config.paths.backend_log
     begin = log.stat().st_size if log.exists() else 0
-    child = _spawn(config, given)
+    child = _spawn(config)
     while True:
         found = await running(config)
         if found is not None:
@@ -206,13 +197,12 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 """Backends this process started, so that one that died is seen to be dead, not a zombie."""
 
 
-def _spawn(config: Config, given: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    prefixed = {configuration.PREFIX + name: value for name, value in given.items()}
+def _spawn(config: Config) -> subprocess.Popen[bytes]:
     with open(config.paths.backend_log, "ab", opener=_private) as log:
         child = subprocess.Popen(
             [str(configuration.this_python()), "-P", "-m", MODULE],
             cwd=config.paths.state,
-            env={**configuration.backend_environ(config.environ), **prefixed},
+            env=configuration.backend_environ(config.environ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -10,12 +10,16 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from backend.gateway.raw import Wire, wire
 from fal_serverless.backend.credentials import KeyTable
+from fal_serverless.backend.engine import Exchange
 from fal_serverless.backend.gateways import owner as owner_module
+from fal_serverless.backend.gateways import wire as wire_calls
 from fal_serverless.backend.gateways.owner import Gateways, Rooms
 from fal_serverless.client import Client
 from fal_serverless.config import Settings
@@ -273,6 +277,34 @@ async def test_a_gateway_that_is_started_while_the_backend_stops_ends_at_once(
         await gateways.start()
         await gateways.close()
     assert len(codes) == 1 and codes != [-signal.SIGKILL]
+
+
+class Stream:
+    """An answer whose pieces never come."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield await asyncio.Future()
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.parametrize("end", ["its caller leaves", "its gateway dies"])
+async def test_a_stream_that_is_ended_as_it_begins_is_closed_in_its_worker(end: str) -> None:
+    gateways, _ = one_more()
+    gateway, taken = owner_module._Gateway(gateways._rooms), list[Exchange]()
+    pool: Any = SimpleNamespace(submit=taken.append)
+    gateway._submit(7, wire_calls.Call("1", "r", "", "q", b"", b""), pool)
+    (exchange,) = taken
+    stream: Any = Stream()
+    exchange.stream = stream
+    exchange.heard(exchange)
+    gateway._cancel(7) if end == "its caller leaves" else gateway.close()
+    async with asyncio.timeout(5):
+        await stream.closed.wait()
 
 
 async def test_gateways_end_with_their_backend(backends: StartBackend) -> None:

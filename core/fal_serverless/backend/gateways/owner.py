@@ -298,10 +298,8 @@ class _Gateway:
     def _lost(self) -> None:
         self.gone.set()
         self._news.set()
-        for number in list(self._calls):
+        for number in {*self._calls, *self._tasks}:
             self._cancel(number)
-        for task in self._tasks.values():
-            task.cancel()
         if self._connections is not None:
             self._loop.remove_reader(self._connections.fileno())
             self._connections.close()
@@ -334,12 +332,14 @@ class _Gateway:
             self._fail(number, error)
 
     def _cancel(self, number: int) -> None:
-        task = self._tasks.get(number)
-        if task is not None:
-            task.cancel()
-        call = self._calls.pop(number, None)
+        task, call = self._tasks.get(number), self._calls.pop(number, None)
         if call is not None and call.exchange.stream is None:
             call.pool.cancel(call.exchange)
+        elif task is not None and call is not None:
+            # Not at once: a task that is cancelled before its first step closes no stream.
+            self._loop.call_soon(task.cancel)
+        elif task is not None:
+            task.cancel()
 
     def _fail(self, number: int, error: FalError) -> None:
         self._calls.pop(number, None)

@@ -302,6 +302,14 @@ async def test_a_backend_that_cannot_be_stopped_is_told_of_and_one_stays(
         assert not seen.app.is_running
 
 
+async def test_what_is_thrown_away_at_the_end_is_no_question(opened: Opening) -> None:
+    async with opened() as seen:
+        assert seen.app.host is not None and seen.app.host.context.embedded
+        seen.app.host.throw_away = True
+        await seen.press("ctrl+q")
+        assert not seen.app.is_running
+
+
 async def test_a_protected_context_wants_its_name_typed(fake: FakeBackend, config: Config) -> None:
     context = replace(config.context(), name="prod", protected=True)
     app = FalTui(config, context, connect=fake.connect)

@@ -155,6 +155,25 @@ async def test_a_stream_that_fails_at_once_is_a_500_and_later_breaks_off(
     assert stage.lines()[-1].splitlines()[-1] == "ValueError"
 
 
+@pytest.mark.parametrize("multiplexing", [1, 2])
+@pytest.mark.parametrize("waits", ["", "await asyncio.sleep(600)"])
+async def test_an_async_generator_of_a_plain_function_is_left_in_order(
+    stage: Any, make_spec: Any, until: Any, multiplexing: int, waits: str
+) -> None:
+    if waits and multiplexing > 1:
+        pytest.skip("threads cannot be interrupted")
+    source = (
+        "import asyncio\nasync def pieces():\n    try:\n        while True:\n"
+        f"            yield 'x' * 100_000\n            {waits}\n"
+        "    finally:\n        await asyncio.sleep(0)\n        print('left')\n"
+        "def f(): return pieces()"
+    )
+    reply = await stage.call(make_spec(source, max_multiplexing=multiplexing))
+    assert len(await anext(reply.body)) == 100_000
+    await reply.body.aclose()
+    await until(lambda: "left" in stage.lines())
+
+
 @pytest.mark.parametrize("prefix", ["", "async "])
 async def test_a_slow_reader_holds_the_function_back(
     stage: Any, make_spec: Any, prefix: str

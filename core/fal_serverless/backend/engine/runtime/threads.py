@@ -157,4 +157,19 @@ def _in_loop(value: Any) -> Any:
             except StopAsyncIteration:
                 return
     finally:
-        loop.close()
+        try:
+            loop.run_until_complete(_left(value))
+        finally:
+            loop.close()
+
+
+async def _left(value: Any) -> None:
+    """One that is left early runs its `finally` now, wherever in a step it was."""
+    import asyncio
+
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+        await asyncio.wait([task])
+    close = getattr(value, "aclose", None)
+    if close is not None:
+        await close()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from textual.geometry import Region
 from textual.widget import Widget
 from textual.widgets._toast import Toast
 
+from fal_tui.flows.host import Host
 from fal_tui.screenshot import Camera
 from tui.conftest import Opening
 from tui.fake_backend import FakeBackend
@@ -70,3 +73,17 @@ async def test_a_toast_from_before_is_not_seen_twice_behind_a_dialog(opened: Ope
         assert "".join(drawn(seen)).count("Served it") == 1
         await seen.press("escape")
         assert "".join(drawn(seen)).count("Served it") == 1
+
+
+def test_a_wait_that_is_over_is_not_explained_any_more() -> None:
+    class Timer:
+        stopped = False
+
+        def stop(self) -> None:
+            self.stopped = True
+
+    timer = Timer()
+    host: Any = SimpleNamespace(app=SimpleNamespace(set_timer=lambda *_: timer), say=print)
+    with Host._patient(host, "Waiting"):
+        assert not timer.stopped
+    assert timer.stopped

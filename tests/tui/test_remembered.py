@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fal_tui.flows.calls import RECENTS, recents, remember
 from fal_tui.remembered import FUNCTIONS, LONGEST, Remembered, carries_secret
 from fal_tui.screens.call import REMEMBERED, Call
 
@@ -108,3 +111,17 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_the_memory(tmp_path: 
     kept = Remembered(tmp_path / "file" / "calls.json", "local")
     kept.add("f", Call(body="1"))
     assert [each.body for each in kept.of("f")] == ["1"]
+
+
+def test_files_that_were_served_are_remembered_once_the_last_one_first_and_not_too_many(
+    tmp_path: Path,
+) -> None:
+    host: Any = SimpleNamespace(config=SimpleNamespace(paths=SimpleNamespace(cache=tmp_path)))
+    files = [tmp_path / f"{number}.py" for number in range(RECENTS + 2)]
+    for path in (*files, files[5]):
+        path.touch()
+        remember(host, path)
+    wanted = [files[5], *[path for path in reversed(files) if path != files[5]]][:RECENTS]
+    assert recents(host) == wanted
+    files[5].unlink()
+    assert recents(host) == wanted[1:]

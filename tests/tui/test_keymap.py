@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -177,6 +179,27 @@ async def test_a_command_runs_in_the_background_and_stands_in_activity(
         assert app.host.store.deeds[0].command.endswith("call local")
         await seen.press("question_mark", *"say it")
         await seen.until(lambda: "Commands" in seen.text(), "the help")
+
+
+async def test_what_runs_in_the_background_ends_with_us_and_all_that_it_started(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
+    fifo, script = tmp_path / "fifo", tmp_path / "run.sh"
+    os.mkfifo(fifo)
+    script.write_text(f"exec 3> {fifo}\necho begun >&3\nsleep 600 &\nsleep 600\n")
+    text = f'[commands.wait]\nkey = "N"\nrun = "sh {script}"\nbackground = true\n'
+    config = reading(tmp_path, text)
+    app = FalTui(config, config.context(), start=Start(), connect=fake.connect)
+    said = asyncio.StreamReader()
+    pipe = os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(said), pipe
+    )
+    async with camera(app, (120, 30)) as seen:
+        await seen.press("G", "N")
+        assert await asyncio.wait_for(said.readline(), 20) == b"begun\n"
+    # Its end: nobody is left who could write.
+    assert await asyncio.wait_for(said.read(), 20) == b""
 
 
 async def test_a_command_asks_first_where_it_should_and_runs_by_its_name(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,7 +14,9 @@ import pytest
 from fal_serverless.config import Config, Context, load, save_context
 from fal_serverless.errors import ReadOnly
 from fal_tui.app import FalTui, Start
+from fal_tui.flows import contexts
 from fal_tui.screenshot import Camera, camera
+from fal_tui.turns import FLOW
 from running import RunningBackend, StartBackend
 from serving import serve
 
@@ -72,6 +75,17 @@ async def test_one_leaves_a_backend_that_does_not_answer(
         assert "no backend answers at http://127.0.0.1:9" in seen.text()
         await seen.press("colon", *"ctx here", "enter")
         await seen.until(lambda: "● live" in head(seen), "the first again")
+
+
+async def test_one_stays_while_something_is_not_finished(config: Config) -> None:
+    async with opened(config) as seen:
+        app, over = seen.app, asyncio.Event()
+        assert app.host is not None
+        app.run_worker(over.wait(), name="serve", group=FLOW)
+        app.run_worker(contexts.change_context(app, app.host, "gone"), group=FLOW)
+        await seen.until(lambda: "'serve' is not finished" in seen.text(), "the reason")
+        over.set()
+        assert app.context.name == "here"
 
 
 async def test_contexts_are_picked_from_a_list_that_is_read_anew(config: Config) -> None:

@@ -101,6 +101,32 @@ async def test_who_leaves_the_queue_leaves_no_hole(
     await until(lambda: [w.running for w in stage.engine.workers()] == [0])
 
 
+async def test_who_leaves_as_a_place_is_given_leaves_the_place(stage: Any, make_spec: Any) -> None:
+    pool = await stage.engine.made_pool(make_spec("def f(): pass", max_concurrency=1))
+    worker = (await pool.acquire()).worker
+    waiting = asyncio.ensure_future(pool.acquire())
+    await asyncio.sleep(0)
+    worker.give()
+    assert worker.running == 1
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    assert worker.running == 0
+
+
+async def test_of_idle_workers_those_that_are_to_be_kept_stay(
+    stage: Any, make_spec: Any, until: Any, tmp_path: Path
+) -> None:
+    spec, go = make_spec(HOLD, max_concurrency=2, keep_alive=0), tmp_path / "go"
+    stage.engine.keep(spec, 1)
+    calls = [begin(stage, spec, go) for _ in range(2)]
+    await until(lambda: len(stage.lines()) == 2)
+    go.touch()
+    await asyncio.gather(*calls)
+    await until(lambda: len(stage.engine.workers()) == 1)
+    assert stage.states().count("stopped") == 1 and live(stage) == 1
+    assert stage.states().count("starting") == 2
+
+
 async def test_idle_workers_go_and_every_call_restarts_the_clock(
     stage: Any, make_spec: Any, until: Any
 ) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from fal_serverless.errors import NotFound, QueueFull, WorkerFailed
+from fal_serverless.backend.engine import worker as worker_module
+from fal_serverless.errors import NotFound, QueueFull, RequestTimeout, WorkerFailed
 
 HOLD = (
     "import os, time\n"
@@ -99,6 +100,22 @@ async def test_who_leaves_the_queue_leaves_no_hole(
     go.touch()
     await asyncio.gather(running, *waiting[1::2])
     await until(lambda: [w.running for w in stage.engine.workers()] == [0])
+    assert stage.lines() == ["begins"] * 4
+
+
+async def test_a_call_that_does_not_end_takes_none_along_that_still_may(
+    stage: Any, make_spec: Any, until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "CANCEL_GRACE", 0.05)
+    spec = make_spec(HOLD, max_concurrency=1, max_multiplexing=2, request_timeout=1.5)
+    stuck = begin(stage, spec, tmp_path / "never")
+    with pytest.raises(RequestTimeout):
+        await stuck
+    go = tmp_path / "go"
+    other = begin(stage, spec, go)
+    await until(lambda: any("a call in it does not end" in s for s in stage.lines("system")))
+    go.touch()
+    assert await other
 
 
 async def test_who_leaves_as_a_place_is_given_leaves_the_place(stage: Any, make_spec: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -304,6 +305,15 @@ class TestResume:
         ]  # fmt: skip
         assert resume.count == 3
         assert resume.query() == LogQuery(label="call", lines=50, after=7)
+
+    def test_entries_of_a_log_that_began_anew_are_new(self) -> None:
+        resume = Resume(LogQuery(after=5))
+        resume.reached(9_000)
+        assert resume.is_new(entry(3)) and resume.query().after == 3
+        assert resume.is_new(entry(10**15))
+        later = replace(entry(4), time=entry(4).time + timedelta(seconds=1))
+        assert [resume.is_new(each) for each in (entry(4), later, later)] == [False, True, False]
+        assert resume.query().after == 4
 
     def test_where_nothing_was_seen_yet_more_may_have_come_than_was_asked_for(self) -> None:
         resume = Resume(LogQuery(label="call", lines=50))

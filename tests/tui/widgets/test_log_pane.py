@@ -147,11 +147,12 @@ async def test_a_lost_connection_is_resumed_without_loss_or_doubling() -> None:
 
 
 async def test_a_client_in_place_of_another_is_no_lost_connection() -> None:
-    first = Backend(entry(1))
+    seen = entry(1)
+    first = Backend(seen)
     app = Logs(first, delays=(60,))
     async with app.run_test(size=(80, 12)) as pilot:
         await until(pilot, lambda: app.messages() == ["line 1"])
-        app.backend = second = Backend(entry(1), entry(2))
+        app.backend = second = Backend(seen, entry(2))
         first.cut()
         await until(pilot, lambda: app.messages() == ["line 1", "line 2"])
         assert second.asked == [LogQuery(label="call", after=1)]

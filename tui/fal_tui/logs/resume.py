@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from fal_serverless.models import LogEntry, LogQuery
 from fal_tui.logs.span import MOST
@@ -18,6 +19,8 @@ class Resume:
     def __init__(self, query: LogQuery) -> None:
         self.query_first = query
         self._last: int | None = query.after
+        self._newest: datetime | None = None
+        """Of the times of the entries seen."""
         self.count = 0
         """Entries seen."""
         self._asked = False
@@ -35,12 +38,19 @@ class Resume:
         return replace(first, lines=MOST) if again and first.lines else first
 
     def is_new(self, entry: LogEntry) -> bool:
-        """Whether it was not seen before; it counts as seen from now on."""
-        if self._last is not None and entry.id <= self._last:
+        """Whether it was not seen before; it counts as seen from now on.
+
+        A backend whose log was lost may count from 1 again: there, the time says that it is new.
+        """
+        if self._last is not None and entry.id <= self._last and not self._is_newer(entry):
             return False
         self._last = entry.id
+        self._newest = max(entry.time, self._newest or entry.time)
         self.count += 1
         return True
+
+    def _is_newer(self, entry: LogEntry) -> bool:
+        return self._newest is None or entry.time > self._newest
 
     def reached(self, place: int) -> None:
         """All up to there was seen, whether it was for us or not."""

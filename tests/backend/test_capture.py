@@ -110,6 +110,11 @@ async def test_a_traceback_of_a_child_is_one_entry_with_what_led_to_it(say: Any)
     assert "ZeroDivisionError: division by zero\n\nDuring handling" in trace.message
 
 
+async def test_a_half_line_of_a_fork_that_ends_itself_is_kept(say: Any) -> None:
+    (entry,) = await say("forked", 1)
+    assert (entry.level, entry.message) == ("STDERR", "half of a fork")
+
+
 async def test_what_goes_past_python_belongs_to_the_one_call_that_runs(say: Any) -> None:
     found = {(e.level, e.message) for e in await say("raw", 4)}
     texts = ("by os.write", "by C", "of a child")

@@ -126,6 +126,14 @@ def child_failure():
     subprocess.run([sys.executable, "-c", code], check=False)
 
 
+def forked():
+    child = os.fork()
+    if not child:
+        sys.stderr.write("half of a fork")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 def raw():
     os.write(1, b"by os.write\n")
     ctypes.CDLL(None).printf(b"by C\n")
@@ -158,7 +166,7 @@ def threads():
 WAYS = {f.__name__: f for f in (
     levels, several_lines, own_handler, warned, fail, logged_failure, printed_failure,
     told_failure, written_failure, failure_to_stdout, ill_formatted, hooked_failure,
-    thread_failure, task_failure, child_failure, raw, odd, threads,
+    thread_failure, task_failure, child_failure, forked, raw, odd, threads,
 )}  # fmt: skip
 
 

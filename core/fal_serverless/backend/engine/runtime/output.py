@@ -152,9 +152,12 @@ class Output:
         leave = os._exit
 
         def leave_told(status: int) -> NoReturn:
-            if not self.forked:
-                for writer in (self.stdout, self.stderr):
+            for writer in (self.stdout, self.stderr):
+                if self.forked:
+                    writer.flush()
+                else:
                     writer.let_go()
+            if not self.forked:
                 self._lines.hurry()
             leave(status)
 

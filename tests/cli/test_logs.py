@@ -206,6 +206,14 @@ def test_every_level_has_a_severity_in_the_order_of_levels() -> None:
         assert ("log.iostream" in pairs(record)) == level.startswith("STD")
 
 
+@pytest.mark.parametrize("option", ["--url", "--revision", "--request-id"])
+def test_what_is_empty_is_not_everything(program: Program, option: str) -> None:
+    """As in `--url "$URL"`, where there is no such variable."""
+    ran = program("function", "logs", option, " ")
+    assert (ran.code, ran.out) == (2, "")
+    assert "it is empty; leave the option out for all" in ran.err
+
+
 @pytest.fixture
 def own(backends: StartBackend, tmp_path: Path) -> RunningBackend:
     """A backend that may be killed."""

@@ -46,9 +46,17 @@ def moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> d
         ) from exc
 
 
-def endpoint(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+def given(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    """A variable that a script has not set must not mean everything."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty; leave the option out for all")
+    return value or ""
+
+
+def endpoint(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    url = given(ctx, param, value)
     try:
-        return parse_label(value) if value else ""
+        return parse_label(url) if url else ""
     except InvalidName as exc:
         raise click.BadParameter(exc.message) from exc
 
@@ -89,8 +97,8 @@ def expression(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     help="Of these; all by default.",
 )
 @click.option("--search", callback=expression, default="", help="Only messages that match.")
-@click.option("--revision", default="", help="Only of this revision; its beginning is enough.")
-@click.option("--request-id", default="", help="Only of this request.")
+@click.option("--revision", callback=given, help="Only of this revision; its beginning is enough.")
+@click.option("--request-id", callback=given, help="Only of this request.")
 @as_json
 @click.option("--otel", is_flag=True, help="Print OpenTelemetry records (OTLP/JSON), one a line.")
 @pass_session

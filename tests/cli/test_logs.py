@@ -214,6 +214,20 @@ def test_what_is_empty_is_not_everything(program: Program, option: str) -> None:
     assert "it is empty; leave the option out for all" in ran.err
 
 
+def test_a_revision_is_found_by_its_beginning_also_when_it_was_deleted(
+    backend: RunningBackend, program: Program
+) -> None:
+    file = FUNCTIONS / "texts.py"
+    served = run_here(backend.env, "fn", "serve", file, "call_text", "--alias", "leaving")
+    beginning = re.findall("revision='(.{8})", served.out)[0]
+    asked = ("function", "logs", "--revision", beginning, "--source", "system")
+    assert "alias leaving points at" in program(*asked).out
+    run_here(backend.env, "fn", "delete", "leaving", "--yes")
+    assert "alias leaving points at" in program(*asked).out
+    ran = program("function", "logs", "--revision", "nosuch")
+    assert (ran.code, ran.out) == (5, "") and "no revision 'nosuch'" in ran.err
+
+
 @pytest.fixture
 def own(backends: StartBackend, tmp_path: Path) -> RunningBackend:
     """A backend that may be killed."""

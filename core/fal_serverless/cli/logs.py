@@ -172,7 +172,13 @@ async def _fetch(client: Client, query: LogQuery) -> list[LogEntry]:
 async def _whole_revision(client: Client, query: LogQuery) -> LogQuery:
     if not query.revision or is_revision_id(query.revision):
         return query
-    return replace(query, revision=(await client.revision(query.revision)).id)
+    try:
+        return replace(query, revision=(await client.revision(query.revision)).id)
+    except NotFound:
+        # It may have been deleted; what it said is kept.
+        if not await client.logs(LogQuery(revision=query.revision, lines=1)):
+            raise
+        return query
 
 
 async def _follow(session: Session, query: LogQuery, printer: Printer) -> None:

@@ -72,6 +72,7 @@ class LogQuery:
     search: str = ""
     """Regular expression, searched in the message."""
     revision: str = ""
+    """Its id, or what it begins with."""
     worker: str = ""
     request_id: str = ""
     after: int | None = None

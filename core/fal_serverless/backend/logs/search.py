@@ -255,7 +255,7 @@ def want(selection: Selection, streams: dict[Stream, int]) -> Wanted:
         for stream, number in streams.items()
         if stream.user == selection.user
         and (selection.revisions is None or stream.revision in selection.revisions)
-        and (not query.revision or stream.revision == query.revision)
+        and stream.revision.startswith(query.revision)
         and (not query.sources or stream.source in query.sources)
         and LEVEL_RANK[stream.level] >= lowest
     ]

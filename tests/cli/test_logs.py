@@ -228,6 +228,17 @@ def test_a_revision_is_found_by_its_beginning_also_when_it_was_deleted(
     assert (ran.code, ran.out) == (5, "") and "no revision 'nosuch'" in ran.err
 
 
+def test_the_url_of_an_anonymous_function_leads_to_its_logs_also_when_it_was_deleted(
+    backend: RunningBackend, program: Program
+) -> None:
+    served = run_here(backend.env, "fn", "serve", FUNCTIONS / "texts.py", "call_text")
+    revision = re.findall("anonymous function '(.+)'", served.out)[0]
+    url = served.lines[-1].removeprefix("URL: ")
+    run_here(backend.env, "fn", "delete", revision, "--yes")
+    said = program("function", "logs", "--url", url).out
+    assert "is ready in" in said and f"revision {revision} deleted" in said
+
+
 @pytest.fixture
 def own(backends: StartBackend, tmp_path: Path) -> RunningBackend:
     """A backend that may be killed."""

@@ -18,7 +18,7 @@ from fal_serverless.backend import audit
 from fal_serverless.backend.records import Endpoint, Registration, Stored
 from fal_serverless.backend.registry import rows
 from fal_serverless.backend.registry.table import Table
-from fal_serverless.endpoint import check_alias
+from fal_serverless.endpoint import check_alias, is_revision_id
 from fal_serverless.errors import BadInput, Conflict, InvalidName, NotFound
 from fal_serverless.models import AUTH_MODES, AuditAction, AuthMode, Move, MoveReason, User
 
@@ -61,7 +61,9 @@ class Registry(Table):
             return rows.moves(connection, user, alias)
 
     def served_by(self, user: str, label: str) -> set[str]:
-        """Every revision a label ever pointed at; empty when there is no such label."""
+        """Every revision a label ever pointed at, also when it is gone; empty: never was one."""
+        if is_revision_id(label):
+            return {label}  # it points at itself for ever
         known = self._endpoints.get((user, label))
         past = {move.to_revision for move in self.moves(user, label)}
         return past | ({known.revision} if known else set())

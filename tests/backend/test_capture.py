@@ -90,6 +90,16 @@ async def test_a_traceback_is_one_entry(say: Any, way: str, begin: str) -> None:
     assert entry.message.endswith("ValueError: the reason\nin two lines")
 
 
+async def test_an_error_that_python_cannot_show_ends_no_worker(say: Any) -> None:
+    (entry,) = await say("closed_failure", 1)
+    assert entry.level == "ERROR"
+    begin, *_, last = entry.message.splitlines()
+    assert begin == "Traceback (most recent call last):" and "in closed_failure" in entry.message
+    assert last == "talking.Closed: <not shown: KeyError: '__notes__'>"
+    (entry,) = await say("several_lines", 1)
+    assert entry.message.startswith("one")
+
+
 async def test_that_a_record_cannot_be_formatted_is_one_error(say: Any) -> None:
     (entry,) = await say("ill_formatted", 1)
     assert entry.level == "ERROR"

@@ -56,6 +56,17 @@ def fail():
         raise ValueError("the reason\nin two lines") from None
 
 
+class Closed(Exception):
+    """As many a client has them: an attribute that is not there is a KeyError."""
+
+    def __getattr__(self, name):
+        return {}[name]
+
+
+def closed_failure():
+    raise Closed("the reason")
+
+
 def logged_failure():
     try:
         fail()
@@ -164,7 +175,7 @@ def threads():
 
 
 WAYS = {f.__name__: f for f in (
-    levels, several_lines, own_handler, warned, fail, logged_failure, printed_failure,
+    levels, several_lines, own_handler, warned, fail, closed_failure, logged_failure, printed_failure,
     told_failure, written_failure, failure_to_stdout, ill_formatted, hooked_failure,
     thread_failure, task_failure, child_failure, forked, raw, odd, threads,
 )}  # fmt: skip

@@ -386,7 +386,22 @@ def state(half: str) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The traceback as Python prints it, from the user's first frame on."""
-    return "".join(traceback.format_exception(type(error), error, _users(error.__traceback__)))
+    trace = _users(_TRACE(error))
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except Exception as exc:
+        # Python asks the user's class for attributes, and that may raise anything.
+        frames = "".join(traceback.format_tb(trace))
+        return f"{TRACEBACK}\n{frames}{_not_shown(error, exc)}"
+
+
+_TRACE = BaseException.__dict__["__traceback__"].__get__
+"""Whatever a class makes of its attributes."""
+
+
+def _not_shown(error: BaseException, why: Exception) -> str:
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__qualname__}: <not shown: {type(why).__name__}: {why}>"
 
 
 def _users(trace: TracebackType | None) -> TracebackType | None:
@@ -397,4 +412,8 @@ def _users(trace: TracebackType | None) -> TracebackType | None:
 
 def last_line(error: BaseException) -> str:
     """`ValueError: bad`, with the place of a syntax error."""
-    return "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
+    try:
+        shown = "".join(traceback.format_exception_only(type(error), error))
+    except Exception as exc:
+        shown = _not_shown(error, exc)
+    return shown.strip().splitlines()[-1]

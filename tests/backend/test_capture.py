@@ -63,6 +63,12 @@ async def test_a_record_is_one_entry_also_by_a_handler_of_the_users(say: Any) ->
     assert (entry.level, entry.message) == ("ERROR", "<ERROR> with\ntwo lines")
 
 
+async def test_what_a_handler_prints_of_a_record_is_one_entry_with_its_level(say: Any) -> None:
+    record, bar = await say("printing_handler", 2)
+    assert (record.level, record.message) == ("ERROR", "* for one\n  as told")
+    assert (bar.level, bar.message) == ("STDERR", "100 %")
+
+
 async def test_a_warning_is_one_entry(say: Any) -> None:
     (entry,) = await say("warned", 1)
     assert entry.level == "WARNING"

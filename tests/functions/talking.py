@@ -43,6 +43,23 @@ def own_handler():
     logger.removeHandler(handler)
 
 
+class Printing(logging.Handler):
+    """As those of rich and others: it prints, in lines and with a bar below."""
+
+    def emit(self, record):
+        print(f"* {record.getMessage()}")
+        print("  as told")
+        sys.stderr.write("\r50 %")
+
+
+def printing_handler():
+    logger, handler = logging.getLogger("printing"), Printing()
+    logger.addHandler(handler)
+    logger.error("for one")
+    logger.removeHandler(handler)
+    sys.stderr.write("\r100 %")
+
+
 def warned():
     warnings.warn("old thing", DeprecationWarning, stacklevel=1)
     warnings.simplefilter("always")
@@ -175,9 +192,9 @@ def threads():
 
 
 WAYS = {f.__name__: f for f in (
-    levels, several_lines, own_handler, warned, fail, closed_failure, logged_failure, printed_failure,
-    told_failure, written_failure, failure_to_stdout, ill_formatted, hooked_failure,
-    thread_failure, task_failure, child_failure, forked, raw, odd, threads,
+    levels, several_lines, own_handler, printing_handler, warned, fail, closed_failure,
+    logged_failure, printed_failure, told_failure, written_failure, failure_to_stdout,
+    ill_formatted, hooked_failure, thread_failure, task_failure, child_failure, forked, raw, odd, threads,
 )}  # fmt: skip
 
 

@@ -131,10 +131,32 @@ class Output:
         try:
             yield
         finally:
-            text = writer.gathered(pieces)
+            text = writer.gathered(pieces).strip("\n")
             if text:
                 writer.finish(self.request_id())
                 self.entry(level, text)
+
+    @contextlib.contextmanager
+    def printed(self, level: str, name: str | None) -> Iterator[list[str]]:
+        """What this thread prints in the block is one entry, and is in the list after it.
+
+        A half line at its end is none: it may be of a progress bar that is drawn anew.
+        """
+        gathering = [(writer, writer.gather()) for writer in (self.stdout, self.stderr)]
+        told: list[str] = []
+        try:
+            yield told
+        finally:
+            for writer, pieces in gathering:
+                whole, _, half = writer.gathered(pieces).rpartition("\n")
+                text = shown(whole.strip("\n"))
+                if text:
+                    if not whole.startswith("\r"):
+                        writer.finish(self.request_id())
+                    told.append(text)
+                    self.entry(level, text, name)
+                if half:
+                    writer.write(half)
 
     def _look(self) -> bool:
         """For half lines that have waited long enough; whether there are others."""
@@ -311,7 +333,7 @@ class LineWriter(io.TextIOBase):
         if pieces is None:
             return ""
         self._gathering.pop(threading.get_ident(), None)
-        return "".join(pieces).strip("\n")
+        return "".join(pieces)
 
     def flush(self) -> None:
         """A half line stays until it is whole; a fork has no call that would end it."""

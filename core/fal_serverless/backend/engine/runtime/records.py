@@ -68,7 +68,7 @@ def _call_of(record: logging.LogRecord) -> str | None:
 
 
 def _keep_levels(output: Output) -> None:
-    """Handlers that write to our streams give us the record."""
+    """Handlers that write to our streams give us the record; what others print is one entry."""
     original = logging.StreamHandler.emit
 
     def emit(self: Any, record: logging.LogRecord) -> None:
@@ -79,6 +79,18 @@ def _keep_levels(output: Output) -> None:
             original(self, record)
 
     logging.StreamHandler.emit = emit  # type: ignore[method-assign]
+    handled = logging.Handler.handle
+
+    def handle(self: Any, record: logging.LogRecord) -> Any:
+        if output.forked or type(self).emit in (emit, RecordHandler.emit):
+            return handled(self, record)
+        with output.printed(level_name(record.levelno), _call_of(record)) as told:
+            done = handled(self, record)
+        if told:
+            record.__dict__[TOLD] = True
+        return done
+
+    logging.Handler.handle = handle  # type: ignore[method-assign]
 
 
 class RecordHandler(logging.Handler):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,10 @@ from fal_serverless.models import BundleInfo, LogEntry, Parameter, Revision, Use
 from fal_tui.remembered import Remembered
 from fal_tui.screens.call import (
     LIVE,
+    LONGEST,
     Call,
     History,
+    Problem,
     as_curl,
     as_python,
     coming,
@@ -133,6 +135,32 @@ async def test_the_body_is_prefilled_and_the_answer_is_laid_out() -> None:
         assert app.result == ["r-77"]
 
 
+@SIZES
+async def test_a_long_answer_that_is_laid_out_begins_at_its_beginning(
+    size: tuple[int, int],
+) -> None:
+    class Json(Parts):
+        def answer(self, _: httpx.Request) -> httpx.Response:
+            headers = {"content-type": "application/json"}
+            return httpx.Response(200, content=self.content(), headers=headers)
+
+    parts = Json()
+    app = Shell(parts.answer, revision())
+    async with app.run_test(size=size) as pilot:
+        scroll = app.screen.query_one("#answer", VerticalScroll)
+        await pilot.press("ctrl+j")
+        await parts.queue.put(b"[" + b"1," * 5_000)
+        await until(pilot, lambda: scroll.scroll_offset.y > 0)
+        await parts.queue.put(b"2]")
+        await parts.queue.put(None)
+        await until(pilot, lambda: "✓ 200" in app.said("status"))
+        await until(pilot, lambda: scroll.scroll_offset.y == 0)
+        await pilot.press("G")
+        await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y > 4_000)
+        await pilot.press("ctrl+u", "g", "ctrl+d")
+        await until(pilot, lambda: scroll.scroll_offset.y == scroll.size.height // 2)
+
+
 async def test_what_is_not_json_is_not_sent() -> None:
     app = Shell(echo, revision())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -141,6 +169,10 @@ async def test_what_is_not_json_is_not_sent() -> None:
         await pilot.pause()
         assert "line 1, column 10" in app.said("status")
         assert app.sent == []
+        assert app.editor.cursor_location == (0, 9)
+        await pilot.press("2")
+        await until(pilot, lambda: "not JSON" not in app.said("status"))
+        assert app.said("status").startswith("call_text(")
 
 
 async def test_a_server_of_its_own_gets_method_path_and_body() -> None:
@@ -171,6 +203,7 @@ async def test_an_error_status_is_an_answer_and_a_lost_backend_is_said() -> None
         assert "unknown parameter 'str'" in app.said("body")
         await pilot.press("ctrl+j")
         await until(pilot, lambda: "no backend answers" in app.said("status"))
+        assert app.said("body") == "No answer came"
 
 
 async def test_earlier_calls_come_back_and_so_does_the_draft() -> None:
@@ -239,6 +272,8 @@ async def test_bytes_are_not_drawn_but_can_be_saved(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+j")
         await until(pilot, lambda: "5 bytes of image/png" in app.said("body"))
+        await pilot.press("y")
+        assert app.clipboard == ""
         await pilot.press("ctrl+s")
         (saved,) = tmp_path.iterdir()
         assert saved.suffix == ".png"
@@ -318,15 +353,40 @@ def test_history_keeps_a_call_once_the_last_one_last() -> None:
 
 
 def test_problems_of_json_are_named_by_place() -> None:
-    assert problem('{"a": 1}') == ""
-    assert "line 2, column 1" in problem("{\n]")
-    assert problem("[" * 100_000) == "not JSON: nested too deeply"
+    assert problem('{"a": 1}') is None
+    wrong = problem("{\n]")
+    assert wrong and "line 2, column 1" in wrong.says and (wrong.line, wrong.column) == (1, 0)
+    assert problem("[" * 100_000) == Problem("not JSON: nested too deeply")
 
 
 def test_an_empty_answer_says_so() -> None:
     from fal_serverless.models import Answer
 
     assert shown(Answer(204, {}, b"", 0.1, "")).text == "(empty)"
+    json = {"content-type": "application/json"}
+    assert shown(Answer(200, json, b"", 0.1, "")).text == "(empty)"
+
+
+def test_of_a_long_answer_no_more_is_laid_out_than_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from fal_serverless.models import Answer
+
+    written: list[str] = []
+    encode = json.JSONEncoder.iterencode
+
+    def counted(self: json.JSONEncoder, value: Any, _one_shot: bool = False) -> Iterator[str]:
+        for part in encode(self, value, _one_shot):
+            written.append(part)
+            yield part
+
+    monkeypatch.setattr(json.JSONEncoder, "iterencode", counted)
+    kind = {"content-type": "application/json"}
+    body = json.dumps([{"n": n} for n in range(50_000)]).encode()
+    written.clear()
+    found = shown(Answer(200, kind, body, 0.1, ""))
+    assert found.cut and len(found.text) == LONGEST
+    assert sum(map(len, written)) < LONGEST + 100
 
 
 class Parts:

@@ -103,18 +103,28 @@ def fits(call: Call, revision: Revision) -> bool:
 
 
 def is_json(text: str) -> bool:
-    return not problem(text)
+    return problem(text) is None
 
 
-def problem(text: str) -> str:
-    """Where the text stops being JSON; '' when it is."""
+@dataclass(frozen=True)
+class Problem:
+    """Why a text is not JSON, and where it stops being it; both from 0."""
+
+    says: str
+    line: int = 0
+    column: int = 0
+
+
+def problem(text: str) -> Problem | None:
+    """None when it is JSON."""
     try:
         json.loads(text)
     except json.JSONDecodeError as exc:
-        return f"not JSON: line {exc.lineno}, column {exc.colno}: {exc.msg}"
+        says = f"not JSON: line {exc.lineno}, column {exc.colno}: {exc.msg}"
+        return Problem(says, exc.lineno - 1, exc.colno - 1)
     except RecursionError:
-        return "not JSON: nested too deeply"
-    return ""
+        return Problem("not JSON: nested too deeply")
+    return None
 
 
 def address(url: str, revision: Revision, label: str) -> str:
@@ -177,6 +187,10 @@ class Shown:
     text: str
     language: str | None
     """For colours; None: plain."""
+    laid_out: bool = False
+    """Not as it came: a place in that is none in this."""
+    cut: bool = False
+    """Only the beginning."""
 
 
 def coming(body: bytes) -> str:
@@ -194,12 +208,23 @@ def shown(answer: Answer) -> Shown:
         return Shown(f"{size} of {kind or 'binary data'} · ctrl+s saves them", None)
     if kind.endswith("json"):
         try:
-            laid_out = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+            return _laid_out(json.loads(text))
         except (ValueError, RecursionError):
-            return Shown(text, None)
-        return Shown(laid_out, "json" if len(laid_out) <= COLOURED else None)
+            pass
     coloured = kind == "text/html" and len(text) <= COLOURED
-    return Shown(text or "(empty)", "html" if coloured else None)
+    return Shown(text[:LONGEST] or "(empty)", "html" if coloured else None, cut=len(text) > LONGEST)
+
+
+def _laid_out(value: Any) -> Shown:
+    """No more of it than is shown: all of ten megabytes would take seconds."""
+    parts: list[str] = []
+    size = 0
+    for part in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        parts.append(part)
+        size += len(part)
+        if size > LONGEST:
+            return Shown("".join(parts)[:LONGEST], None, laid_out=True, cut=True)
+    return Shown("".join(parts), "json" if size <= COLOURED else None, laid_out=True)
 
 
 def summary(answer: Answer) -> str:

@@ -28,11 +28,11 @@ from fal_serverless.models import Answer, LogQuery, Revision
 from fal_tui import naming
 from fal_tui.logs.printable import printable
 from fal_tui.screens.call import (
-    LONGEST,
     METHODS,
     Call,
     History,
     Made,
+    Problem,
     Recall,
     Told,
     address,
@@ -52,6 +52,8 @@ from fal_tui.screens.call import (
 from fal_tui.widgets.choice import Choice, Option
 from fal_tui.widgets.clipboard import copy
 
+ROOMY = 100
+"""Columns from which on all keys are named."""
 PATIENCE = 5.0
 """Seconds that the log line of a request is waited for."""
 
@@ -107,6 +109,10 @@ class InvokeScreen(ModalScreen[str | None]):
         Binding("e,i", "edit", "Edit", show=False),
         Binding("j", "scroll(1)", show=False),
         Binding("k", "scroll(-1)", show=False),
+        Binding("ctrl+d", "page(1)", show=False),
+        Binding("ctrl+u", "page(-1)", show=False),
+        Binding("g", "first_line", show=False),
+        Binding("G", "last_line", show=False),
     ]
 
     def __init__(
@@ -138,6 +144,8 @@ class InvokeScreen(ModalScreen[str | None]):
         self._received = bytearray()
         self._drawn = 0
         """Bytes that are on the screen while more come."""
+        self._wrong = False
+        """The status says what is wrong with what is written."""
         self._worker: Worker[None] | None = None
         self._since = 0.0
 
@@ -185,18 +193,22 @@ class InvokeScreen(ModalScreen[str | None]):
 
     def call(self) -> Call:
         """What is written."""
-        body = self.query_one(TextArea).text.strip()
+        body = self._editor.text.strip()
         if not self._exposed:
             return Call(body=body)
         path = self.query_one("#path", Input).value.strip()
         return Call(self._method.value, "/" + path.lstrip("/"), body)
 
     @property
+    def _editor(self) -> TextArea:
+        return self.query_one(TextArea)
+
+    @property
     def _method(self) -> Choice[str]:
         return self.query_one("#method", Choice)
 
     def _write(self, call: Call) -> None:
-        self.query_one(TextArea).text = call.body
+        self._editor.text = call.body
         if self._exposed:
             self._method.choose(call.method)
             self.query_one("#path", Input).value = call.path
@@ -205,21 +217,37 @@ class InvokeScreen(ModalScreen[str | None]):
         if self.running:
             return
         call = self.call()
-        wrong = "" if self._exposed or not call.body else problem(call.body)
-        if wrong:
-            self._say(f"✗ {wrong}", "bad")
+        wrong = None if self._exposed or not call.body else problem(self._editor.text)
+        if wrong is not None:
+            self._point_at(wrong)
             return
+        self._wrong = False
         self._history.add(self._revision.function, call)
         self._recall.forget()
         self._answer = None
         self._received, self._drawn = bytearray(), 0
         self._since = monotonic()
         self.query_one("#timing", Static).update("")
+        self.query_one("#body").add_class("none")  # what is there is of the call before
         self._worker = self.run_worker(
             self._send(call), group="invoke", exclusive=True, exit_on_error=False
         )
         self._tick()
         self._tell_keys()
+
+    def _point_at(self, wrong: Problem) -> None:
+        """Say it, and put the cursor there."""
+        self._say(f"✗ {wrong.says}", "bad")
+        self._wrong = True
+        self._editor.focus()
+        self._editor.move_cursor((wrong.line, wrong.column))
+
+    @on(TextArea.Changed)
+    def _written(self) -> None:
+        """What was wrong may be right now."""
+        if self._wrong:
+            self._wrong = False
+            self._say(signature(self._revision), "")
 
     async def _send(self, call: Call) -> None:
         try:
@@ -267,6 +295,7 @@ class InvokeScreen(ModalScreen[str | None]):
     def _came(self) -> str:
         """What there is of an answer that broke off."""
         if self._answer is None:
+            self.query_one("#body", Static).update("No answer came")
             return ""
         self._show_live()
         return f" · {self._answer.status}, {len(self._received):,} bytes came before"
@@ -296,9 +325,10 @@ class InvokeScreen(ModalScreen[str | None]):
         self._say(summary(answer), "good" if answer.status < 400 else "bad")
         body = shown(answer)
         self.query_one("#body", Static).remove_class("none")
-        self.query_one("#body", Static).update(_coloured(body.text, body.language))
+        size = len(answer.body) if body.cut else 0
+        self.query_one("#body", Static).update(_coloured(body.text, body.language, size))
         scroll = self.query_one("#answer", VerticalScroll)
-        if not self._drawn:
+        if body.laid_out or not self._drawn:
             scroll.scroll_home(animate=False)
         scroll.focus()
 
@@ -318,7 +348,7 @@ class InvokeScreen(ModalScreen[str | None]):
         if event.worker is not self._worker:
             return
         if event.state is WorkerState.ERROR:
-            self._say(f"✗ the call broke off: {event.worker.error!r}", "bad")
+            self._say(f"✗ the call broke off: {event.worker.error!r}{self._came()}", "bad")
         elif event.state is WorkerState.CANCELLED:
             self._say(f"✗ cancelled after {monotonic() - self._since:.1f} s{self._came()}", "bad")
         self._tell_keys()
@@ -347,7 +377,8 @@ class InvokeScreen(ModalScreen[str | None]):
         if self.running:
             keys = "esc cancel"
         elif self.focused is self.query_one("#answer"):
-            keys = "ctrl+j send · e edit · c curl · C Python · y copy · l logs · esc"
+            save = " · ctrl+s save" if self.size.width >= ROOMY else ""
+            keys = f"ctrl+j send · e edit · c curl · C Python · y copy{save} · l logs · esc"
         self.query_one("#box").border_subtitle = Text(keys)
 
     # Keys
@@ -366,10 +397,24 @@ class InvokeScreen(ModalScreen[str | None]):
             self._write(found)
 
     def action_edit(self) -> None:
-        self.query_one(TextArea).focus()
+        self._editor.focus()
 
     def action_scroll(self, steps: int) -> None:
-        self.query_one("#answer", VerticalScroll).scroll_relative(y=steps, animate=False)
+        self._scroll.scroll_relative(y=steps, animate=False)
+
+    def action_page(self, steps: int) -> None:
+        """Half of what is in sight."""
+        self.action_scroll(steps * max(self._scroll.size.height // 2, 1))
+
+    def action_first_line(self) -> None:
+        self._scroll.scroll_home(animate=False)
+
+    def action_last_line(self) -> None:
+        self._scroll.scroll_end(animate=False)
+
+    @property
+    def _scroll(self) -> VerticalScroll:
+        return self.query_one("#answer", VerticalScroll)
 
     def action_copy_curl(self) -> None:
         text = as_curl(self.call(), self._revision, self._label, public=self._public)
@@ -380,8 +425,15 @@ class InvokeScreen(ModalScreen[str | None]):
         self._copy(text, "as Python")
 
     def action_copy_answer(self) -> None:
-        if self.answer is not None:
-            self._copy(self.answer.body.decode(errors="replace"), "the answer")
+        answer = self.answer
+        if answer is None:
+            return
+        try:
+            text = answer.body.decode()
+        except UnicodeDecodeError:
+            self.notify("The answer is no text: ctrl+s saves it", severity="warning")
+            return
+        self._copy(text, "the answer")
 
     def _copy(self, text: str, what: str) -> None:
         self.notify(f"{copy(self.app, text)}: {what}", timeout=3, markup=False)
@@ -410,8 +462,9 @@ class InvokeScreen(ModalScreen[str | None]):
         self.action_send()
 
 
-def _coloured(text: str, language: str | None) -> Text | Content:
-    kept = "\n".join(printable(line.expandtabs()) for line in text[:LONGEST].splitlines())
-    if len(text) > LONGEST:
-        kept += f"\n… {len(text) - LONGEST:,} characters more: ctrl+s saves all"
+def _coloured(text: str, language: str | None, cut: int = 0) -> Text | Content:
+    """`cut`: bytes of the answer of which this is the beginning; 0: it is all."""
+    kept = "\n".join(printable(line.expandtabs()) for line in text.splitlines())
+    if cut:
+        kept += f"\n… and so on, {cut:,} bytes in all: ctrl+s saves them"
     return Text(kept) if language is None else highlight(kept, language=language)

@@ -95,6 +95,15 @@ def test_a_mistyped_file_is_told_its_neighbour(write: Write) -> None:
         source.scan(path.with_name("py.py"))
 
 
+def test_a_link_to_nowhere_is_not_told_to_be_itself(tmp_path: Path) -> None:
+    link = tmp_path / "link.py"
+    link.symlink_to("nowhere.py")
+    with pytest.raises(
+        errors.FileMissing, match=r"link.py is a link to nowhere.py, which does not"
+    ):
+        source.scan(link)
+
+
 def test_a_syntax_error_quotes_no_more_than_a_line_s_beginning(write: Write) -> None:
     with pytest.raises(errors.LoadFailed, match=r"SyntaxError: .*: x = \((1, )+1,…$") as told:
         source.scan(write("x = (" + "1, " * 5000 + "]\n"))

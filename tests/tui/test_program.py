@@ -12,7 +12,7 @@ import pytest
 
 from fal_serverless.errors import BadInput
 from fal_tui import screenshot
-from fal_tui.__main__ import parser, size
+from fal_tui.__main__ import misuse, parser, size
 from running import RunningBackend
 from tui.conftest import Opening
 
@@ -40,6 +40,11 @@ def test_version_is_printed() -> None:
 def test_a_missing_file_is_said() -> None:
     done = fal_tui("nothing.py", "--screenshot", "x.svg")
     assert done.returncode == 2 and "no file nothing.py" in done.stderr
+
+
+def test_a_folder_to_serve_is_told_to_be_one(tmp_path: Path) -> None:
+    given = parser().parse_args([str(tmp_path)])
+    assert misuse(given) == f"{tmp_path} is a folder: name a Python file in it"
 
 
 def test_a_file_is_not_served_readonly(tmp_path: Path) -> None:

@@ -325,6 +325,34 @@ async def test_each_page_says_what_came_of_it_to_the_next(
     assert ended.served is not None and ended.error is None
 
 
+@SIZES
+async def test_what_was_wrong_with_one_file_is_not_said_of_another(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    (tmp_path / "broken.py").write_text("def (")
+    app = Shell(Backend(), tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "broken.py" in drawn(app))
+        await pilot.press(*"broken", "enter")
+        await until(pilot, lambda: "SyntaxError" in drawn(app) and "ctrl+c copy" in drawn(app))
+        await pilot.press("ctrl+u", *"gone/")
+        await until(pilot, lambda: "folder gone/ cannot be read: No such file" in drawn(app))
+        assert "SyntaxError" not in drawn(app) and "ctrl+c" not in drawn(app)
+        await pilot.press(*"x.py", "enter")
+        await until(pilot, lambda: "ctrl+c copy" in drawn(app))
+        assert app.screen.query_one(FilePicker).said.startswith("folder gone/ cannot be read")
+        await pilot.press("ctrl+u", *"nope", "enter")
+        await until(pilot, lambda: "there is no file nope" in drawn(app))
+
+
+async def test_a_file_without_functions_is_told_what_one_needs(tmp_path: Path) -> None:
+    (tmp_path / "empty.py").touch()
+    app = Shell(Backend(), tmp_path, tmp_path / "empty.py")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.begun)
+        assert "one to be served has @isolated(serve=True)" in app.said("said")
+
+
 def drawn(app: App[Any]) -> str:
     """What is on the screen, as plain lines."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())

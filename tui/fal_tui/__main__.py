@@ -132,6 +132,8 @@ def misuse(given: argparse.Namespace) -> str:
         return "--web-port goes with --web"
     if given.file is None:
         return ""
+    if given.file.is_dir():
+        return f"{given.file} is a folder: name a Python file in it"
     if not given.file.is_file():
         return f"no file {given.file}"
     for flag in ("readonly", "demo"):

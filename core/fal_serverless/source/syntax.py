@@ -80,6 +80,8 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as exc:
         message = f"file {path} does not exist{_nearest(path)}"
+        if path.is_symlink():
+            message = f"{path} is a link to {path.readlink()}, which does not exist"
         raise FileMissing(message, path=str(path)) from exc
     except OSError as exc:
         raise FileMissing(f"file {path} cannot be read: {exc.strerror}", path=str(path)) from exc

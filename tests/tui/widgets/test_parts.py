@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from fal_tui.logs.parts import json_in
+from fal_tui.widgets import paths
 from fal_tui.widgets.clipboard import MOST, cut, wrapped
 from fal_tui.widgets.columns import Column, fit
 from fal_tui.widgets.filtering import matcher
 from fal_tui.widgets.layout import Layout
-from fal_tui.widgets.paths import entries, place, typed_for
+from fal_tui.widgets.paths import choice, place, typed_for
 from fal_tui.widgets.phases import Progress
 from fal_tui.widgets.rows import Order, Row, nearest, sorted_rows
 
@@ -103,13 +104,29 @@ def test_paths_are_offered_as_they_are_typed(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "notes.txt").write_text("")
     recent = tmp_path / "sub" / "my_app.py"
-    kinds = [(one.kind, one.path.name) for one in entries("", tmp_path, [recent])]
+    kinds = [(one.kind, one.path.name) for one in choice("", tmp_path, [recent]).entries]
     assert kinds == [("recent", "my_app.py"), ("folder", "sub"), ("up", tmp_path.parent.name)]
-    assert [one.kind for one in entries("", recent.parent, [recent])] == ["recent", "up"], "once"
-    (found,) = entries("sub/app", tmp_path, [recent])
+    assert [one.kind for one in choice("", recent.parent, [recent]).entries] == ["recent", "up"], (
+        "once"
+    )
+    (found,) = choice("sub/app", tmp_path, [recent]).entries
     assert (found.kind, found.functions) == ("file", ("f",))
-    assert [one.path.name for one in entries(".", tmp_path, [])] == [".hidden"]
-    assert entries("nowhere/", tmp_path, []) == entries("nowhere/", tmp_path, [recent])
+    assert [one.path.name for one in choice(".", tmp_path, []).entries] == [".hidden"]
+    assert (
+        choice("nowhere/", tmp_path, []).entries == choice("nowhere/", tmp_path, [recent]).entries
+    )
+
+
+def test_what_is_not_listed_is_counted_and_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(paths.MOST + 7):
+        (tmp_path / "many" / f"f{number}.py").touch()
+    found = choice("many/", tmp_path, [])
+    assert (len(found.entries), found.left_out, found.problem) == (paths.MOST + 1, 7, "")
+    missing = choice("sub/app", tmp_path, [])
+    assert missing.problem == "folder sub/ cannot be read: No such file or directory"
+    no_folder = choice("many/f0.py/", tmp_path, [])
+    assert no_folder.problem == "folder many/f0.py/ cannot be read: Not a directory"
 
 
 def test_a_typed_path_and_a_path_typed(tmp_path: Path) -> None:

@@ -215,6 +215,11 @@ class ServeScreen(Dialog[Served]):
         event.stop()
         self._open(event.path)
 
+    @on(FilePicker.Told)
+    def _told_of_file(self, event: FilePicker.Told) -> None:
+        event.stop()
+        self._title()
+
     @on(ServeForm.Wanted)
     def _wanted(self, event: ServeForm.Wanted) -> None:
         event.stop()

@@ -223,7 +223,8 @@ class ServeForm(Vertical):
         """Why this cannot be served; '' when it can be tried."""
         chosen = self._chosen
         if chosen is None:
-            return "There is no function in this file"
+            name = self._path.name
+            return f"There is no function in {name}: one to be served has @isolated(serve=True)"
         why = reason(chosen)
         if why:
             return f"{chosen.name} cannot be served: {why}"

@@ -16,7 +16,7 @@ from textual.widgets import Input, Static
 
 from fal_tui.palette import from_theme
 from fal_tui.widgets.grid import Column, Grid, Row
-from fal_tui.widgets.paths import Entry, entries, place, typed_for
+from fal_tui.widgets.paths import Entry, choice, place, typed_for
 
 COLUMNS = (
     Column("name", "FILE", priority=9),
@@ -34,6 +34,7 @@ class FilePicker(Vertical):
         & Grid { height: 14; }
         & #problem { color: $text-error; height: auto; max-height: 4; display: none; }
         & #problem.said { display: block; }
+        & #more { color: $text-muted; height: auto; max-height: 2; }
     }
     """
 
@@ -52,6 +53,9 @@ class FilePicker(Vertical):
             super().__init__()
             self.path = path
 
+    class Told(Message):
+        """What is wrong with the file that was chosen was said, or taken back."""
+
     def __init__(self, base: Path, recents: Sequence[Path] = (), *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._base = base.absolute()
@@ -59,6 +63,10 @@ class FilePicker(Vertical):
         self._entries: dict[str, Entry] = {}
         self.said = ""
         """What is wrong with the file that was chosen; '' for nothing."""
+        self._said_of = ""
+        """What stood in the line then: with something else in it, it is wrong no more."""
+        self._unread = ""
+        """Why the folder in the line could not be looked into."""
 
     def compose(self) -> ComposeResult:
         yield Input(placeholder="path of a Python file", compact=True)
@@ -66,6 +74,7 @@ class FilePicker(Vertical):
         grid = Grid(COLUMNS, "No Python file and no folder fits")
         grid.can_focus, grid.lit = False, True
         yield grid
+        yield Static("", markup=False, id="more")
 
     def on_mount(self) -> None:
         self._list("")
@@ -82,6 +91,8 @@ class FilePicker(Vertical):
         line.set_class(bool(text), "said")
         if path is not None:
             self._type(typed_for(path.absolute(), self._base))
+        self._said_of = self.query_one(Input).value
+        self.post_message(self.Told())
 
     def action_step(self, steps: int) -> None:
         self.query_one(Grid).action_move(steps)
@@ -95,6 +106,8 @@ class FilePicker(Vertical):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        if self.said and event.value != self._said_of:
+            self.problem("")
         self._list(event.value)
 
     @on(Input.Submitted)
@@ -118,7 +131,7 @@ class FilePicker(Vertical):
 
     def _open(self, entry: Entry | None) -> None:
         if entry is None:
-            self.problem("No such file")
+            self.problem(self._unread or f"there is no file {self.query_one(Input).value.strip()}")
         elif entry.kind in ("folder", "up"):
             self._type(typed_for(entry.path, self._base, folder=True))
         else:
@@ -134,8 +147,13 @@ class FilePicker(Vertical):
         line.cursor_position = len(text)
 
     def _list(self, typed: str) -> None:
-        found = entries(typed.lstrip(), self._base, self._recents)
-        self._entries = {f"{entry.kind} {entry.path}": entry for entry in found}
+        found = choice(typed.lstrip(), self._base, self._recents)
+        self._unread = found.problem
+        more = f"… {found.left_out:,} more: type a part of the name" if found.left_out else ""
+        below = self.query_one("#more", Static)
+        below.update(Text(found.problem or more))
+        below.display = bool(found.problem or more)
+        self._entries = {f"{entry.kind} {entry.path}": entry for entry in found.entries}
         grid = self.query_one(Grid)
         grid.set_rows([self._row(id, entry) for id, entry in self._entries.items()])
         grid.action_first()

@@ -18,7 +18,7 @@ from fal_serverless.source import scan
 SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv"}
 """Folders that hold nothing of one's own; hidden ones are skipped unless a dot is typed."""
 MOST = 300
-"""Entries listed of one folder."""
+"""Entries listed at once."""
 READ = 40
 """Files looked into; in a folder with more the others are listed without their functions."""
 LARGEST = 512 * 1024
@@ -35,15 +35,33 @@ class Entry:
     """Names of those that can be served."""
 
 
-def entries(typed: str, base: Path, recents: Sequence[Path]) -> list[Entry]:
+@dataclass(frozen=True)
+class Choice:
+    """What there is to choose from."""
+
+    entries: tuple[Entry, ...]
+    left_out: int = 0
+    """Entries that are too many to be listed."""
+    problem: str = ""
+    """Why the folder could not be looked into; '' when it could."""
+
+
+def choice(typed: str, base: Path, recents: Sequence[Path]) -> Choice:
     """What fits: recent files while nothing is typed, then other Python files, then folders."""
     folder, beginning = place(typed, base)
     found = [] if typed else [_looked_into(Entry(path, "recent")) for path in recents]
-    files, folders = _listed(folder, beginning)
+    try:
+        files, folders = _listed(folder, beginning)
+        problem = ""
+    except OSError as exc:
+        files, folders = [], []
+        named = typed_for(folder, base, folder=True) or "./"
+        problem = f"folder {named} cannot be read: {exc.strerror}"
     files = [each for each in files if all(each.path != other.path for other in found)]
     looked = [_looked_into(entry) for entry in files[:READ]] + files[READ:]
     up = [Entry(folder.parent, "up")] if not beginning and folder.parent != folder else []
-    return (found + looked + folders)[:MOST] + up
+    fitting = found + looked + folders
+    return Choice((*fitting[:MOST], *up), max(len(fitting) - MOST, 0), problem)
 
 
 def place(typed: str, base: Path) -> tuple[Path, str]:
@@ -70,12 +88,9 @@ def typed_for(path: Path, base: Path, *, folder: bool = False) -> str:
 
 
 def _listed(folder: Path, beginning: str) -> tuple[list[Entry], list[Entry]]:
+    """Raises OSError."""
     files, folders = [], []
-    try:
-        children = sorted(os.scandir(folder), key=lambda child: child.name.casefold())
-    except OSError:
-        return [], []
-    for child in children:
+    for child in sorted(os.scandir(folder), key=lambda child: child.name.casefold()):
         if not _fits(child.name, beginning):
             continue
         if _is_folder(child):

@@ -245,6 +245,27 @@ async def test_nothing_is_served_onto_an_alias_before_it_is_shown(file: Path) ->
         await until(pilot, lambda: [given["alias"] for given in backend.served] == ["call"])
 
 
+@SIZES
+async def test_the_keys_named_are_those_of_the_field(file: Path, size: tuple[int, int]) -> None:
+    app = Shell(Backend(), file.parent, file)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.begun)
+        await until(pilot, lambda: "↑↓ choose · enter alias · ctrl+s serve" in drawn(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: " tab next field · enter serve · esc close" in drawn(app))
+        await pilot.press("tab")
+        await until(pilot, lambda: "←→ change · tab next field · enter serve" in drawn(app))
+
+
+async def test_what_is_long_below_the_form_is_whole(file: Path) -> None:
+    app = Shell(Backend(), file.parent, file)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.begun)
+        app.screen.query_one("#alias", Input).value = "a" * 60
+        await until(pilot, lambda: "Makes the alias" in drawn(app))
+        assert "tab next field" in drawn(app) or "enter alias" in drawn(app)
+
+
 async def test_an_alias_that_will_be_refused_is_refused_here(file: Path) -> None:
     backend = Backend(alias("prod", "other"))
     app = Shell(backend, file.parent, file)
@@ -545,9 +566,11 @@ async def test_each_save_is_served_until_told_otherwise(file: Path) -> None:
         helper.write_text("VALUE = 2\n")
         await until(pilot, lambda: len(backend.served) == 2)
         await until(pilot, lambda: "live on" in app.said("outcome"))
+        assert ": helper.py" in app.said("outcome").partition(" · saved at ")[2]
         backend.fails = [errors.WorkerFailed("it broke")]
         file.write_text("import helper\n\n" + APP)
         await until(pilot, lambda: "it broke" in app.said("outcome"))
+        assert "call_text stays on revision 9f3e1a2b" in app.said("outcome")
         file.write_text("x(\n")
         await until(pilot, lambda: "SyntaxError" in app.said("outcome"))
         await until(pilot, lambda: "It failed before anything was built" in drawn(app))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -183,7 +184,7 @@ class ServeScreen(Dialog[Served]):
             return f"↑↓ choose · tab complete · enter open{more} · esc close"
         if self.page == "form":
             esc = "another file" if self._given is None else "close"
-            return f"tab next field · enter serve · esc {esc}"
+            return f"{self._form.keys()} · esc {esc}"
         watch = "w stop watching" if self._watching else "w serve on each save"
         if self._run.running:
             return f"{watch} · esc cancel"
@@ -192,6 +193,11 @@ class ServeScreen(Dialog[Served]):
         more = " · f from source" if self._may_read_source() else ""
         watch = "w stop watching" if self._watching else "w on each save"
         return f"r retry{more} · c copy · {watch} · esc change"
+
+    def on_descendant_focus(self) -> None:
+        """Keys mean other things in other fields."""
+        if self.page == "form":
+            self._title()
 
     def _watched(self) -> str:
         return " on each save" if self._watching else ""
@@ -309,7 +315,7 @@ class ServeScreen(Dialog[Served]):
         saves = Saves(order.path)
         while True:
             changed = await saves.next()
-            self._start(order, f"saved: {', '.join(changed)}")
+            self._start(order, f"saved at {datetime.now():%H:%M:%S}: {', '.join(changed)}")
 
     def action_retry(self) -> None:
         if self._run.order is not None:

@@ -119,7 +119,9 @@ class ServeForm(Vertical):
         }
         & Horizontal { height: 1; }
         & .label { width: 9; color: $text-muted; }
-        & #said { height: 2; margin-top: 1; color: $text-muted; }
+        & #said {
+            height: auto; min-height: 2; max-height: 4; margin-top: 1; color: $text-muted;
+        }
         & #said.wrong { color: $text-error; }
     }
     """
@@ -182,6 +184,13 @@ class ServeForm(Vertical):
         able = [one for one in self._found.values() if not reason(one)]
         target = self.query_one("#alias", Input) if len(able) == 1 else self.query_one(Grid)
         target.focus()
+
+    def keys(self) -> str:
+        """What can be done in the field that has the keys."""
+        if self.query_one(Grid).has_focus:
+            return "↑↓ choose · enter alias · ctrl+s serve"
+        change = "←→ change · " if self._auth.has_focus else ""
+        return f"{change}tab next field · enter serve"
 
     def know(self, functions: Sequence[Function], aliases: Sequence[Alias], status: Status) -> None:
         """What exists in the backend; it decides suggestions and what is said below."""

@@ -52,7 +52,10 @@ async def serving(
 
 
 class ServeRun(Vertical):
-    """`start` runs an order; `cancel` ends it and leaves everything as it was."""
+    """`start` runs an order; `cancel` ends it and leaves everything as it was.
+
+    What is live under the order's alias from a run before is said of a run that fails.
+    """
 
     DEFAULT_CSS = """
     ServeRun {
@@ -81,6 +84,9 @@ class ServeRun(Vertical):
         """What runs or ran last."""
         self.served: Served | None = None
         """What came of it; None while it runs and when it failed."""
+        self._live: Served | None = None
+        """The last one that went well."""
+        self._why = ""
         self.error: FalError | None = None
 
     def compose(self) -> ComposeResult:
@@ -103,6 +109,7 @@ class ServeRun(Vertical):
         log.clear()
         log.title = f"build-{order.name}"
         log.focus()
+        self._why = why
         self._say(why, "")
         self.query_one(Phases).show(Progress())
         self._worker = self.run_worker(
@@ -148,9 +155,9 @@ class ServeRun(Vertical):
         elif event.kind == "log" and event.entry is not None:
             log.write([event.entry])
         elif event.kind == "done" and event.served is not None:
-            self.served = event.served
+            self.served = self._live = event.served
             phases.show(phases.progress.end(monotonic()))
-            self._say(_success(event.served, phases.progress), "done")
+            self._say(_success(event.served, phases.progress, self._why), "done")
 
     def _fail(self, error: FalError) -> None:
         self.error = error
@@ -163,8 +170,17 @@ class ServeRun(Vertical):
         if trace:
             entry = LogEntry(0, datetime.now(UTC), "STDERR", "user", trace, "")
             log.write([entry])
-        self._say("✗ " + error.message.removeprefix("×").lstrip(), "failed")
+        self._say(f"✗ {error.message.removeprefix('×').lstrip()}{self._stays()}", "failed")
         self.post_message(self.Ended(None, error))
+
+    def _stays(self) -> str:
+        """What callers of the alias go on getting."""
+        alias = self._live.alias if self._live else None
+        if alias is None or self._live is None or self.order is None:
+            return ""
+        if alias.name != self.order.alias:
+            return ""
+        return f"\n{alias.name} stays on revision {self._live.revision.id[:8]}"
 
     def _say(self, text: str, state: str) -> None:
         outcome = self.query_one("#outcome", Static)
@@ -176,7 +192,8 @@ class ServeRun(Vertical):
             self._fail(FalError(f"the serve broke off: {event.worker.error!r}"))
 
 
-def _success(served: Served, progress: Progress) -> str:
+def _success(served: Served, progress: Progress, why: str) -> str:
     where = f"live on {served.alias.name}" if served.alias else "ready"
     took = progress.seconds(monotonic())
-    return f"✓ revision {served.revision.id[:8]} {where} in {took:.1f} s\n{served.url}"
+    parts = [f"✓ revision {served.revision.id[:8]} {where} in {took:.1f} s", *filter(None, [why])]
+    return f"{' · '.join(parts)}\n{served.url}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from textual.app import App, ComposeResult
 from textual.widget import Widget
+from textual.widgets import OptionList
 
 from fal_serverless.models import PHASES
+from fal_tui.screens import pick
 from fal_tui.widgets.choice import Choice, Option
 from fal_tui.widgets.phases import Phases, Progress
 
@@ -38,3 +40,15 @@ async def test_a_choice_says_that_there_is_more() -> None:
     async with app.run_test(size=(40, 10)):
         (drawn,) = lines(app.query_one(Choice))
         assert drawn.endswith("…")
+
+
+async def test_a_menu_has_a_line_for_each_choice_as_wide_as_its_box() -> None:
+    app = Shell()
+    async with app.run_test(size=(50, 10)) as pilot:
+        choices = [pick.Choice("a", "one", LONG, "1"), pick.Choice("b", "two", LONG, "2")]
+        await app.push_screen(pick.PickScreen("Copy", choices))
+        await pilot.pause()
+        drawn = lines(app.screen.query_one(OptionList))
+        assert [line.split()[1] for line in drawn] == ["one", "two"]
+        box = app.screen.query_one("#box")
+        assert all(line.endswith("…") and len(line) <= box.size.width for line in drawn)

@@ -38,7 +38,8 @@ class PickScreen(Dialog[str]):
         & > #box { width: auto; min-width: 40; }
         #line { margin-bottom: 1; width: auto; }
         OptionList, OptionList:focus {
-            width: auto; min-width: 38; height: auto; max-height: 60vh; border: none; padding: 0;
+            width: auto; min-width: 38; max-width: 100%; height: auto; max-height: 60vh;
+            border: none; padding: 0;
             background: $surface; scrollbar-size-vertical: 1;
             text-wrap: nowrap; text-overflow: ellipsis;
         }

@@ -124,9 +124,9 @@ def test_what_is_not_listed_is_counted_and_what_cannot_be_read_is_said(tmp_path:
     found = choice("many/", tmp_path, [])
     assert (len(found.entries), found.left_out, found.problem) == (paths.MOST + 1, 7, "")
     missing = choice("sub/app", tmp_path, [])
-    assert missing.problem == "folder sub/ cannot be read: No such file or directory"
+    assert missing.problem == "No such file or directory: sub/"
     no_folder = choice("many/f0.py/", tmp_path, [])
-    assert no_folder.problem == "folder many/f0.py/ cannot be read: Not a directory"
+    assert no_folder.problem == "Not a directory: many/f0.py/"
 
 
 def test_a_typed_path_and_a_path_typed(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def choice(typed: str, base: Path, recents: Sequence[Path]) -> Choice:
     except OSError as exc:
         files, folders = [], []
         named = typed_for(folder, base, folder=True) or "./"
-        problem = f"folder {named} cannot be read: {exc.strerror}"
+        problem = f"{exc.strerror}: {named}"
     files = [each for each in files if all(each.path != other.path for other in found)]
     looked = [_looked_into(entry) for entry in files[:READ]] + files[READ:]
     up = [Entry(folder.parent, "up")] if not beginning and folder.parent != folder else []

@@ -460,6 +460,24 @@ async def test_the_end_stays_in_sight_unless_one_looks_further_up() -> None:
         assert scroll.scroll_offset.y == 3
 
 
+async def test_the_end_stays_in_sight_in_a_terminal_that_gets_smaller() -> None:
+    parts = Parts()
+    app = Shell(parts.answer, revision())
+    async with app.run_test(size=(80, 40)) as pilot:
+        scroll = app.screen.query_one("#answer", VerticalScroll)
+        await pilot.press("ctrl+j")
+        await parts.queue.put(b"line\n" * 100)
+        await until(pilot, lambda: scroll.max_scroll_y > 0)
+        await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y)
+        before = scroll.max_scroll_y
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: scroll.max_scroll_y > before)
+        await parts.queue.put(b"line\n" * 10)
+        await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y > before + 10)
+        await parts.queue.put(None)
+        await until(pilot, lambda: "✓ 200" in app.said("status"))
+
+
 @SIZES
 async def test_the_parts_of_a_cold_start_come_from_the_line_of_the_request(
     size: tuple[int, int],

@@ -58,6 +58,16 @@ PATIENCE = 5.0
 """Seconds that the log line of a request is waited for."""
 
 
+class Body(VerticalScroll):
+    """Knows whether the reader is at its end, also after the terminal has another size."""
+
+    at_end = True
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.at_end = round(new_value) >= self.max_scroll_y
+
+
 class InvokeScreen(ModalScreen[str | None]):
     """Calls `label`, an endpoint of `revision`; dismissed with a request id to show the logs of."""
 
@@ -169,7 +179,7 @@ class InvokeScreen(ModalScreen[str | None]):
             )
             yield Static("", markup=False, id="status")
             yield Static("", markup=False, id="timing")
-            with VerticalScroll(id="answer"):
+            with Body(id="answer"):
                 yield Static("The answer appears here", markup=False, id="body", classes="none")
 
     def on_mount(self) -> None:
@@ -327,22 +337,23 @@ class InvokeScreen(ModalScreen[str | None]):
         self.query_one("#body", Static).remove_class("none")
         size = len(answer.body) if body.cut else 0
         self.query_one("#body", Static).update(_coloured(body.text, body.language, size))
-        scroll = self.query_one("#answer", VerticalScroll)
         if body.laid_out or not self._drawn:
-            scroll.scroll_home(animate=False)
-        scroll.focus()
+            self._scroll.scroll_home(animate=False)
+        elif self._scroll.at_end:
+            self._scroll.scroll_end(animate=False)
+        self._scroll.focus()
 
     def _show_live(self) -> None:
         """The parts as they come; the end stays in sight unless the reader went up."""
         if self._answer is None or self._drawn == len(self._received):
             return
-        place, scroll = self.query_one("#body", Static), self.query_one("#answer", VerticalScroll)
-        at_end = not self._drawn or scroll.scroll_offset.y >= scroll.max_scroll_y
+        place = self.query_one("#body", Static)
+        at_end = not self._drawn or self._scroll.at_end
         self._drawn = len(self._received)
         place.remove_class("none")
         place.update(_coloured(coming(bytes(self._received)), None))
         if at_end:
-            scroll.scroll_end(animate=False)
+            self._scroll.scroll_end(animate=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker is not self._worker:
@@ -413,8 +424,8 @@ class InvokeScreen(ModalScreen[str | None]):
         self._scroll.scroll_end(animate=False)
 
     @property
-    def _scroll(self) -> VerticalScroll:
-        return self.query_one("#answer", VerticalScroll)
+    def _scroll(self) -> Body:
+        return self.query_one("#answer", Body)
 
     def action_copy_curl(self) -> None:
         text = as_curl(self.call(), self._revision, self._label, public=self._public)

@@ -363,8 +363,10 @@ def test_an_empty_answer_says_so() -> None:
     from fal_serverless.models import Answer
 
     assert shown(Answer(204, {}, b"", 0.1, "")).text == "(empty)"
-    json = {"content-type": "application/json"}
-    assert shown(Answer(200, json, b"", 0.1, "")).text == "(empty)"
+    headers = {"content-type": "application/json", "allow": "GET, HEAD"}
+    assert shown(Answer(200, headers, b"", 0.1, "")).text == (
+        "(empty), with the headers\n\nallow: GET, HEAD\ncontent-type: application/json"
+    )
 
 
 def test_of_a_long_answer_no_more_is_laid_out_than_is_shown(

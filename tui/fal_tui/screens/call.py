@@ -200,6 +200,9 @@ def coming(body: bytes) -> str:
 
 
 def shown(answer: Answer) -> Shown:
+    """Its body; where it has none (HEAD, OPTIONS, a redirect), what it says in headers."""
+    if not answer.body:
+        return _empty(answer)
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         text = answer.body.decode()
@@ -212,7 +215,13 @@ def shown(answer: Answer) -> Shown:
         except (ValueError, RecursionError):
             pass
     coloured = kind == "text/html" and len(text) <= COLOURED
-    return Shown(text[:LONGEST] or "(empty)", "html" if coloured else None, cut=len(text) > LONGEST)
+    return Shown(text[:LONGEST], "html" if coloured else None, cut=len(text) > LONGEST)
+
+
+def _empty(answer: Answer) -> Shown:
+    named = [f"{name}: {value}" for name, value in sorted(answer.headers.items())]
+    lines = ["(empty), with the headers", "", *named] if named else ["(empty)"]
+    return Shown("\n".join(lines), None)
 
 
 def _laid_out(value: Any) -> Shown:

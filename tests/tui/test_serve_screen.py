@@ -366,6 +366,25 @@ async def test_what_was_wrong_with_one_file_is_not_said_of_another(
         await until(pilot, lambda: "there is no file nope" in drawn(app))
 
 
+async def test_all_fields_and_the_outcome_are_seen_in_a_short_terminal(file: Path) -> None:
+    file.write_text(APP + "\n".join(f"def f{n}(): pass" for n in range(20)))
+    backend = Backend(fails=[errors.WorkerFailed("broken " * 20)])
+    app = Shell(backend, file.parent, file)
+    async with app.run_test(size=(60, 15)) as pilot:
+        await until(pilot, lambda: app.begun)
+        for field in ("alias    call_text", "auth     ‹ private ›", "message", "Makes the alias"):
+            assert field in drawn(app), field
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: drawn(app).count("broken") == 20)
+        await pilot.press("escape", "G")
+        await until(pilot, lambda: "f19" in drawn(app))
+    app = Shell(Backend(), file.parent)
+    async with app.run_test(size=(60, 15)) as pilot:
+        await until(pilot, lambda: app.begun)
+        await pilot.press(*"none/")
+        await until(pilot, lambda: "No such file or directory: none/" in drawn(app))
+
+
 async def test_a_file_without_functions_is_told_what_one_needs(tmp_path: Path) -> None:
     (tmp_path / "empty.py").touch()
     app = Shell(Backend(), tmp_path, tmp_path / "empty.py")

@@ -17,6 +17,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Resize
 from textual.widgets import ContentSwitcher, Input
 from textual.worker import Worker
 
@@ -33,6 +34,9 @@ from fal_tui.widgets.clipboard import copy
 from fal_tui.widgets.file_picker import FilePicker
 
 Page = Literal["pick", "form", "run"]
+
+ROOMY = 23
+"""Rows from which on each page has all of its height."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,14 @@ class ServeScreen(Dialog[Served]):
         & > #box.run { height: 92%; }
         & > #box.run ContentSwitcher { height: 1fr; }
         & > #box.run ServeRun { height: 1fr; }
+        & > #box.short {
+            & FilePicker Grid { height: 6; }
+            & ServeForm Grid { max-height: 4; }
+            & ServeForm #about { display: none; }
+            & ServeForm #said { margin-top: 0; }
+            & ServeRun LogView { min-height: 1; margin: 0; }
+            & ServeRun #outcome { max-height: 4; }
+        }
     }
     """
 
@@ -117,6 +129,9 @@ class ServeScreen(Dialog[Served]):
         if self._ready is not None:
             self._client = await self._ready()
         return self._client
+
+    def on_resize(self, event: Resize) -> None:
+        self.query_one("#box").set_class(event.size.height < ROOMY, "short")
 
     def on_mount(self) -> None:
         self.run_worker(self._ask_backend(), group="known", exit_on_error=False)

@@ -68,19 +68,36 @@ async def test_forwarded_headers_and_request_id_are_added(
     assert "x-gone" not in headers
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 async def test_our_credentials_are_removed_and_others_stay(
-    backend: RunningBackend, served: Served
+    backend: RunningBackend, served: Served, method: str
 ) -> None:
+    """On the short way to the function's server, and on the general one."""
     key_id, _, secret = backend.key.partition(":")
     ours = await call(
-        "GET",
+        method,
         f"{served.path_url}/?a=1&fal_key_id={key_id}&fal_key_secret={secret}",
         headers={"Authorization": f"Key {backend.key}", "X-Fal-Key-Id": key_id},
     )
     assert secret not in ours.text
     assert key_id not in ours.text
-    theirs = await call("GET", f"{served.path_url}/", headers={"Authorization": "Bearer own"})
+    assert ours.json()["path"] == "/?a=1"
+    theirs = await call(method, f"{served.path_url}/", headers={"Authorization": "Bearer own"})
     assert dict(theirs.json()["headers"])["authorization"] == "Bearer own"
+
+
+async def test_what_pages_may_ask_is_for_the_functions_server_to_say(
+    client: Client, served: Served
+) -> None:
+    await client.set_auth("echo", "private")
+    try:
+        asked = {"Origin": "http://page.test", "Access-Control-Request-Method": "PUT"}
+        answer = await call("OPTIONS", f"{served.path_url}/", headers=asked)
+        assert (answer.status_code, answer.json()["method"]) == (200, "OPTIONS")
+        assert "access-control-allow-origin" not in answer.headers
+        assert (await call("OPTIONS", f"{served.path_url}/")).status_code == 401
+    finally:
+        await client.set_auth("echo", "public")
 
 
 async def test_a_large_body_arrives_whole_with_and_without_a_length(served: Served) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from fal_serverless.backend.environment import EnvironmentStore
+from fal_serverless.backend.gateway.direct import LARGEST
 from fal_serverless.client import Client
 from fal_serverless.models import LogQuery
 from running import RunningBackend, StartBackend
@@ -97,6 +98,15 @@ async def test_other_methods_are_405_and_sub_paths_404(backend: RunningBackend, 
         got = await http.get(url)
         assert (got.status_code, got.headers["allow"]) == (405, "POST, OPTIONS")
         assert (await http.post(f"{url}/deeper", json={})).status_code == 404
+
+
+async def test_a_key_in_the_query_is_no_argument_whatever_the_length_of_the_body(
+    backend: RunningBackend, url: str
+) -> None:
+    key_id, _, secret = backend.key.partition(":")
+    for text in ("a", "a" * LARGEST):
+        answer = await post(f"{url}?fal_key_id={key_id}&fal_key_secret={secret}", {"text": text})
+        assert (answer.status_code, answer.json()) == (200, text)
 
 
 async def test_bad_json_is_400(backend: RunningBackend, url: str) -> None:

@@ -271,6 +271,15 @@ async def test_help_says_where_a_key_works_and_all_of_what_it_does(
         await seen.until(lambda: "Log pane" in seen.text(), "a key of the log pane")
 
 
+async def test_a_command_with_a_name_puts_the_cursor_on_it(opened: Opening) -> None:
+    async with opened() as seen:
+        await seen.press("g")
+        main = seen.app.main
+        assert main is not None and getattr(main.item, "name", "") != "call"
+        await seen.press("colon", *"fn call", "enter")
+        await seen.until(lambda: getattr(main.item, "name", "") == "call", "the cursor")
+
+
 async def test_a_command_leads_to_the_revisions_of_a_function(opened: Opening) -> None:
     async with opened() as seen:
         await seen.press("colon", *"rev call", "enter")

@@ -41,13 +41,18 @@ class Tab(AppService):
 
     async def stop(self) -> None:
         """Quits it, and kills it when that takes too long."""
+        ending = asyncio.create_task(self._ended())
         try:
-            async with asyncio.timeout(PATIENCE):
-                await super().stop()
-                if self._process is not None:
-                    await self._process.wait()
-        except TimeoutError:
+            # No timeout that cancels: textual-serve takes that for the end of the program.
+            await asyncio.wait((ending,), timeout=PATIENCE)
+        finally:
             self._kill()
+        await ending
+
+    async def _ended(self) -> None:
+        await super().stop()
+        if self._process is not None:
+            await self._process.wait()
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -99,6 +99,21 @@ async def test_public_asks_and_names_the_address(opened: Opening, fake: FakeBack
         await seen.until(lambda: fake.aliases["call"].auth == "private", "the undo")
 
 
+async def test_an_undo_that_opens_an_endpoint_to_everybody_asks(
+    opened: Opening, fake: FakeBackend
+) -> None:
+    fake.aliases["call"] = replace(fake.aliases["call"], auth="public")
+    async with opened() as seen:
+        await seen.press("G", "A", "enter")
+        await seen.until(lambda: "z undoes" in seen.text(), "the toast")
+        assert fake.aliases["call"].auth == "private"
+        await seen.press("z")
+        await seen.until(lambda: isinstance(seen.app.screen, ConfirmScreen), "the question")
+        assert "Anybody may call it then." in asked(seen)
+        await seen.press("escape")
+    assert fake.aliases["call"].auth == "private"
+
+
 async def test_the_mode_that_is_in_force_already_changes_nothing(
     opened: Opening, fake: FakeBackend
 ) -> None:

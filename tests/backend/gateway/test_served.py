@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -200,10 +201,18 @@ async def test_too_large_a_body_is_413(backends: StartBackend) -> None:
     small = backends(FAL_SERVERLESS_MAX_SERVED_BODY="1000")
     async with small.client() as client:
         served = await serve(small, client, TEXTS, "call_text", "text")
-        answer = await post(
-            served.path_url, {"text": "x" * 2000}, headers={"Authorization": f"Key {small.key}"}
-        )
-    assert answer.status_code == 413
+
+    async def pieces(text: str) -> AsyncIterator[bytes]:
+        yield json.dumps({"text": text}).encode()
+
+    async with httpx.AsyncClient(headers=authorized(small)) as http:
+        for length, status in ((2000, 413), (1000 - len('{"text": ""}'), 200)):
+            text = "x" * length
+            answers = [
+                await http.post(served.path_url, content=json.dumps({"text": text})),
+                await http.post(served.path_url, content=pieces(text)),
+            ]
+            assert [answer.status_code for answer in answers] == [status, status]
 
 
 async def test_setup_runs_once_per_worker(backend: RunningBackend, client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.widget import Widget
 from textual.widgets import OptionList
@@ -52,3 +53,13 @@ async def test_a_menu_has_a_line_for_each_choice_as_wide_as_its_box() -> None:
         assert [line.split()[1] for line in drawn] == ["one", "two"]
         box = app.screen.query_one("#box")
         assert all(line.endswith("…") and len(line) <= box.size.width for line in drawn)
+
+
+async def test_meanings_stand_below_each_other_behind_wide_characters_too() -> None:
+    app = Shell()
+    async with app.run_test(size=(50, 10)) as pilot:
+        choices = [pick.Choice("a", "名前", "MEANS"), pick.Choice("b", "x.py", "MEANS")]
+        await app.push_screen(pick.PickScreen("Copy", choices))
+        await pilot.pause()
+        drawn = lines(app.screen.query_one(OptionList))
+        assert len({cell_len(line[: line.index("MEANS")]) for line in drawn}) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -95,10 +96,10 @@ class CommandScreen(ModalScreen[Command]):
         lines = []
         first = max(self._at - SEEN + 1, 0)
         seen = self._found[first : first + SEEN]
-        width = max((len(each.text) for each in seen), default=0)
+        width = max((cell_len(each.text) for each in seen), default=0)
         for place, each in enumerate(seen, first):
             style = "bold reverse" if place == self._at else ""
-            line = Text(f" {each.text.ljust(width)} ", style)
+            line = Text(f" {set_cell_size(each.text, width)} ", style)
             lines.append(line.append(f"  {each.meaning}", "dim"))
         more = len(self._found) - first - len(seen)
         if more > 0:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -71,11 +72,11 @@ class PickScreen(Dialog[str]):
         yield OptionList(*(Option(self._line(each), id=each.id) for each in self.choices))
 
     def _line(self, choice: Choice) -> Text:
-        width = max(len(each.label) for each in self.choices)
+        width = max(cell_len(each.label) for each in self.choices)
         text = Text()
         if any(each.key for each in self.choices):
             text.append(f" {choice.key or ' '} ", "bold")
-        text.append(f" {choice.label.ljust(width)}  ", "bold")
+        text.append(f" {set_cell_size(choice.label, width)}  ", "bold")
         return text.append(choice.meaning, "dim")
 
     def on_mount(self) -> None:

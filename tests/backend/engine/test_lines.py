@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from fal_serverless.backend.engine import Call, LocalEngine, Sink
-from fal_serverless.backend.engine.process import MOST_HELD
+from fal_serverless.backend.engine.process import MOST_HELD, Lines
 from fal_serverless.backend.engine.runtime.lines import LARGE, WINDOW
 from fal_serverless.backend.logs.selection import Selection
 from fal_serverless.backend.logs.store import LogStore
@@ -325,3 +326,24 @@ async def test_none_is_lost_when_the_log_store_is_killed(
     await engine.close(0)
     await logs.close()
     assert texts == [LINE % n for n in range(COUNT)]
+
+
+async def test_what_a_child_writes_is_of_its_call_though_the_answer_before_it_is_unread(
+    stage: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Lines.data_received
+
+    def take_and_dawdle(self: Lines, data: bytes) -> None:
+        take(self, data)
+        if data == b"n0\n":
+            time.sleep(0.1)  # the worker answers, and the child of the call behind it writes
+
+    monkeypatch.setattr(Lines, "data_received", take_and_dawdle)
+    source = "import os\ndef f(name=''): return name and os.system('echo ' + name)"
+    spec = make_spec(source, max_concurrency=1)
+    for _ in range(20):
+        await stage.call(spec)  # a function that takes no time is sent calls ahead
+    names = ["n0", "n1", "n2"]
+    await asyncio.gather(*(stage.call(spec, {"name": n}, request_id=n) for n in names))
+    said = [(e.request_id, e.message) for e in stage.entries if e.source == "user"]
+    assert said == list(zip(names, names, strict=True))

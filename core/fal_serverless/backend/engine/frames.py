@@ -7,8 +7,10 @@ The steps of the protocol stand in `runtime/child.py`.
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 HEAD = struct.Struct("!IBI")
@@ -23,6 +25,9 @@ ANSWER = struct.Struct("!HB")
 INIT, CALL, CANCEL, CREDIT, STOP, WITHDRAW, KEPT = 1, 2, 3, 4, 5, 6, 7
 READY, FAILED, RETURNED, REPLY, STREAM, CHUNK, END, BROKEN, LOG = 10, 11, 12, 13, 14, 15, 16, 17, 18
 WITHDRAWN, DROPPED = 19, 20
+
+MOST = 256 * 1024
+"""Bytes that are taken in at once."""
 
 
 class Link(asyncio.Protocol):
@@ -69,6 +74,18 @@ class Link(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
+
+    def take_in(self) -> None:
+        """What has been said and not been read yet, ahead of the event loop."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        channel = self._transport.get_extra_info("socket").fileno()
+        with suppress(BlockingIOError, InterruptedError, ConnectionError):
+            while True:
+                data = os.read(channel, MOST)
+                self.data_received(data)
+                if len(data) < MOST:
+                    return
 
     def data_received(self, data: bytes) -> None:
         if not self._buffer:

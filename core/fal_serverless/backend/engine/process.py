@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from fal_serverless.backend.engine import limits, programs, survivors
 from fal_serverless.backend.engine.frames import Link
+from fal_serverless.backend.engine.pipe import Pipe
 from fal_serverless.backend.engine.programs import Program, Spawn
 from fal_serverless.backend.engine.tracebacks import Entry, Joiner
 from fal_serverless.backend.logs.rows import pack_raw
@@ -131,8 +132,8 @@ def _nobodys() -> Caller:
     return NOBODY
 
 
-class Lines(asyncio.Protocol):
-    """The reading end of one pipe, which is read no faster than its lines are kept.
+class Lines:
+    """What comes through one pipe, which is read no faster than its lines are kept.
 
     Our own, not asyncio's for processes: those report the end of a process only when its pipes
     are closed, and a grandchild may hold them for ever.
@@ -151,15 +152,15 @@ class Lines(asyncio.Protocol):
         """For what waits for more."""
         self._grew = 0.0
         """When it did last, by the event loop's clock."""
-        self._transport: asyncio.ReadTransport | None = None
+        self._pipe: Pipe | None = None
         self._held = 0
         """Bytes that are not kept yet."""
         self._is_paused = False
         self._is_ending = False
         self.closed = asyncio.Event()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.ReadTransport, transport)
+    def opened(self, pipe: Pipe) -> None:
+        self._pipe = pipe
 
     def data_received(self, data: bytes) -> None:
         self._rest += data
@@ -201,7 +202,7 @@ class Lines(asyncio.Protocol):
         if self._joiner is not None:
             self._put(self._joiner.release())
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self) -> None:
         self._tell_rest()
         if self._timer is not None:
             self._timer.cancel()
@@ -213,8 +214,8 @@ class Lines(asyncio.Protocol):
         self._go_on()
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _tell(self, lines: list[bytes]) -> None:
         pieces = [piece for line in lines for piece in _pieces(line.rstrip(b"\r"))]
@@ -232,9 +233,9 @@ class Lines(asyncio.Protocol):
             for level, same in groupby(entries, itemgetter(0))
         )
         self._held += len(packed)
-        if self._held >= MOST_HELD and not self._is_ending and self._transport is not None:
+        if self._held >= MOST_HELD and not self._is_ending and self._pipe is not None:
             self._is_paused = True
-            self._transport.pause_reading()
+            self._pipe.pause()
         self._hear(len(entries), packed, self._eased, self._said_by)
 
     def _eased(self, size: int) -> None:
@@ -243,9 +244,9 @@ class Lines(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        if self._is_paused and self._transport is not None and not self.closed.is_set():
+        if self._is_paused and self._pipe is not None:
             self._is_paused = False
-            self._transport.resume_reading()
+            self._pipe.resume()
 
 
 def _pieces(line: bytes) -> list[bytes]:
@@ -266,7 +267,7 @@ async def start(what: Start, link: Link, hear: Hear, whose: Whose, fork: Fork) -
     opened = [theirs.detach()]
     try:
         await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
-        opened += [await pipe_to(output) for output in outputs]
+        opened.extend(Pipe(output, link.take_in).writing for output in outputs)
         given = Given(*opened)
         process = await fork(what, given) or await _spawn(what, given)
     except BaseException:
@@ -285,14 +286,6 @@ async def _spawn(what: Start, given: Given) -> Program:
     return await programs.spawn(
         Spawn(arguments, what.work, what.whole_environ, given.stdout, given.stderr, given.channel)
     )
-
-
-async def pipe_to(reader: Lines) -> int:
-    """A descriptor to write to."""
-    reading, writing = os.pipe()
-    pipe = os.fdopen(reading, "rb", buffering=0)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: reader, pipe)
-    return writing
 
 
 def ending(code: int) -> str:

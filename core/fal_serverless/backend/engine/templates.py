@@ -26,7 +26,8 @@ from pathlib import Path
 import msgspec
 
 from fal_serverless.backend.engine import survivors
-from fal_serverless.backend.engine.process import Caller, Given, Lines, Start, memory, pipe_to
+from fal_serverless.backend.engine.pipe import Pipe
+from fal_serverless.backend.engine.process import Caller, Given, Lines, Start, memory
 from fal_serverless.backend.engine.programs import Program, Spawn, command, spawn
 from fal_serverless.backend.logs.rows import unpack
 
@@ -161,7 +162,7 @@ class Template:
         self._control.setblocking(False)
         orders = {"overlay": list(map(str, self.kind.overlay)), "is_async": self.kind.is_async}
         with theirs:
-            stderr = await pipe_to(self._lines)
+            stderr = Pipe(self._lines).writing
             try:
                 arguments = command(self.kind.python, "template", theirs.fileno(), orders)
                 self._process = await spawn(

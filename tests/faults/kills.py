@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fal_serverless.client import Client
 from fal_serverless.errors import FalError
-from fal_serverless.models import LogQuery
+from fal_serverless.models import LogQuery, Worker
 from faults import leftovers
 from faults.ledger import BODY
 from faults.stage import Stage
@@ -102,9 +102,9 @@ async def _kills_beside(stage: Stage, kind: str, role: str) -> None:
         await stage.open()
     async with stage.client() as client:
         change = await _in_the_middle(stage, client, kind)
-        spared = await _family_of(stage, client, "steady")
         found = roles(stage)[role]
-        victims = sorted(found - spared)
+        # Afterwards: one that is found while it starts is told apart when it has.
+        victims = sorted(found - await _family_of(stage, client, "steady"))
         doomed: set[int] = set()
         if victims:
             victim = stage.chance.choice(victims)
@@ -115,9 +115,11 @@ async def _kills_beside(stage: Stage, kind: str, role: str) -> None:
         error = await change
         if error is not None:
             stage.expect("\n" not in error.message, f"said in many lines: {error.message}")
-        # A call that it is given until it is known to be dead is one that it had.
+        # A call that it is given until it is known to be dead is one that it had; and of one that
+        # starts nobody knows the process yet.
         while any(
-            worker.pid and (worker.pid in doomed or not _is_there(worker.pid))
+            worker.state == "starting"
+            or (worker.pid and (worker.pid in doomed or not _is_there(worker.pid)))
             for worker in await client.workers()
         ):
             await asyncio.sleep(0.02)
@@ -241,13 +243,23 @@ def roles(stage: Stage) -> dict[str, set[int]]:
     return found
 
 
+async def _all_started(client: Client, function: str) -> list[Worker]:
+    """A function's workers, when the process of each is known."""
+    while True:
+        workers = [each for each in await client.workers() if each.function == function]
+        if not any(each.state == "starting" for each in workers):
+            return workers
+        await asyncio.sleep(0.01)
+
+
 async def _family_of(stage: Stage, client: Client, function: str) -> set[int]:
     """A function's workers, all that is above them up to the backend, and who forks them."""
     spared = set(roles(stage)["template"])
     assert stage.backend is not None
-    for worker in await client.workers():
+    workers = await _all_started(client, function)
+    for worker in workers:
         pid = worker.pid or 0
-        while worker.function == function and pid > 1 and pid != stage.backend.process.pid:
+        while pid > 1 and pid != stage.backend.process.pid:
             spared.add(pid)
             pid = leftovers.parent(pid)
     return spared

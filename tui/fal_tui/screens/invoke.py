@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
@@ -15,9 +14,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
-from textual.highlight import highlight
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static, TextArea
 from textual.worker import Worker, WorkerState
@@ -27,6 +24,7 @@ from fal_serverless.errors import FalError
 from fal_serverless.models import Answer, LogQuery, Revision
 from fal_tui import naming
 from fal_tui.logs.printable import printable
+from fal_tui.screens.answer import AnswerView
 from fal_tui.screens.call import (
     METHODS,
     Call,
@@ -38,12 +36,10 @@ from fal_tui.screens.call import (
     address,
     as_curl,
     as_python,
-    coming,
     failure,
     first,
     fits,
     problem,
-    shown,
     signature,
     suffix,
     summary,
@@ -56,16 +52,6 @@ ROOMY = 100
 """Columns from which on all keys are named."""
 PATIENCE = 5.0
 """Seconds that the log line of a request is waited for."""
-
-
-class Body(VerticalScroll):
-    """Knows whether the reader is at its end, also after the terminal has another size."""
-
-    at_end = True
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
-        self.at_end = round(new_value) >= self.max_scroll_y
 
 
 class InvokeScreen(ModalScreen[str | None]):
@@ -96,13 +82,6 @@ class InvokeScreen(ModalScreen[str | None]):
         & #timing {
             height: auto; min-height: 1; max-height: 2; margin-bottom: 1; color: $text-muted;
         }
-        & #answer {
-            height: 1fr; scrollbar-size-vertical: 1; padding: 0;
-            scrollbar-color: $foreground 25%; scrollbar-background: $surface;
-        }
-        & #answer:focus { background: $primary 8%; }
-        & #body { height: auto; }
-        & #body.none { color: $text-disabled; }
     }
     """
 
@@ -149,11 +128,7 @@ class InvokeScreen(ModalScreen[str | None]):
         self._history = history or History()
         self._folder = folder
         self._recall = Recall()
-        self._answer: Answer | None = None
-        """The last part that came."""
-        self._received = bytearray()
-        self._drawn = 0
-        """Bytes that are on the screen while more come."""
+        self._view = AnswerView(id="answer")
         self._wrong = False
         """The status says what is wrong with what is written."""
         self._worker: Worker[None] | None = None
@@ -179,8 +154,7 @@ class InvokeScreen(ModalScreen[str | None]):
             )
             yield Static("", markup=False, id="status")
             yield Static("", markup=False, id="timing")
-            with Body(id="answer"):
-                yield Static("The answer appears here", markup=False, id="body", classes="none")
+            yield self._view
 
     def on_mount(self) -> None:
         self.set_interval(0.1, self._tick)
@@ -234,11 +208,9 @@ class InvokeScreen(ModalScreen[str | None]):
         self._wrong = False
         self._history.add(self._revision.function, call)
         self._recall.forget()
-        self._answer = None
-        self._received, self._drawn = bytearray(), 0
+        self._view.begin()
         self._since = monotonic()
         self.query_one("#timing", Static).update("")
-        self.query_one("#body").add_class("none")  # what is there is of the call before
         self._worker = self.run_worker(
             self._send(call), group="invoke", exclusive=True, exit_on_error=False
         )
@@ -271,7 +243,7 @@ class InvokeScreen(ModalScreen[str | None]):
             )
             async with aclosing(asked) as parts:
                 async for part in parts:
-                    self._take(part)
+                    self._view.take(part)  # drawn with the next tick
         except FalError as exc:
             self._tell(call, exc.message)
             self._say(f"✗ {exc.message}{self._came()}", "bad")
@@ -281,7 +253,7 @@ class InvokeScreen(ModalScreen[str | None]):
             raise
         self._tell(call)
         self._show()
-        request = self._answer.request_id if self._answer else ""
+        request = self._request
         if request:
             self.run_worker(
                 self._tell_timing(client, request),
@@ -297,18 +269,14 @@ class InvokeScreen(ModalScreen[str | None]):
         said = error or (failure(answer) if answer else "")
         self._told(Made(self._label, call, url, seconds, status, said))
 
-    def _take(self, part: Answer) -> None:
-        """Keep it; it is drawn with the next tick."""
-        self._received += part.body
-        self._answer = part
-
     def _came(self) -> str:
         """What there is of an answer that broke off."""
-        if self._answer is None:
-            self.query_one("#body", Static).update("No answer came")
+        last = self._view.last
+        if last is None:
+            self._view.draw_none()
             return ""
-        self._show_live()
-        return f" · {self._answer.status}, {len(self._received):,} bytes came before"
+        self._view.draw_live()
+        return f" · {last.status}, {self._view.count:,} bytes came before"
 
     async def _tell_timing(self, client: Client, request: str) -> None:
         """How long it took in the backend, and the parts of a cold start: from the request's line.
@@ -319,41 +287,27 @@ class InvokeScreen(ModalScreen[str | None]):
         with suppress(FalError, TimeoutError):
             async with asyncio.timeout(PATIENCE), aclosing(client.tail(query)) as lines:
                 async for entry in lines:
-                    if self._answer is not None and self._answer.request_id == request:
+                    if self._request == request:
                         self.query_one("#timing", Static).update(Text(timing(entry.message)))
                     return
 
     @property
     def answer(self) -> Answer | None:
         """All that has come."""
-        return self._answer and replace(self._answer, body=bytes(self._received))
+        return self._view.answer
+
+    @property
+    def _request(self) -> str:
+        """The id of the one that is answered; '' before anything came."""
+        return self._view.last.request_id if self._view.last else ""
 
     def _show(self) -> None:
         answer = self.answer
         if answer is None:
             return
         self._say(summary(answer), "good" if answer.status < 400 else "bad")
-        body = shown(answer)
-        self.query_one("#body", Static).remove_class("none")
-        size = len(answer.body) if body.cut else 0
-        self.query_one("#body", Static).update(_coloured(body.text, body.language, size))
-        if body.laid_out or not self._drawn:
-            self._scroll.scroll_home(animate=False)
-        elif self._scroll.at_end:
-            self._scroll.scroll_end(animate=False)
-        self._scroll.focus()
-
-    def _show_live(self) -> None:
-        """The parts as they come; the end stays in sight unless the reader went up."""
-        if self._answer is None or self._drawn == len(self._received):
-            return
-        place = self.query_one("#body", Static)
-        at_end = not self._drawn or self._scroll.at_end
-        self._drawn = len(self._received)
-        place.remove_class("none")
-        place.update(_coloured(coming(bytes(self._received)), None))
-        if at_end:
-            self._scroll.scroll_end(animate=False)
+        self._view.draw(answer)
+        self._view.focus()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker is not self._worker:
@@ -368,12 +322,13 @@ class InvokeScreen(ModalScreen[str | None]):
         if not self.running:
             return
         took = f"{monotonic() - self._since:.1f} s"
-        if self._answer is None:
+        last = self._view.last
+        if last is None:
             self._say(f"◐ waiting for the answer {took}", "")
         else:
-            size = f"{len(self._received):,} bytes so far"
-            self._say(f"◐ {self._answer.status} · {size} · {took}", "")
-            self._show_live()
+            size = f"{self._view.count:,} bytes so far"
+            self._say(f"◐ {last.status} · {size} · {took}", "")
+            self._view.draw_live()
 
     def _say(self, text: str, state: str) -> None:
         line = self.query_one("#status", Static)
@@ -387,7 +342,7 @@ class InvokeScreen(ModalScreen[str | None]):
         keys = "ctrl+j send · ctrl+↑ earlier · tab other field · esc close"
         if self.running:
             keys = "esc cancel"
-        elif self.focused is self.query_one("#answer"):
+        elif self.focused is self._view:
             save = " · ctrl+s save" if self.size.width >= ROOMY else ""
             keys = f"ctrl+j send · e edit · c curl · C Python · y copy{save} · l logs · esc"
         self.query_one("#box").border_subtitle = Text(keys)
@@ -411,21 +366,16 @@ class InvokeScreen(ModalScreen[str | None]):
         self._editor.focus()
 
     def action_scroll(self, steps: int) -> None:
-        self._scroll.scroll_relative(y=steps, animate=False)
+        self._view.scroll_relative(y=steps, animate=False)
 
     def action_page(self, steps: int) -> None:
-        """Half of what is in sight."""
-        self.action_scroll(steps * max(self._scroll.size.height // 2, 1))
+        self._view.scroll_half(steps)
 
     def action_first_line(self) -> None:
-        self._scroll.scroll_home(animate=False)
+        self._view.scroll_home(animate=False)
 
     def action_last_line(self) -> None:
-        self._scroll.scroll_end(animate=False)
-
-    @property
-    def _scroll(self) -> Body:
-        return self.query_one("#answer", Body)
+        self._view.scroll_end(animate=False)
 
     def action_copy_curl(self) -> None:
         text = as_curl(self.call(), self._revision, self._label, public=self._public)
@@ -464,18 +414,10 @@ class InvokeScreen(ModalScreen[str | None]):
         self.notify(f"Saved {len(answer.body):,} bytes to {path}", markup=False)
 
     def action_logs(self) -> None:
-        if self._answer is not None and self._answer.request_id:
-            self.dismiss(self._answer.request_id)
+        if self._request:
+            self.dismiss(self._request)
 
     @on(Input.Submitted)
     @on(Choice.Accepted)
     def _accepted(self) -> None:
         self.action_send()
-
-
-def _coloured(text: str, language: str | None, cut: int = 0) -> Text | Content:
-    """`cut`: bytes of the answer of which this is the beginning; 0: it is all."""
-    kept = "\n".join(printable(line.expandtabs()) for line in text.splitlines())
-    if cut:
-        kept += f"\n… and so on, {cut:,} bytes in all: ctrl+s saves them"
-    return Text(kept) if language is None else highlight(kept, language=language)

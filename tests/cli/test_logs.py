@@ -14,6 +14,7 @@ from typing import Any, cast
 import click
 import pytest
 
+from calling import until
 from cli.conftest import CONSOLE, Program, run_here
 from fal_serverless.cli import logs, otel
 from fal_serverless.cli.following import Following
@@ -221,7 +222,7 @@ def test_a_revision_is_found_by_its_beginning_also_when_it_was_deleted(
     served = run_here(backend.env, "fn", "serve", file, "call_text", "--alias", "leaving")
     beginning = re.findall("revision='(.{8})", served.out)[0]
     asked = ("function", "logs", "--revision", beginning, "--source", "system")
-    assert "alias leaving points at" in program(*asked).out
+    until(lambda: "alias leaving points at" in program(*asked).out)  # it is kept soon
     run_here(backend.env, "fn", "delete", "leaving", "--yes")
     assert "alias leaving points at" in program(*asked).out
     ran = program("function", "logs", "--revision", "nosuch")
@@ -235,8 +236,8 @@ def test_the_url_of_an_anonymous_function_leads_to_its_logs_also_when_it_was_del
     revision = re.findall("anonymous function '(.+)'", served.out)[0]
     url = served.lines[-1].removeprefix("URL: ")
     run_here(backend.env, "fn", "delete", revision, "--yes")
-    said = program("function", "logs", "--url", url).out
-    assert "is ready in" in said and f"revision {revision} deleted" in said
+    until(lambda: f"revision {revision} deleted" in program("function", "logs", "--url", url).out)
+    assert "is ready in" in program("function", "logs", "--url", url).out
 
 
 @pytest.fixture

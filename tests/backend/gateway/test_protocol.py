@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from backend.gateway.raw import Wire, post
+from fal_serverless.backend.gateway import protocol
 from fal_serverless.backend.gateway.protocol import Connection, Memo, Taken, connection
 
 IDLE = 0.3
@@ -108,11 +109,11 @@ class Stand:
     def __init__(self, door: Porter, server: uvicorn.Server, port: int) -> None:
         self.door = door
         self.server = server
-        self._port = port
+        self.port = port
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             yield Wire(reader, writer)
         finally:
@@ -244,6 +245,56 @@ async def test_an_answer_before_the_end_of_a_body_closes_the_connection(stand: S
         parcel.answer()
         assert (await connection.rest()).startswith(b"HTTP/1.1 200 ")
     assert not parcel.is_gone.is_set()
+
+
+def upload(path: str, length: int) -> bytes:
+    """The head of a request behind whose answer the connection ends."""
+    return post(path, b"", f"Content-Length: {length}", "Connection: close")
+
+
+@pytest.mark.parametrize("path", ["/", "/general"])
+async def test_who_is_still_sending_when_the_last_answer_comes_can_read_it(
+    stand: Stand, path: str
+) -> None:
+    stand.door.is_quick = False
+    length = 8 << 20  # more than the buffers of a connection hold
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", stand.port)) as sender:
+        sender.setblocking(False)
+        await loop.sock_sendall(sender, upload(path, length) + b"x" * 1000)
+        if path == "/":
+            (await stand.door.taken.get()).answer()
+        async with asyncio.timeout(20):
+            await loop.sock_sendall(sender, b"x" * (length - 1000))
+            answered = b""
+            while more := await loop.sock_recv(sender, 65536):
+                answered += more
+    assert answered.startswith(b"HTTP/1.1 200 ") and answered.count(b"HTTP/1.1 ") == 1
+
+
+async def test_what_comes_behind_the_last_answer_is_not_read_for_ever(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER", 0.2)
+    async with stand.wire() as connection:
+        await connection.send(upload("/general", 1 << 40))
+        assert (await connection.answer()).body == b"general"
+        assert await connection.rest() == b""  # it is said at once that nothing follows
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectionError):
+                while True:
+                    await connection.send(b"x" * 65536)
+
+
+async def test_no_request_is_taken_behind_the_last_answer(stand: Stand) -> None:
+    stand.door.is_quick = False
+    async with stand.wire() as connection:
+        await connection.send(upload("/", 5) + b"123")
+        (await stand.door.taken.get()).answer()
+        assert (await connection.answer()).status == 200
+        await connection.send(b"45" + post("/", b"12345"))
+        assert await connection.rest() == b""
+    assert stand.door.looks == 1
 
 
 @pytest.mark.parametrize("whole", [True, False])

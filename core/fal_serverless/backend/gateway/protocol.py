@@ -25,6 +25,8 @@ from fal_serverless.errors import BadInput, FalError, HeadTooLarge, HeadTooSlow,
 HEAD_END = b"\r\n\r\n"
 HEAD_TIMEOUT = 30.0
 """Seconds for a head when nobody says otherwise."""
+LINGER = 5.0
+"""Seconds that what is left of a request is read, and dropped, behind the last answer."""
 
 
 class _Silent:
@@ -60,6 +62,27 @@ class Taken(ABC):
     @abstractmethod
     def on_writable(self) -> None:
         """The caller reads again, after the connection's `flow.write_paused` was true."""
+
+
+class _Outlet:
+    """The transport as uvicorn's answer to a request with a body has it: heard to its end."""
+
+    def __init__(self, connection: Connection, cycle: Any) -> None:
+        self._connection = connection
+        self._cycle = cycle
+
+    def write(self, data: bytes) -> None:
+        self._connection.transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._connection.transport.is_closing()
+
+    def close(self) -> None:
+        if self._cycle.response_complete:
+            self._connection.finish()
+        else:
+            # Cutting the connection is the only honest signal.
+            self._connection.transport.close()
 
 
 class Form(Protocol):
@@ -141,6 +164,8 @@ class Connection(HttpToolsProtocol):
         self._apart = False
         """It began behind another request, in bytes that were not counted."""
         self._refused = False
+        self._lingers = False
+        """The last answer is written, and what is left of its request is read and dropped."""
         self._taken: Taken | None = None
         """The newest request that was taken."""
         self._reading: Taken | None = None
@@ -248,7 +273,9 @@ class Connection(HttpToolsProtocol):
             self._unsupported_upgrade_warning()
 
     def _malformed(self) -> None:
-        if not self._refused:
+        if self._lingers:
+            self.transport.close()
+        elif not self._refused:
             self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
@@ -295,6 +322,8 @@ class Connection(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if heads.has_body(headers):
+            self.cycle.transport = cast(Any, _Outlet(self, self.cycle))
 
     def _fault(self) -> str | None:
         parser = self.parser
@@ -304,6 +333,8 @@ class Connection(HttpToolsProtocol):
         return found
 
     def on_body(self, body: bytes) -> None:
+        if self._lingers:
+            return
         if self._reading is not None:
             self._reading.on_body(body)
         elif not self._refused:
@@ -312,7 +343,10 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         reading, self._reading = self._reading, None
-        if reading is not None:
+        if self._lingers:
+            self._refused = True
+            self.transport.close()
+        elif reading is not None:
             reading.on_end()
         elif not self._refused:
             super().on_message_complete()
@@ -323,8 +357,24 @@ class Connection(HttpToolsProtocol):
         """By whoever took the request, when all of the answer is written."""
         taken.response_complete = True
         if not taken.keep_alive:
-            self.transport.close()
+            self.finish()
         self.on_response_complete()
+
+    def finish(self) -> None:
+        """Close behind an answer; while its request still comes, not before that was read.
+
+        What is unread when a connection is closed resets it, and that takes the answer away from
+        whoever is still sending (RFC 9112, 9.6): a proxy would say 502 in its place.
+        """
+        if self._in_head or self._lingers or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._lingers = True
+        self._end_timer()
+        self._idle_timer = self.loop.call_later(LINGER, self.transport.close)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -346,6 +396,9 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
+            return
+        if self._lingers:
+            self.server_state.total_requests += 1
             return
         self.server_state.total_requests += 1
         self.flow.resume_reading()

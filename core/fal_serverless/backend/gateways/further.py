@@ -139,6 +139,10 @@ class Passing(Connection):
         self._is_leaving = False
 
     def data_received(self, data: bytes) -> None:
+        if self._lingers:
+            # Nothing of it is for the backend.
+            super().data_received(data)
+            return
         self._kept = self._kept + data if self._kept else data
         if self._is_leaving:
             return
@@ -152,7 +156,7 @@ class Passing(Connection):
         return taken
 
     def on_message_complete(self) -> None:
-        if not self._refused:
+        if not self._refused and not self._lingers:
             self._kept = _after_first(self._kept, self.headers)
         super().on_message_complete()
 

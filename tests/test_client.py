@@ -61,10 +61,29 @@ async def test_every_error_of_ours_comes_back_as_itself(cls: type[errors.FalErro
 
 
 async def test_an_answer_that_is_no_json_says_so() -> None:
-    with pytest.raises(errors.BadAnswer):
-        await answering(lambda request: httpx.Response(502, text="<html>")).functions()
-    with pytest.raises(errors.BadAnswer):
-        await answering(lambda request: httpx.Response(200, text="<html>")).functions()
+    for status in (200, 404, 500):
+        made = httpx.Response(status, text="<html>")
+        with pytest.raises(errors.BadAnswer, match="JSON"):
+            await answering(lambda request, made=made: made).functions()
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"", b'{"message": "no upstream"}', b"[]"])
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_without_its_backend_is_nobody_who_answers(
+    status: int, content: bytes
+) -> None:
+    backend = answering(lambda request: httpx.Response(status, content=content))
+    said = f"behind http://backend.test.*: a proxy there says {status}"
+    with pytest.raises(errors.Unreachable, match=said):
+        await backend.functions()
+    with pytest.raises(errors.Unreachable, match=said):
+        await anext(backend.changes())
+
+
+async def test_an_answer_from_elsewhere_names_the_place() -> None:
+    moved = httpx.Response(301, headers={"location": "https://backend.test/v1/functions"})
+    with pytest.raises(errors.BadAnswer, match=r"context add NAME https://backend\.test$"):
+        await answering(lambda request: moved).functions()
 
 
 async def test_an_answer_of_another_shape_names_the_field() -> None:
@@ -160,6 +179,22 @@ async def test_a_tail_that_saw_no_entry_yet_goes_on_from_where_it_was() -> None:
     with pytest.raises(errors.Unreachable):
         await anext(answering(handler).tail(LogQuery(lines=5), lost=lost))
     assert (asked, tries) == ([{"lines": "5"}, *[{"lines": "5", "after": "7"}] * 2], [0, 1, 2])
+
+
+async def test_a_tail_outlasts_a_proxy_whose_backend_is_away() -> None:
+    answers = iter([(200, entry_event(1)), (502, "<html>"), (503, ""), (200, entry_event(2))])
+    told: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        status, text = next(answers)
+        return httpx.Response(status, text=text)
+
+    async def lost(error: errors.Unreachable, count: int) -> None:
+        told.append(error.message)
+
+    async with aclosing(answering(handler).tail(LogQuery(), lost=lost)) as tail:
+        assert [(await anext(tail)).id for _ in range(2)] == [1, 2]
+    assert len(told) == 3 and "502" in told[1] and "503" in told[2]
 
 
 async def test_an_entry_ends_the_count_of_tries() -> None:

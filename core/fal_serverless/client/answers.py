@@ -68,12 +68,29 @@ def log_entry(data: bytes, names: dict[str, str]) -> LogEntry:
     return entry
 
 
-def error_of(status: int, content: bytes) -> errors.FalError:
-    """What a bad answer says went wrong."""
+PROXY_STATUSES = {502, 503, 504}
+"""What a proxy says of a backend that does not answer it, or not in time (RFC 9110, 15.6)."""
+
+
+def error_of(url: str, status: int, content: bytes, location: str = "") -> errors.FalError:
+    """What a bad answer of `url` says went wrong; `location` is where it points to, if anywhere."""
     try:
         body = json.loads(content)
     except ValueError:
         body = None
-    if not isinstance(body, dict):
+    told = isinstance(body, dict)
+    if not (told and isinstance(body.get("error_type"), str)):
+        # Not said by a backend: they always tell the kind of error.
+        if status in PROXY_STATUSES:
+            late = f"the backend behind {url} did not answer in time"
+            what = late if status == 504 else f"no backend answers behind {url}"
+            return errors.Unreachable(f"{what}: a proxy there says {status}", url=url)
+        if 300 <= status < 400 and location:
+            place = location.partition("/v1/")[0]
+            return errors.BadAnswer(
+                f"{url} sends on to {place}; if the backend is there, say so: "
+                f"fal-serverless context add NAME {place}"
+            )
+    if not told:
         return errors.BadAnswer(f"the backend answered with status {status} and no JSON")
     return errors.from_json(body, status)

@@ -111,11 +111,12 @@ class Wire:
         skew.check_backend(self.url, answer.headers)
         if answer.is_success:
             return answer.content
-        raise self._refused(answer.status_code, answer.content)
+        raise self._refused(answer)
 
-    def _refused(self, status: int, content: bytes) -> errors.FalError:
+    def _refused(self, answer: httpx.Response) -> errors.FalError:
         """What a bad answer means here: a backend tells how to send a key, not how we get one."""
-        error = error_of(status, content)
+        location = answer.headers.get("location", "")
+        error = error_of(self.url, answer.status_code, answer.content, location)
         if self._keyless and isinstance(error, errors.NotAuthenticated):
             return errors.NotAuthenticated(
                 f"no key for {self.url} is known here; keep one with fal-serverless context add "
@@ -141,7 +142,8 @@ class Wire:
             async with self._http.stream(method, path, timeout=timeout, **options) as answer:
                 skew.check_backend(self.url, answer.headers)
                 if not answer.is_success:
-                    raise self._refused(answer.status_code, await answer.aread())
+                    await answer.aread()
+                    raise self._refused(answer)
                 async with aclosing(events_in(answer.aiter_bytes())) as events:
                     yield events
 

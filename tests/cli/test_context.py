@@ -26,6 +26,29 @@ def test_a_context_is_added_chosen_and_listed(alone: Program, tmp_path: Path) ->
     assert tomllib.loads(credentials.read_text())["contexts"]["prod"]["key"] == "id:secret"
 
 
+def test_a_second_add_changes_what_it_says_and_nothing_else(alone: Program, tmp_path: Path) -> None:
+    url, ca = "http://fal.example", tmp_path / "ca.pem"
+    ca.touch()
+    said = ("--key", "id:secret", "--user-id", "7", "--ca", str(ca), "--protected", "--readonly")
+    alone("context", "add", "prod", url, *said)
+
+    def changed(*options: str) -> dict[str, object]:
+        ran = alone("context", "add", "prod", url, *options)
+        assert (ran.code, ran.out) == (0, f"Changed context 'prod' ({url}).\n")
+        return json.loads(alone("context", "list", "--json").out)[1]
+
+    first = changed()
+    assert first["protected"] and first["readonly"]
+    assert (first["user_id"], first["key_id"]) == ("7", "id")
+    assert changed("--no-readonly") == first | {"readonly": False}
+    assert changed("--no-protected") == first | {"readonly": False, "protected": False}
+    assert changed("--readonly") == first | {"protected": False}
+    other = changed("--key", "other:secret")
+    assert (other["user_id"], other["key_id"]) == ("", "other")
+    config = tomllib.loads((tmp_path / "home" / "config.toml").read_text())
+    assert config["contexts"]["prod"]["ca"] == str(ca)
+
+
 def test_comments_of_the_config_file_stay(alone: Program, tmp_path: Path) -> None:
     config = tmp_path / "home" / "config.toml"
     config.parent.mkdir()

@@ -41,8 +41,12 @@ def context() -> None:
     type=click.Path(exists=True, dir_okay=False, resolve_path=True),
     help="Certificates that vouch for the backend's.",
 )
-@click.option("--protected", is_flag=True, help="fal-tui asks for the name before a change.")
-@click.option("--readonly", is_flag=True, help="Refuse every change.")
+@click.option(
+    "--protected/--no-protected",
+    default=None,
+    help="fal-tui asks for the name before a change.",
+)
+@click.option("--readonly/--no-readonly", default=None, help="Refuse every change.")
 @pass_session
 def add(
     session: Session,
@@ -51,14 +55,29 @@ def add(
     key: str,
     user_id: str,
     ca: str | None,
-    protected: bool,
-    readonly: bool,
+    protected: bool | None,
+    readonly: bool | None,
 ) -> None:
-    """Remember a backend under NAME, or change what is remembered."""
+    """Remember a backend under NAME, or change what is remembered.
+
+    Of one that is known, what is not said stays as it is; --no-protected and --no-readonly take
+    back what was said before.
+    """
     _check(name, url, key)
-    made = Context(name, url.rstrip("/"), user_id, key, protected, readonly, ca or "")
+    known = session.config.contexts.get(name)
+    before = known or Context(name, "")
+    made = Context(
+        name,
+        url.rstrip("/"),
+        # Another key may be another user's.
+        user_id=user_id or ("" if key else before.user_id),
+        key=key or before.key,
+        protected=before.protected if protected is None else protected,
+        readonly=before.readonly if readonly is None else readonly,
+        ca=ca or before.ca,
+    )
     save_context(session.config.paths, made)
-    output.data(f"Added context '{name}' ({made.url}).")
+    output.data(f"{'Changed' if known else 'Added'} context '{name}' ({made.url}).")
 
 
 def _check(name: str, url: str, key: str) -> None:

@@ -83,15 +83,13 @@ def _context(name: str, entry: Any) -> Context:
 
 def save_context(paths: Paths, context: Context) -> None:
     """Write a context: its key to the credentials file, the rest to the config file."""
-    entry: dict[str, Any] = {"url": context.url}
-    if context.user_id:
-        entry["user_id"] = context.user_id
-    if context.ca:
-        entry["ca"] = context.ca
-    for flag in ("protected", "readonly"):
-        if getattr(context, flag):
-            entry[flag] = True
     if not context.embedded:
+        written = _table(read_toml(paths.config), "config.toml").get(context.name, {})
+        entry: dict[str, Any] = {"url": context.url}
+        for name in ("user_id", "ca", "protected", "readonly"):
+            value = getattr(context, name)
+            if value or name in written:
+                entry[name] = value
         edit_toml(paths.config, ("contexts", context.name), entry)
     if context.key:
         secret = {"key": context.key, "user_id": context.user_id}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -48,6 +49,35 @@ def make_error(cls: type[Exception]) -> Exception:
 async def test_every_error_of_httpx_becomes_one_of_ours(cls: type[Exception]) -> None:
     with pytest.raises(errors.FalError):
         await raising(make_error(cls)).functions()
+
+
+async def why_not(error: httpx.ConnectError) -> str:
+    with pytest.raises(errors.Unreachable) as raised:
+        await raising(error).functions()
+    return raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("reason", "helps"),
+    [
+        ("unable to get local issuer certificate", True),
+        ("self-signed certificate", True),
+        ("certificate has expired", False),
+        ("Hostname mismatch, certificate is not valid for 'backend.test'.", False),
+    ],
+)
+async def test_a_file_is_asked_for_only_where_it_helps(reason: str, helps: bool) -> None:
+    said = f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {reason} (_ssl.c:1006)"
+    told = await why_not(httpx.ConnectError(said))
+    assert f"not trusted here ({reason})" in told and ("--ca FILE" in told) is helps
+
+
+async def test_a_name_without_an_address_is_told_apart_from_a_backend_that_is_away() -> None:
+    assert await why_not(httpx.ConnectError("x")) == "no backend answers at http://backend.test"
+    unknown = httpx.ConnectError("x")
+    unknown.__cause__ = OSError()
+    unknown.__cause__.__context__ = socket.gaierror()
+    assert (await why_not(unknown)).endswith(": this machine knows no address of that name")
 
 
 @pytest.mark.parametrize("cls", list(errors.every_class()), ids=lambda cls: cls.__name__)

@@ -7,6 +7,7 @@ class it was raised as, what httpx raised becomes Unreachable or BadAnswer.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -174,7 +175,7 @@ def _translated(url: str) -> Iterator[None]:
     except (httpx.UnsupportedProtocol, httpx.DecodingError, httpx.TooManyRedirects) as exc:
         raise errors.BadAnswer(f"cannot talk to {url}: {exc}") from exc
     except httpx.ConnectError as exc:
-        raise errors.Unreachable(_why_not(url, str(exc)), url=url) from exc
+        raise errors.Unreachable(_why_not(url, exc), url=url) from exc
     except httpx.TimeoutException as exc:
         raise errors.Unreachable(f"the backend at {url} did not answer in time", url=url) from exc
     except httpx.RemoteProtocolError as exc:
@@ -190,18 +191,28 @@ def _translated(url: str) -> Iterator[None]:
         raise errors.Unreachable(f"the connection to {url} was closed here", url=url) from exc
 
 
-def _why_not(url: str, said: str) -> str:
+def _why_not(url: str, error: BaseException) -> str:
     """Why no connection can be made."""
+    said = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in said:
         _, _, reason = said.partition("CERTIFICATE_VERIFY_FAILED] ")
         reason = reason.removeprefix("certificate verify failed: ").partition(" (_ssl")[0]
-        return (
-            f"the certificate of {url} is not trusted here ({reason}); if it is yours, say so: "
-            "fal-serverless context add NAME URL --ca FILE"
-        )
+        refused = f"the certificate of {url} is not trusted here ({reason})"
+        if not any(word in reason for word in ("issuer", "self-signed", "self signed")):
+            # It has run out, or is for another name: no FILE vouches for that.
+            return refused
+        return f"{refused}; if it is yours, say so: fal-serverless context add NAME URL --ca FILE"
     if "WRONG_VERSION_NUMBER" in said or "RECORD_LAYER" in said:
         return f"what answers at {url} does not speak TLS; does it mean http://?"
+    if _is_unknown_name(error):
+        return f"no backend answers at {url}: this machine knows no address of that name"
     return f"no backend answers at {url}"
+
+
+def _is_unknown_name(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def quoted(text: str) -> str:

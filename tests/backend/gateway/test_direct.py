@@ -474,12 +474,24 @@ async def test_too_large_a_head_behind_another_request_is_431(
 ) -> None:
     path = await endpoint("echo")
     head = post(path, b"", *(f"X-{n}: {'x' * 1000}" for n in range(70)))
+    before = post(path, b'{"text": "x"}')
+    async with wire(backend) as connection:
+        await connection.send(before[:-1])
+        await connection.send(before[-1:] + head)
+        assert (await connection.answer()).status == 431
+        assert await is_closed(connection)
+
+
+async def test_nothing_is_answered_behind_an_answer_before_the_end_of_a_body(
+    backend: RunningBackend, endpoint: Endpoint
+) -> None:
+    path = await endpoint("echo")
     nothing = post("/1/direct-nothing", b"{}")
     async with wire(backend) as connection:
         await connection.send(nothing[:-1])
-        assert (await connection.answer()).status == 404
-        await connection.send(nothing[-1:] + head)
-        assert (await connection.answer()).status == 431
+        answer = await connection.answer()
+        assert (answer.status, answer.headers(b"connection")) == (404, [b"close"])
+        await connection.send(nothing[-1:] + post(path, b'{"text": "x"}'))
         assert await is_closed(connection)
 
 

@@ -272,6 +272,15 @@ async def test_who_is_still_sending_when_the_last_answer_comes_can_read_it(
     assert answered.startswith(b"HTTP/1.1 200 ") and answered.count(b"HTTP/1.1 ") == 1
 
 
+async def test_an_answer_before_the_end_of_a_body_says_that_it_is_the_last(stand: Stand) -> None:
+    request = post("/general", b"12345")
+    async with stand.wire() as connection:
+        assert (await connection.ask(request)).headers(b"connection") == []
+        assert (await connection.ask(request[:-1])).headers(b"connection") == [b"close"]
+        await connection.send(request)
+        assert await connection.rest() == b""
+
+
 async def test_what_comes_behind_the_last_answer_is_not_read_for_ever(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:

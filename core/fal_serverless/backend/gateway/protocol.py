@@ -70,6 +70,19 @@ class _Outlet:
     def __init__(self, connection: Connection, cycle: Any) -> None:
         self._connection = connection
         self._cycle = cycle
+        self._send = cycle.send
+        cycle.transport, cycle.send = self, self.send
+
+    async def send(self, message: Any) -> None:
+        """An answer before the end of the body is the last one, and says so.
+
+        There are proxies (HAProxy 2.6, from HTTP/2) that give up such a request half sent, and
+        send the next one where the rest of the body would have been.
+        """
+        cycle = self._cycle
+        if cycle.more_body and not cycle.response_started:
+            cycle.keep_alive = False
+        await self._send(message)
 
     def write(self, data: bytes) -> None:
         self._connection.transport.write(data)
@@ -323,7 +336,7 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
         super().on_headers_complete()
         if heads.has_body(headers):
-            self.cycle.transport = cast(Any, _Outlet(self, self.cycle))
+            _Outlet(self, self.cycle)
 
     def _fault(self) -> str | None:
         parser = self.parser

@@ -122,4 +122,4 @@ async def test_a_wrong_key_is_said(fake: FakeBackend, opened: Opening) -> None:
     async with opened() as seen:
         fake.refuse["GET", "/v1/status"] = errors.NotAuthenticated("this key is not known")
         await seen.until(lambda: "this key is not known" in seen.text(), "the reason")
-        assert "○ offline since" in seen.text()
+        assert "○ key refused since" in seen.text()

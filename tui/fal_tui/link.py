@@ -52,6 +52,8 @@ class LinkState:
     """When it is tried again; None while it is being tried."""
     why: str = ""
     """The last error's message."""
+    refused: bool = False
+    """The backend answers, and does not let us in."""
 
     @property
     def live(self) -> bool:
@@ -208,7 +210,8 @@ class Link:
         gone = (now - lost).total_seconds() > GIVEN_UP or error_is_final(error)
         mood: Mood = "offline" if gone else "retrying"
         why = str(error) or type(error).__name__
-        self._set(LinkState(mood, lost, self.state.seen_at, None, why))
+        refused = isinstance(error, errors.NotAuthenticated | errors.NotAllowed)
+        self._set(LinkState(mood, lost, self.state.seen_at, None, why, refused))
 
     async def _pause(self) -> None:
         wait = BACKOFF[min(self.attempts, len(BACKOFF)) - 1]

@@ -31,7 +31,7 @@ class Heading:
 
 
 def connection(link: LinkState, now: datetime, palette: Palette) -> Text:
-    """`● live`, `◐ retrying 4s`, `○ offline since 12:04, data 35 s old`."""
+    """`● live`, `◐ retrying 4s`, `○ offline since 12:04, data 35 s old`; `○ key refused since`."""
     if link.mood == "live":
         return Text("● live", palette.good)
     if link.mood == "connecting":
@@ -40,7 +40,8 @@ def connection(link: LinkState, now: datetime, palette: Palette) -> Text:
         wait = _seconds(link.retry_at, now, ahead=True)
         return Text(f"◐ retrying {wait}s" if wait else "◐ retrying", palette.warn)
     since = link.lost_at.strftime("%H:%M") if link.lost_at else "the start"
-    text = Text().append(f"○ offline since {since}", palette.bad)
+    what = "key refused" if link.refused else "offline"
+    text = Text().append(f"○ {what} since {since}", palette.bad)
     return text.append(f", data {_age(link, now)} old" if link.seen_at else "")
 
 

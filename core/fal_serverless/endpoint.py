@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from shlex import quote
 from urllib.parse import urlsplit
 
 from fal_serverless.errors import InvalidName
@@ -18,6 +19,12 @@ MAX_HOST_LABEL = 63
 
 CURL_KEY = '-H "Authorization: Key $FAL_KEY_ID:$FAL_KEY_SECRET"'
 """Words of a curl line that bring the key, from variables of the shell."""
+
+
+def curl_line(*words: str, ca: str = "") -> str:
+    """A curl line; `ca` is the file that vouches for the certificate of what it calls, if any."""
+    return " ".join(["curl", *([f"--cacert {quote(ca)}"] if ca else []), *words])
+
 
 ALIAS_RULE = "lower-case letters, digits, '-' and '_', starting with a letter or digit"
 

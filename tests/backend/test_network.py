@@ -24,7 +24,7 @@ from fal_serverless.client import Client
 from fal_serverless.config import Settings
 from fal_serverless.errors import InvalidSetting
 from fal_serverless.tls import trusting
-from running import RunningBackend, StartBackend
+from running import FUNCTIONS, RunningBackend, StartBackend
 from serving import serve
 
 FILES = Path(__file__).parent.parent / "certificates"
@@ -189,6 +189,10 @@ def test_a_context_can_bring_the_certificates_it_trusts(
     assert cli("--context", "plain", "function", "list").code == 3
     assert cli(*added, "--ca", CA).code == 0
     assert cli("--context", "far", "alias", "list").code == 0
+    serve = ("function", "serve", FUNCTIONS / "texts.py", "call_text", "--alias", "vouched")
+    assert cli("--context", "far", *serve).code == 0
+    line = cli("--context", "far", "function", "show", "vouched").lines[-1]
+    assert line.startswith(f"curl --cacert {CA} -X POST ")
 
 
 # Proxies

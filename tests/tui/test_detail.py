@@ -92,6 +92,15 @@ def test_json_of_a_revision_has_its_source() -> None:
     assert "text.upper()" in found["bundle"]["source"]
 
 
+def test_curl_lines_trust_whom_the_context_trusts() -> None:
+    store = filled(two_functions())
+    item = store.function("call")
+    page = detail.page(item, detail.OVERVIEW, store, replace(LOOK, ca="ca.pem"))
+    assert isinstance(page, Text) and "curl --cacert ca.pem " in page.plain
+    found = {each.label: each.value for each in copies.copies(item, store, [], "ca.pem")}
+    assert found["curl"].startswith("curl --cacert ca.pem ")
+
+
 def test_an_entry_of_the_audit_log_has_its_parts_to_copy() -> None:
     at = datetime(2026, 11, 21, tzinfo=UTC)
     entry = AuditEntry(1, at, "ada", "k1", "", "rollback", "call", ONE, TWO)

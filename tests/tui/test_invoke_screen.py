@@ -321,6 +321,16 @@ def test_curl_neither_waits_for_a_body_nor_reads_a_file_by_mistake() -> None:
     assert "--data-raw @home" in line and " -d " not in line
 
 
+def test_what_is_copied_trusts_whom_the_context_trusts() -> None:
+    call = Call("GET", "/")
+    line = as_curl(call, revision(), "call", public=True, ca="ca.pem")
+    assert line.startswith("curl --cacert ca.pem -sS ")
+    text = as_python(call, revision(), "call", public=True, ca="ca.pem")
+    compile(text, "copied.py", "exec")
+    assert "cafile='ca.pem'" in text and "urlopen(request, context=trusted)" in text
+    assert "ssl" not in as_python(call, revision(), "call", public=True)
+
+
 def test_an_endpoint_that_is_open_gets_no_key() -> None:
     call = Call("PUT", "/", "{}")
     assert "Authorization" not in as_curl(call, revision(), "call", public=True)

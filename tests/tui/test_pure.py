@@ -205,6 +205,11 @@ def test_curl_of_a_public_endpoint_needs_no_key() -> None:
     assert "$FAL_KEY_SECRET" in equivalents.curl("http://x", public=False)
 
 
+def test_curl_is_told_who_vouches_for_the_certificate() -> None:
+    line = equivalents.curl("https://x", public=True, ca="/my files/ca.pem")
+    assert line == "curl --cacert '/my files/ca.pem' https://x/"
+
+
 def test_a_command_line_names_any_context_but_the_embedded_one() -> None:
     assert equivalents.set_auth("local", "call", "public") == (
         "fal-serverless function auth call public"

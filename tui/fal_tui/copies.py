@@ -26,8 +26,8 @@ class Copyable:
     value: str
 
 
-def copies(item: Item, store: Store, row: Iterable[str]) -> tuple[Copyable, ...]:
-    """What of an item can be copied."""
+def copies(item: Item, store: Store, row: Iterable[str], ca: str = "") -> tuple[Copyable, ...]:
+    """What of an item can be copied; `ca` vouches for the backend's certificate."""
     found: list[Copyable] = []
     if isinstance(item, Function | Alias):
         found.append(Copyable("name", item.name))
@@ -38,7 +38,8 @@ def copies(item: Item, store: Store, row: Iterable[str]) -> tuple[Copyable, ...]
         data = sample.body_text(revision) if revision else None
         found.append(Copyable("URL", item.url))
         found.append(Copyable("path URL", item.path_url))
-        found.append(Copyable("curl", equivalents.curl(item.url, item.auth == "public", data)))
+        line = equivalents.curl(item.url, item.auth == "public", data, ca)
+        found.append(Copyable("curl", line))
     if isinstance(item, AuditEntry):
         parts = (("subject", item.subject), ("before", item.before), ("after", item.after))
         found += [Copyable(name, value) for name, value in (*parts, ("key", item.key)) if value]

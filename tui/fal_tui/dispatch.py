@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ class Dispatch:
 
     async def do_describe(self) -> None:
         item, store = self.screen.item, self.host.store
-        look = Look.at_once(self.host.palette)
+        look = replace(Look.at_once(self.host.palette), ca=self.host.context.ca)
         pages = [detail.page(item, tab, store, look) for tab in (detail.OVERVIEW, detail.OPTIONS)]
         kept = pages[:1] if detail.tabs_of(item) == (detail.OVERVIEW,) else pages
         text = Text("\n\n").join(each for each in kept if isinstance(each, Text))
@@ -139,7 +140,8 @@ class Dispatch:
         item = self.screen.item
         if item is None:
             return
-        found = copies.copies(item, self.host.store, self.screen.views.cells())
+        cells, ca = self.screen.views.cells(), self.host.context.ca
+        found = copies.copies(item, self.host.store, cells, ca)
         choices = [
             Choice(str(place), each.label, each.value.replace("\t", "  ")[:90], str(place + 1))
             for place, each in enumerate(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from fal_serverless.config import LOCAL
-from fal_serverless.endpoint import CURL_KEY
+from fal_serverless.endpoint import CURL_KEY, curl_line
 from fal_serverless.models import AuthMode
 
 
@@ -52,11 +52,11 @@ def invoke(context: str, target: str, method: str, data: str, kind: str = "") ->
     return command(context, *words)
 
 
-def curl(url: str, public: bool, data: str | None = None) -> str:
+def curl(url: str, public: bool, data: str | None = None, ca: str = "") -> str:
     """A call that works where `*.localhost` resolves; the key comes from the shell's variables."""
-    parts = ["curl"]
+    parts = []
     if not public:
         parts.append(CURL_KEY)
     if data is not None:
         parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(data)}"]
-    return " ".join([*parts, shlex.quote(f"{url}/")])
+    return curl_line(*parts, shlex.quote(f"{url}/"), ca=ca)

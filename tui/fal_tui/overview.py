@@ -241,5 +241,5 @@ def _traffic(traffic: Traffic, look: Look) -> Text:
 
 def _call(url: str, public: bool, revision: Revision | None, look: Look) -> Text:
     data = sample.body_text(revision) if revision else None
-    line = equivalents.curl(url, public, data)
+    line = equivalents.curl(url, public, data, look.ca)
     return Text().append("call it\n", look.palette.muted).append(line)

@@ -42,6 +42,8 @@ class Look:
     """Cells that pages are folded to; 0: not at all."""
     names: Names = field(default_factory=dict)
     """Of anonymous functions."""
+    ca: str = ""
+    """File that vouches for the backend's certificate; '' where none has to."""
 
     @classmethod
     def at_once(cls, palette: Palette, names: Names = MappingProxyType({})) -> Look:

@@ -12,7 +12,7 @@ import click
 from fal_serverless.cli import output
 from fal_serverless.cli.completing import complete_label
 from fal_serverless.cli.session import Session, as_json, pass_session
-from fal_serverless.endpoint import CURL_KEY, parse_label
+from fal_serverless.endpoint import CURL_KEY, curl_line, parse_label
 from fal_serverless.errors import NotFound, listed
 from fal_serverless.isolated import Options
 from fal_serverless.models import WHO, Alias, AuthMode, Function, Parameter, Revision
@@ -60,7 +60,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
         return
     output.pairs(summary(shown))
     output.data("")
-    output.data(curl(shown))
+    output.data(curl(shown, session.config.context(session.context).ca))
 
 
 async def look_up(client: Client, name: str) -> Shown:
@@ -158,16 +158,16 @@ def _parameter(item: Parameter) -> str:
     return f"{stars}{item.name}{note}{equals + item.default if item.default is not None else ''}"
 
 
-def curl(shown: Shown) -> str:
+def curl(shown: Shown, ca: str = "") -> str:
     """A command line that calls it, to be pasted into a shell."""
-    parts = ["curl"]
+    parts = []
     options = shown.revision.bundle.options
     if options.get("serve"):
         body = json.dumps(example(shown.revision), ensure_ascii=False)
         parts += ["-X POST", "-H 'Content-Type: application/json'", f"-d {shlex.quote(body)}"]
     if shown.auth != "public":
         parts.append(CURL_KEY)
-    return " ".join([*parts, shlex.quote(shown.url)])
+    return curl_line(*parts, shlex.quote(shown.url), ca=ca)
 
 
 _EXAMPLES: dict[str | None, Any] = {"int": 1, "float": 1.0, "bool": True}

@@ -169,6 +169,7 @@ async def invoke(host: Host, item: Item | None) -> str | None:
             host.called,
             ready=host.link.ready,
             public=_is_public(host, item, label),
+            ca=host.context.ca,
             told=lambda made: _record(host, made),
         )
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from fal_serverless.endpoint import CURL_KEY
+from fal_serverless.endpoint import CURL_KEY, curl_line
 from fal_serverless.models import Answer, Revision
 from fal_tui import render, sample
 
@@ -137,14 +137,14 @@ def quoted(path: str) -> str:
     return quote(path, safe="/?:@!$&'()*+,;=~%")
 
 
-def as_curl(call: Call, revision: Revision, label: str, *, public: bool) -> str:
+def as_curl(call: Call, revision: Revision, label: str, *, public: bool, ca: str = "") -> str:
     """With the key from the shell's variables, where it is asked for.
 
     curl waits for a body after `-X HEAD`, reads a file where `-d` begins with `@`, and takes
     brackets in an address for a list of addresses.
     """
     body = "" if call.method == "HEAD" else compact(call.body)
-    parts = ["curl", "-sS"]
+    parts = ["-sS"]
     if call.method == "HEAD":
         parts.append("--head")
     elif call.method != ("POST" if body else "GET"):
@@ -155,10 +155,10 @@ def as_curl(call: Call, revision: Revision, label: str, *, public: bool) -> str:
         parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in call.headers.items()]
         parts += ["--data-raw" if body.startswith("@") else "-d", shlex.quote(body)]
     target = address(revision.url, revision, label) + quoted(call.path)
-    return " ".join([*parts, shlex.quote(target)])
+    return curl_line(*parts, shlex.quote(target), ca=ca)
 
 
-def as_python(call: Call, revision: Revision, label: str, *, public: bool) -> str:
+def as_python(call: Call, revision: Revision, label: str, *, public: bool, ca: str = "") -> str:
     """Standard library only, by the path form: Python does not resolve `*.localhost`."""
     target = address(revision.path_url, revision, label) + quoted(call.path)
     key = "f\"Key {os.environ['FAL_KEY_ID']}:{os.environ['FAL_KEY_SECRET']}\""
@@ -166,6 +166,7 @@ def as_python(call: Call, revision: Revision, label: str, *, public: bool) -> st
     headers += [f"        {name!r}: {value!r}," for name, value in call.headers.items()]
     lines = [
         *([] if public else ["import os"]),
+        *(["import ssl"] if ca else []),
         "import urllib.request",
         "",
         "request = urllib.request.Request(",
@@ -174,7 +175,8 @@ def as_python(call: Call, revision: Revision, label: str, *, public: bool) -> st
         *(["    headers={", *headers, "    },"] if headers else []),
         f"    method={call.method!r},",
         ")",
-        "with urllib.request.urlopen(request) as answer:",
+        *([f"trusted = ssl.create_default_context(cafile={ca!r})"] if ca else []),
+        f"with urllib.request.urlopen(request{', context=trusted' if ca else ''}) as answer:",
         "    print(answer.read().decode(errors='replace'))",
     ]
     return "\n".join(lines) + "\n"

@@ -114,11 +114,16 @@ class InvokeScreen(ModalScreen[str | None]):
         folder: Path | None = None,
         ready: Callable[[], Awaitable[Client]] | None = None,
         public: bool = False,
+        ca: str = "",
         told: Told = lambda _: None,
     ) -> None:
-        """`public`: it is called without a key. `told` hears of each call that was made."""
+        """`public`: it is called without a key. `told` hears of each call that was made.
+
+        `ca`: file that vouches for the backend's certificate.
+        """
         super().__init__()
         self._public = public
+        self._ca = ca
         self._told = told
         self._client = client
         self._ready = ready
@@ -378,12 +383,16 @@ class InvokeScreen(ModalScreen[str | None]):
         self._view.scroll_end(animate=False)
 
     def action_copy_curl(self) -> None:
-        text = as_curl(self.call(), self._revision, self._label, public=self._public)
+        text = self._as(as_curl)
         self._copy(text, "as curl")
 
     def action_copy_python(self) -> None:
-        text = as_python(self.call(), self._revision, self._label, public=self._public)
+        text = self._as(as_python)
         self._copy(text, "as Python")
+
+    def _as(self, write: Callable[..., str]) -> str:
+        """The call for another program."""
+        return write(self.call(), self._revision, self._label, public=self._public, ca=self._ca)
 
     def action_copy_answer(self) -> None:
         answer = self.answer

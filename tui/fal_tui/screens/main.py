@@ -286,9 +286,9 @@ class MainScreen(PanedScreen):
         item = self.item
         tabs = detail.tabs_of(item)
         tab = self._tab if self._tab in tabs else detail.OVERVIEW
-        page = detail.page(
-            item, tab, self.store, Look(datetime.now(UTC), self.palette, self.detail.room)
-        )
+        ca = self.host.context.ca if self.host else ""
+        look = Look(datetime.now(UTC), self.palette, self.detail.room, ca=ca)
+        page = detail.page(item, tab, self.store, look)
         self.detail.show(f"{self.place} {self.views.cursor_id}", tabs, tab, page)
 
     def _draw_footer(self) -> None:

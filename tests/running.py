@@ -115,6 +115,8 @@ def start_backend(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # No terminal of whoever runs the tests is its own.
+        start_new_session=True,
         preexec_fn=_end_with_us if sys.platform == "linux" else None,
     )
     assert process.stderr is not None

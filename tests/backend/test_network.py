@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +19,7 @@ import httpx
 import pytest
 
 from backend.gateway.raw import post, wire
-from cli.conftest import run_here
+from cli.conftest import CONSOLE, run_here
 from fal_serverless import launcher
 from fal_serverless.backend.network import Proxies, check
 from fal_serverless.backend.rates import KEYS, Rates
@@ -166,6 +169,29 @@ async def test_a_certificate_is_renewed_while_it_runs(
     backend.process.send_signal(signal.SIGHUP)
     assert await presented(backend) == new.strip()
     assert backend.stop() == 0
+
+
+def test_a_reload_without_a_certificate_ends_nothing(backends: StartBackend) -> None:
+    backend = backends()
+    backend.process.send_signal(signal.SIGHUP)
+    while not any("there is none: nothing changes" in line for line in backend.said):
+        assert backend.process.poll() is None
+        time.sleep(0.01)
+    assert httpx.get(f"{backend.url}/healthz").is_success
+    assert backend.stop() == 0
+
+
+def test_a_terminal_that_closes_ends_its_backend_in_order(tmp_path: Path) -> None:
+    environ = {**os.environ, "FAL_SERVERLESS_HOME": str(tmp_path), "FAL_SERVERLESS_PORT": "0"}
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(CONSOLE, [CONSOLE, "backend", "run"], environ)
+    said = b""
+    while b"listening on" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not (tmp_path / "state" / "backend.json").exists()
 
 
 async def presented(backend: RunningBackend) -> str:

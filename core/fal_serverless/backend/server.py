@@ -80,6 +80,15 @@ EVERYWHERE = ("0.0.0.0", "::")
 """Hosts to listen on that are no address of anything."""
 
 
+def _has_terminal() -> bool:
+    """Whether a terminal's end would tell us so by SIGHUP; a service has none."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def run(config: Config, *, any_port: bool = False) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -291,8 +300,10 @@ class Backend:
             server.should_exit = True
             self.gateways.drain()
 
-        if settings.tls_cert:
+        if settings.tls_cert or not _has_terminal():
             loop.add_signal_handler(signal.SIGHUP, self._renew, server)
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            loop.add_signal_handler(signal.SIGHUP, stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         ticking = asyncio.create_task(self._tick())
@@ -321,6 +332,10 @@ class Backend:
     def _renew(self, server: Server) -> None:
         """SIGHUP: read the certificate again; connections that are open keep the old one."""
         settings, context = self._config.settings, server.config.ssl
+        if not settings.tls_cert:
+            # A service manager's reload, which must not end what it is to keep up.
+            logger.info("told to read the certificate again, and there is none: nothing changes")
+            return
         try:
             network.check(settings)
             if context is not None:

@@ -49,6 +49,17 @@ def test_a_second_add_changes_what_it_says_and_nothing_else(alone: Program, tmp_
     assert config["contexts"]["prod"]["ca"] == str(ca)
 
 
+def test_a_key_goes_to_no_other_host(alone: Program, tmp_path: Path) -> None:
+    alone("context", "add", "prod", "http://fal.example", "--key", "id:secret", "--user-id", "7")
+    alone("context", "add", "prod", "https://FAL.example:444/at")
+    ran = alone("context", "add", "prod", "https://other.example")
+    assert (ran.code, ran.out) == (0, "Changed context 'prod' (https://other.example).\n")
+    assert ran.err == "Note: its key was for fal.example; --key ID:SECRET says one for this host\n"
+    assert "secret" not in (tmp_path / "home" / "credentials.toml").read_text()
+    (_, made) = json.loads(alone("context", "list", "--json").out)
+    assert (made["user_id"], made["key_id"]) == ("", "")
+
+
 def test_comments_of_the_config_file_stay(alone: Program, tmp_path: Path) -> None:
     config = tmp_path / "home" / "config.toml"
     config.parent.mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +17,7 @@ from fal_serverless.config import (
     Context,
     chosen_context,
     forget_context,
+    forget_key,
     save_context,
     save_setting,
 )
@@ -61,11 +64,14 @@ def add(
     """Remember a backend under NAME, or change what is remembered.
 
     Of one that is known, what is not said stays as it is; --no-protected and --no-readonly take
-    back what was said before.
+    back what was said before. Its key goes to no other host: there, --key says a new one.
     """
     _check(name, url, key)
     known = session.config.contexts.get(name)
     before = known or Context(name, "")
+    if known and _host(known.url) != _host(url):
+        before = replace(known, key="", user_id="")
+        forget_key(session.config.paths, name)
     made = Context(
         name,
         url.rstrip("/"),
@@ -78,6 +84,14 @@ def add(
     )
     save_context(session.config.paths, made)
     output.data(f"{'Changed' if known else 'Added'} context '{name}' ({made.url}).")
+    if known and known.key and not made.key:
+        output.say(
+            f"Note: its key was for {_host(known.url)}; --key ID:SECRET says one for this host"
+        )
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
 
 
 def _check(name: str, url: str, key: str) -> None:

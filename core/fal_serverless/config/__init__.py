@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from fal_serverless.config.commands import Command
 from fal_serverless.config.configuration import Config, load, save_setting
-from fal_serverless.config.contexts import Context, chosen_context, forget_context, save_context
+from fal_serverless.config.contexts import (
+    Context,
+    chosen_context,
+    forget_context,
+    forget_key,
+    save_context,
+)
 from fal_serverless.config.environ import (
     KEY_NAMES,
     backend_environ,
@@ -48,6 +54,7 @@ __all__ = [
     "editor_command",
     "find_paths",
     "forget_context",
+    "forget_key",
     "forget_keys",
     "function_environ",
     "git_command",

@@ -97,9 +97,14 @@ def save_context(paths: Paths, context: Context) -> None:
         edit_toml(file, ("contexts", context.name), secret, mode=0o600)
 
 
+def forget_key(paths: Paths, name: str) -> None:
+    """Of a context of which all else stays."""
+    drop_toml(paths.credentials, ("contexts",), name, mode=0o600)
+
+
 def forget_context(paths: Paths, name: str) -> None:
     """Take it out of both files: first its key, which must not stay behind alone."""
-    drop_toml(paths.credentials, ("contexts",), name, mode=0o600)
+    forget_key(paths, name)
     drop_toml(paths.config, ("contexts",), name)
     if chosen_context(paths) == name:
         edit_toml(paths.config, (), {"context": LOCAL})

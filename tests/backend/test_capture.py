@@ -99,9 +99,11 @@ async def test_a_traceback_is_one_entry(say: Any, way: str, begin: str) -> None:
 async def test_an_error_that_python_cannot_show_ends_no_worker(say: Any) -> None:
     (entry,) = await say("closed_failure", 1)
     assert entry.level == "ERROR"
-    begin, *_, last = entry.message.splitlines()
-    assert begin == "Traceback (most recent call last):" and "in closed_failure" in entry.message
-    assert last == "talking.Closed: <not shown: KeyError: '__notes__'>"
+    assert entry.message.startswith("Traceback (most recent call last):\n")
+    assert "in closed_failure" in entry.message
+    # Since Python 3.13 it is Python that says so, in other words.
+    assert "\ntalking.Closed: " in entry.message and "KeyError" in entry.message
+    assert "__notes__" in entry.message.splitlines()[-1]
     (entry,) = await say("several_lines", 1)
     assert entry.message.startswith("one")
 

@@ -219,12 +219,12 @@ def test_a_revision_is_found_by_its_beginning_also_when_it_was_deleted(
     backend: RunningBackend, program: Program
 ) -> None:
     file = FUNCTIONS / "texts.py"
-    served = run_here(backend.env, "fn", "serve", file, "call_text", "--alias", "leaving")
+    served = run_here(backend.env, "fn", "serve", file, "call_text", "--alias", "by-its-beginning")
     beginning = re.findall("revision='(.{8})", served.out)[0]
     asked = ("function", "logs", "--revision", beginning, "--source", "system")
-    until(lambda: "alias leaving points at" in program(*asked).out)  # it is kept soon
-    run_here(backend.env, "fn", "delete", "leaving", "--yes")
-    assert "alias leaving points at" in program(*asked).out
+    until(lambda: "alias by-its-beginning points at" in program(*asked).out)  # it is kept soon
+    run_here(backend.env, "fn", "delete", "by-its-beginning", "--yes")
+    assert "alias by-its-beginning points at" in program(*asked).out
     ran = program("function", "logs", "--revision", "nosuch")
     assert (ran.code, ran.out) == (5, "") and "no revision 'nosuch'" in ran.err
 

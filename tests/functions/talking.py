@@ -155,7 +155,9 @@ def child_failure():
 
 
 def forked():
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: of forks beside threads
+        child = os.fork()
     if not child:
         sys.stderr.write("half of a fork")
         os._exit(0)

@@ -87,7 +87,11 @@ def main(args: Sequence[str] | None = None) -> None:
     output.prepare()
     _end_in_order()
     given = list(sys.argv[1:] if args is None else args)
-    sys.exit(run(given))
+    try:
+        code = run(given)
+    finally:
+        output.finish()
+    sys.exit(code)
 
 
 def _end_in_order() -> None:

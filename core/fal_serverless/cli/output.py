@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from fal_serverless.errors import FalError
 
@@ -56,10 +56,19 @@ def _writing() -> Iterator[None]:
         raise FalError(f"the output cannot be written: {exc.strerror}") from exc
 
 
-def leave() -> None:
+def leave(stream: TextIO | None = None) -> None:
     """Nobody takes the output any more, and Python may not try again when it ends."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
+
+
+def finish() -> None:
+    """What a full disk or a closed terminal does not take is no failure of what was done."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # one that is closed is None
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            leave(stream)
 
 
 def values(value: Any) -> None:
@@ -185,7 +194,7 @@ def error(text: str) -> None:
 
 def prepare() -> None:
     """A terminal that lacks a character must not end the program."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # one that is closed is None
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")

@@ -8,16 +8,32 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fal_serverless import config
 from fal_serverless.client import Client
 
 FUNCTIONS = Path(__file__).parent / "functions"
 """Files as users write them."""
+
+
+@dataclass
+class Reluctant:
+    """In place of what starts programs: fails twice, as with `errno`, and then does as `real`."""
+
+    real: Callable[..., Awaitable[Any]]
+    errno: int
+    tries: int = 0
+
+    async def __call__(self, *arguments: object, **options: object) -> Any:
+        self.tries += 1
+        if self.tries < 3:
+            raise OSError(self.errno, os.strerror(self.errno))
+        return await self.real(*arguments, **options)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from fal_serverless.backend.gateways.owner import Gateways, Rooms
 from fal_serverless.client import Client
 from fal_serverless.config import Settings
 from fal_serverless.models import LogQuery
-from running import RunningBackend, StartBackend, children_of
+from running import Reluctant, RunningBackend, StartBackend, children_of
 from serving import serve
 
 CONNECTIONS = 24
@@ -241,22 +241,13 @@ def one_more() -> tuple[Gateways, socket.socket]:
 async def test_a_gateway_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tries = 0
-    real = owner_module.create_subprocess_exec
-
-    async def start(*arguments: object, **options: object) -> object:
-        nonlocal tries
-        tries += 1
-        if tries < 3:
-            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        return await real(*arguments, **options)
-
+    start = Reluctant(owner_module.create_subprocess_exec, errno.EAGAIN)
     monkeypatch.setattr(owner_module, "create_subprocess_exec", start)
     gateways, _ = one_more()
     async with asyncio.timeout(30):
         await gateways.start()
         await gateways.close()
-    assert tries == 3
+    assert start.tries == 3
 
 
 async def test_a_gateway_that_is_started_while_the_backend_stops_ends_at_once(

@@ -23,7 +23,7 @@ from fal_serverless.backend.logs.store import LogStore, _entries
 from fal_serverless.client import Client
 from fal_serverless.errors import BadInput, Unreachable
 from fal_serverless.models import LogEntry, LogQuery, tells_of_missing
-from running import stores_on
+from running import Reluctant, stores_on
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 
@@ -290,23 +290,14 @@ async def test_a_store_that_is_killed_is_started_again_and_loses_nothing(tmp_pat
 async def test_a_store_that_cannot_be_started_is_tried_again_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tries = 0
-    real = program.create_subprocess_exec
-
-    async def start(*arguments: object, **options: object) -> object:
-        nonlocal tries
-        tries += 1
-        if tries < 3:
-            raise OSError(errno.EMFILE, "Too many open files")
-        return await real(*arguments, **options)
-
+    start = Reluctant(program.create_subprocess_exec, errno.EMFILE)
     monkeypatch.setattr(program, "create_subprocess_exec", start)
     store = LogStore(tmp_path, 10**9, 36_500)
     store.append(entry("said meanwhile"))
     async with asyncio.timeout(20):
         assert texts(await store.read(select())) == ["said meanwhile"]
     await store.close()
-    assert tries == 3
+    assert start.tries == 3
 
 
 async def test_rows_that_the_store_cannot_keep_up_with_are_counted(

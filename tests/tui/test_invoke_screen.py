@@ -453,15 +453,21 @@ async def test_a_stream_given_up_keeps_what_came_and_its_logs() -> None:
         assert app.result == ["r-78"]
 
 
+async def filled(pilot: Any, parts: Parts) -> VerticalScroll:
+    """The answer so far is longer than its place, and its end is in sight."""
+    scroll = pilot.app.screen.query_one("#answer", VerticalScroll)
+    await pilot.press("ctrl+j")
+    await parts.queue.put(b"line\n" * 100)
+    await until(pilot, lambda: scroll.max_scroll_y > 0)
+    await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y)
+    return scroll
+
+
 async def test_the_end_stays_in_sight_unless_one_looks_further_up() -> None:
     parts = Parts()
     app = Shell(parts.answer, revision())
     async with app.run_test(size=(80, 24)) as pilot:
-        scroll = app.screen.query_one("#answer", VerticalScroll)
-        await pilot.press("ctrl+j")
-        await parts.queue.put(b"line\n" * 100)
-        await until(pilot, lambda: scroll.max_scroll_y > 0)
-        await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y)
+        scroll = await filled(pilot, parts)
         scroll.scroll_to(y=3, animate=False)
         await until(pilot, lambda: scroll.scroll_offset.y == 3)
         before = scroll.max_scroll_y
@@ -476,11 +482,7 @@ async def test_the_end_stays_in_sight_in_a_terminal_that_gets_smaller() -> None:
     parts = Parts()
     app = Shell(parts.answer, revision())
     async with app.run_test(size=(80, 40)) as pilot:
-        scroll = app.screen.query_one("#answer", VerticalScroll)
-        await pilot.press("ctrl+j")
-        await parts.queue.put(b"line\n" * 100)
-        await until(pilot, lambda: scroll.max_scroll_y > 0)
-        await until(pilot, lambda: scroll.scroll_offset.y == scroll.max_scroll_y)
+        scroll = await filled(pilot, parts)
         before = scroll.max_scroll_y
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: scroll.max_scroll_y > before)

@@ -54,6 +54,12 @@ def test_a_file_is_not_served_readonly(tmp_path: Path) -> None:
     assert done.returncode == 2 and "--readonly does not go with it" in done.stderr
 
 
+def printed(code: str) -> str:
+    """What a Python of its own says."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 def test_help_imports_neither_textual_nor_httpx() -> None:
     code = (
         "import sys, fal_tui.__main__ as m\n"
@@ -61,8 +67,7 @@ def test_help_imports_neither_textual_nor_httpx() -> None:
         "except SystemExit: pass\n"
         "print([n for n in ('textual', 'httpx', 'msgspec', 'rich') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert printed(code).splitlines()[-1] == "[]"
 
 
 def test_the_first_paint_imports_no_client() -> None:
@@ -70,8 +75,7 @@ def test_the_first_paint_imports_no_client() -> None:
         "import sys, fal_tui.app\n"
         "print([n for n in ('httpx', 'tomlkit', 'fal_serverless.models') if n in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(code) == "[]"
 
 
 def test_other_keys_are_read_without_the_widgets_that_have_them() -> None:
@@ -79,8 +83,7 @@ def test_other_keys_are_read_without_the_widgets_that_have_them() -> None:
         "import sys; import fal_tui.app, fal_tui.keymap, fal_tui.widgets.bindings; "
         "print([n for n in ('widgets.log_view', 'screens.pulse') if f'fal_tui.{n}' in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed(code) == "[]"
 
 
 @pytest.mark.parametrize("text", ["", "160", "axb", "5x5", "9999x9"])

@@ -91,7 +91,7 @@ def add(
 
 
 def _host(url: str) -> str:
-    return (urlsplit(url).hostname or "").lower()
+    return urlsplit(url).hostname or ""
 
 
 def _check(name: str, url: str, key: str) -> None:
